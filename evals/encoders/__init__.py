@@ -1,0 +1,55 @@
+"""Encoders: extractors that run on the device, on sampled windows batched across videos.
+
+An encoder's id is what stands in a metric's brackets: a name from the table, or `ARCH/TAG` for any
+open_clip model. Weights come from a local path (`--weights 'ARCH/TAG=PATH'`) or by tag; they are found
+and hashed before any work starts, never inside a metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from evals.decoding.windows import Sampling
+from evals.features import Rows
+from evals.records import Spec
+from evals.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """`spec` holds all that shapes its numbers: weights' hash, sampling, precision, batch shape."""
+
+    spec: Spec
+    sampling: Sampling
+    batch: int
+
+    def load(self, device: str) -> None:
+        """Bring the network onto the device; called before `encode`, perhaps again."""
+        ...
+
+    def encode(self, windows: Tensor) -> Tensor:
+        """uint8 (batch, T, H, W, 3) on the device to float32 (batch, T', d)."""
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Encoder, Protocol):
+    """An encoder that also has a text side in the same space."""
+
+    def encode_text(self, texts: Sequence[str]) -> list[Rows]:
+        """For each text `features` (1, d) float32 and `truncated` (1,) int64, 1 where words were cut."""
+        ...
+
+
+ENCODERS = Registry("encoder", {"*/*": "evals.encoders.clip:OpenClip"}, "evals.encoders")
+
+
+def resolve(name: str, weights: Mapping[str, Path]) -> Encoder:
+    """Find an encoder and its weights. Raises `UnknownName` or `WeightsError`; loads no network."""
+    encoder: Encoder = ENCODERS.get(name)(name, weights.get(name))
+    return encoder

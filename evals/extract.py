@@ -1,0 +1,287 @@
+"""Videos to rows: decoders fold and cut, the device encodes, the store keeps.
+
+One decode of a video serves every extractor that is missing rows for it. Windows of all videos share
+batches of one fixed shape (the last is padded), so rows don't depend on workers, order or kills. Rows
+are committed in shards; `extract` reports a video only after its rows are on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.decoding.pool import Event, Job, Pool
+from evals.encoders import Encoder, TextEncoder
+from evals.errors import DoesNotApply
+from evals.features import FeatureStore, Rows
+from evals.folds import FOLDS
+from evals.records import Spec, View, digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+COMMIT_VIDEOS, COMMIT_BYTES, COMMIT_SECONDS = 64, 64 << 20, 10.0
+
+
+@dataclass(frozen=True)
+class Extractors:
+    """What is to be extracted: folds by name, encoders by id."""
+
+    folds: tuple[str, ...] = ()
+    encoders: Mapping[str, Encoder] = field(default_factory=dict)
+
+    def specs(self) -> dict[str, Spec]:
+        """Specs by need: `fold:NAME`, `encoder:ID`, `text:ID`."""
+        found = {f"fold:{name}": FOLDS.get(name).spec for name in self.folds}
+        for name, encoder in self.encoders.items():
+            found[f"encoder:{name}"] = found[f"text:{name}"] = encoder.spec
+        return found
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video by its bytes, and where they lie."""
+
+    sha256: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a need has no rows for a video."""
+
+    skip: bool
+    reason: str
+    transient: bool = False
+
+
+Problems = dict[str, Problem]
+
+
+def feature_key(sha256: str, spec: Spec, view: View) -> str:
+    """Key of a video's rows: its bytes, the extractor with all that shapes it, the view."""
+    return digest(["feature", sha256, spec.to_json(), str(view)])
+
+
+def text_key(text: str, spec: Spec) -> str:
+    """Key of a text's features."""
+    return digest(["text", text, spec.to_json()])
+
+
+def notes_key(sha256: str, view: View) -> str:
+    """Key of what decoding had to say of a video."""
+    return digest(["notes", sha256, str(view)])
+
+
+def read_notes(store: FeatureStore, sha256: str, view: View) -> tuple[str, ...]:
+    """What decoding had to say of a video beyond its facts."""
+    key = notes_key(sha256, view)
+    return tuple(json.loads(store.get(key)["json"].tobytes())) if key in store else ()
+
+
+def extract_texts(texts: Sequence[str], extractors: Extractors, store: FeatureStore, device: str) -> None:
+    """Encode the texts that the store lacks, with every encoder that has a text side."""
+    for encoder in extractors.encoders.values():
+        missing = sorted({t for t in texts if text_key(t, encoder.spec) not in store})
+        if missing and isinstance(encoder, TextEncoder):
+            encoder.load(device)
+            for text, rows in zip(missing, encoder.encode_text(missing), strict=True):
+                store.put(text_key(text, encoder.spec), rows)
+    store.commit()
+
+
+class _Batcher:
+    """Windows of many videos through one encoder, in batches of one shape."""
+
+    def __init__(self, encoder: Encoder, device: str) -> None:
+        self.encoder, self.device = encoder, device
+        self.pending: list[tuple[_State, int, int, NDArray[np.uint8]]] = []
+        self.loaded = False
+
+    def add(self, state: _State, name: str, number: int, window: NDArray[np.uint8]) -> None:
+        self.pending.append((state, state.attempt, number, window))
+        if len(self.pending) == self.encoder.batch:
+            self.flush(name)
+
+    def flush(self, name: str) -> None:
+        if not self.pending:
+            return
+        if not self.loaded:
+            self.encoder.load(self.device)
+            self.loaded = True
+        batch = np.zeros((self.encoder.batch, *self.pending[0][3].shape), np.uint8)
+        for i, (*_, window) in enumerate(self.pending):
+            batch[i] = window
+        features = _to_numpy(self.encoder.encode(_to_device(batch, self.device)))
+        for i, (state, attempt, number, _) in enumerate(self.pending):
+            if attempt == state.attempt:
+                state.encoded.setdefault(name, {})[number] = features[i].copy()
+        self.pending = []
+
+
+def _to_device(batch: NDArray[np.uint8], device: str) -> Tensor:
+    import torch
+
+    return torch.from_numpy(batch).to(device)
+
+
+def _to_numpy(features: Tensor) -> NDArray[np.float32]:
+    return np.asarray(features.float().cpu().numpy(), np.float32)
+
+
+@dataclass(eq=False)
+class _State:
+    """One video on its way."""
+
+    source: Source
+    folds: list[str]
+    encoders: list[str]
+    attempt: int = 0
+    encoded: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] | None = None
+    problems: Problems = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def complete(self) -> bool:
+        if self.arrays is None:
+            return False
+        waiting = [n for n in self.encoders if f"encoder:{n}" not in self.problems]
+        return all(len(self.encoded.get(n, {})) == len(self.arrays[f"{n}/index"]) for n in waiting)
+
+    def fail(self, problem: Problem) -> None:
+        needs = [f"fold:{n}" for n in self.folds] + [f"encoder:{n}" for n in self.encoders]
+        self.problems = dict.fromkeys(needs, problem)
+        self.arrays, self.folds, self.encoders = {}, [], []
+
+    def rows(self) -> Iterator[tuple[str, Rows]]:
+        """Rows by need, of a complete video."""
+        assert self.arrays is not None
+        for name in self.folds:
+            if f"fold:{name}" not in self.problems:
+                prefix = f"{name}/"
+                mine = {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
+                yield f"fold:{name}", mine
+        for name in self.encoders:
+            if f"encoder:{name}" not in self.problems:
+                encoded = self.encoded[name]
+                features = np.stack([encoded[i] for i in range(len(encoded))])
+                yield f"encoder:{name}", {"features": features, "index": self.arrays[f"{name}/index"]}
+
+
+class _Extraction:
+    def __init__(
+        self,
+        extractors: Extractors,
+        store: FeatureStore,
+        view: View,
+        device: str,
+        report: Callable[[Source, Problems], None],
+    ) -> None:
+        self.extractors, self.store, self.view, self.report = extractors, store, view, report
+        self.specs = extractors.specs()
+        self.batchers = {n: _Batcher(e, device) for n, e in extractors.encoders.items()}
+        self.open: set[_State] = set()
+        self.finished: list[_State] = []
+        self.committed = time.monotonic()
+
+    def job(self, source: Source) -> Job:
+        """What is missing of a video, as a decoder's job."""
+
+        def missing(need: str) -> bool:
+            return feature_key(source.sha256, self.specs[need], self.view) not in self.store
+
+        folds = [n for n in self.extractors.folds if missing(f"fold:{n}")]
+        encoders = [n for n in self.extractors.encoders if missing(f"encoder:{n}")]
+        state = _State(source, folds, encoders)
+        samplings = {n: self.extractors.encoders[n].sampling.model_dump(mode="json") for n in encoders}
+        view = self.view.model_dump(mode="json")
+        fields = {"view": view, "folds": folds, "samplings": samplings}
+        return Job(source.path, "extract", state, fields)
+
+    def take(self, event: Event) -> None:
+        state: _State = event.job.tag
+        self.open.add(state)
+        if event.error is not None:
+            skip = isinstance(event.error, DoesNotApply)
+            state.attempt += 1
+            state.fail(Problem(skip, str(event.error), event.error.transient))
+            self._settle()
+            return
+        assert event.message is not None
+        head, arrays = event.message.head, event.message.arrays
+        if event.kind == "window":
+            name = head["encoder"]
+            self.batchers[name].add(state, name, head["number"], arrays["window"])
+        elif event.kind == "restart":
+            state.attempt += 1
+            state.encoded = {}
+        else:
+            state.arrays, state.notes = arrays, tuple(head["notes"])
+            for name, (kind, reason) in head["problems"].items():
+                family = "fold" if name in state.folds else "encoder"
+                state.problems[f"{family}:{name}"] = Problem(kind == "skip", reason)
+        self._settle()
+
+    def _settle(self) -> None:
+        for state in [s for s in self.open if s.complete()]:
+            self.open.remove(state)
+            self.finished.append(state)
+            for need, rows in state.rows():
+                if rows:
+                    self.store.put(feature_key(state.source.sha256, self.specs[need], self.view), rows)
+                else:
+                    state.problems[need] = Problem(True, f"{need} has nothing to say of this video")
+            if state.notes:
+                data = np.frombuffer(json.dumps(state.notes).encode(), np.uint8)
+                self.store.put(notes_key(state.source.sha256, self.view), {"json": data})
+            state.encoded, state.arrays = {}, {}
+        due = time.monotonic() - self.committed > COMMIT_SECONDS
+        if self.finished and (
+            due or len(self.finished) >= COMMIT_VIDEOS or self.store.pending_bytes > COMMIT_BYTES
+        ):
+            self.commit()
+
+    def flush(self) -> None:
+        """Encode what waits in part-filled batches and commit everything."""
+        for name, batcher in self.batchers.items():
+            batcher.flush(name)
+        self._settle()
+        self.commit()
+
+    def commit(self) -> None:
+        self.store.commit()
+        self.committed = time.monotonic()
+        finished, self.finished = self.finished, []
+        for state in finished:
+            self.report(state.source, state.problems)
+
+
+def extract(
+    sources: Sequence[Source],
+    extractors: Extractors,
+    store: FeatureStore,
+    view: View,
+    pool: Pool,
+    device: str,
+    report: Callable[[Source, Problems], None],
+) -> None:
+    """Bring the store up to date for `sources`.
+
+    `report` is called once per source, after its rows are committed, with the needs that have none and
+    why. Interrupted by an exception (Ctrl-C), what is complete is committed and reported first.
+    """
+    work = _Extraction(extractors, store, view, device, report)
+    try:
+        for event in pool.run(work.job(source) for source in sources):
+            work.take(event)
+    except KeyboardInterrupt:
+        work.commit()
+        raise
+    work.flush()

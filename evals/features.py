@@ -1,0 +1,96 @@
+"""The feature store: rows of extractors in immutable safetensors shards.
+
+A shard is committed by write, fsync and rename, so a reader sees whole shards or none. A tensor is
+called `<feature key>/<row name>`; the key is a hash of all that shaped the rows, so a row is never
+updated, and two shards that hold one key hold the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from evals.errors import RunError
+
+Rows = dict[str, NDArray[np.generic]]
+
+
+class FeatureStore:
+    """Rows by key. `put` collects, `commit` makes what was collected permanent."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._shard: dict[str, Path] = {}
+        self._names: dict[str, list[str]] = {}
+        self._pending: dict[str, Rows] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            self._read_index(path)
+
+    def _read_index(self, path: Path) -> None:
+        try:
+            with safe_open(str(path), framework="numpy") as shard:
+                tensors = list(shard.keys())
+        except (SafetensorError, OSError) as error:
+            raise RunError(f"{path}: not a readable feature shard ({error}); delete it to recompute") from None
+        keys: dict[str, list[str]] = {}
+        for tensor in tensors:
+            key, _, name = tensor.partition("/")
+            keys.setdefault(key, []).append(name)
+        for key, names in keys.items():
+            if key not in self._shard:
+                self._shard[key], self._names[key] = path, sorted(names)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._pending or key in self._shard
+
+    def get(self, key: str) -> Rows:
+        """Rows of one key; `KeyError` where there are none."""
+        if key in self._pending:
+            return self._pending[key]
+        with safe_open(str(self._shard[key]), framework="numpy") as shard:
+            return {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
+
+    def put(self, key: str, rows: Mapping[str, NDArray[np.generic]]) -> None:
+        """Collect rows for the next commit. An extractor gives at least one (perhaps empty) row."""
+        if not rows:
+            raise ValueError(f"feature {key} has no rows")
+        self._pending[key] = {name: np.ascontiguousarray(value) for name, value in rows.items()}
+
+    @property
+    def pending_bytes(self) -> int:
+        return sum(a.nbytes for rows in self._pending.values() for a in rows.values())
+
+    def commit(self) -> None:
+        """Write what was collected as one new shard."""
+        new = {k: rows for k, rows in self._pending.items() if k not in self._shard}
+        self._pending = {}
+        if not new:
+            return
+        tensors = {f"{key}/{name}": array for key, rows in sorted(new.items()) for name, array in rows.items()}
+        number = len(list(self.folder.glob("*.safetensors")))
+        while (path := self.folder / f"{number:06d}.safetensors").exists():
+            number += 1
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        try:
+            with partial.open("wb") as file:
+                file.write(save(tensors))
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+        finally:
+            partial.unlink(missing_ok=True)
+        for key, rows in new.items():
+            self._shard[key], self._names[key] = path, sorted(rows)

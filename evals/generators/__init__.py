@@ -1,0 +1,78 @@
+"""Generators: what makes (or already made) the videos. Named `kind:argument` on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import ValidationError
+
+from evals.errors import UsageError, nearest
+from evals.records import Outcome, Prompt, PromptSet, Record, Request, Spec, explain
+from evals.registry import Registry
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What became of one request. `path` is the finished video where the outcome is `ok`."""
+
+    outcome: Outcome
+    path: Path | None = None
+    reason: str = ""
+    transient: bool = False
+    cost: float | None = None
+    job_id: str | None = None
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """`spec` is the generator's identity; `accepts` names the settings it can follow."""
+
+    spec: Spec
+    label: str
+    accepts: frozenset[str]
+
+    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
+        """What is to be made, in order: mostly `cross`; a folder knows its own prompts."""
+        ...
+
+    def identity(self, prompt: Prompt, seed: int) -> Any:
+        """JSON that changes when the same request would give another video (a file's hash, say)."""
+        ...
+
+    def generate(self, request: Request, out: Path) -> Generation:
+        """Make one video at `out`. An exception is recorded as `failed`, for this sample alone."""
+        ...
+
+
+GENERATORS = Registry("generator", {"folder": "evals.generators.folder:Folder"}, "evals.generators")
+
+
+def cross(prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
+    """Every prompt with every seed (default: seed 0)."""
+    if prompts is None:
+        raise UsageError("this generator needs prompts: add --prompts NAME or FILE")
+    return [(prompt, seed) for prompt in prompts.prompts for seed in (seeds or (0,))]
+
+
+def create(name: str, options: Mapping[str, str]) -> Generator:
+    """A generator from `kind:argument` and `-o KEY=VALUE` options, which are typed and checked."""
+    kind, colon, argument = name.partition(":")
+    if not colon or not argument:
+        raise UsageError(f"--generator {name}: write KIND:ARGUMENT, such as folder:clips/modelA")
+    maker: Any = GENERATORS.get(kind)
+    model: type[Record] = maker.Options
+    for key in options:
+        if key not in model.model_fields:
+            known = ", ".join(model.model_fields) or "none"
+            raise UsageError(
+                f"-o {key}: {kind} has no such option{nearest(key, model.model_fields)} (known: {known})"
+            )
+    try:
+        parsed = model.model_validate(dict(options))
+    except ValidationError as error:
+        raise UsageError(f"-o: {explain(error)}") from None
+    generator: Generator = maker(argument, parsed)
+    return generator

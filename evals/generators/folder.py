@@ -1,0 +1,251 @@
+"""`folder:PATH`: clips that exist already. Nothing is ever written there.
+
+A folder is described by a manifest `videos.jsonl` or `videos.csv` with the columns `path`, `prompt` and,
+if wanted, `prompt_id`, `seed`, `category`; or it is a run folder of this suite; or it is laid out as
+one, `<prompt id>/<seed>-….mp4`, and `--prompts` says what the ids mean. A video is its bytes: a clip
+that was replaced is scored anew.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ValidationError
+
+from evals.errors import ManifestError, UsageError, nearest
+from evals.generators import Generation
+from evals.records import Prompt, PromptSet, Record, Request, Spec, digest, explain, file_sha256
+from evals.rundir import RunDir
+
+MANIFESTS = ("videos.jsonl", "videos.csv")
+COLUMNS = ("path", "prompt", "prompt_id", "seed", "category")
+SUFFIXES = {".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif", ".m4v"}
+MAX_MANIFEST_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class _Clip:
+    prompt: Prompt
+    seed: int
+    path: Path
+    line: int = 0
+
+
+class Folder:
+    """Existing clips as a generator. `-o manifest=NAME` picks another manifest in the folder;
+    `-o follow_symlinks=true` admits links that lead out of it."""
+
+    class Options(Record):
+        manifest: str | None = None
+        follow_symlinks: bool = False
+
+    accepts: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, argument: str, options: Options) -> None:
+        self.folder = Path(argument).expanduser()
+        self.options = options
+        self.label = f"folder:{self.folder.name or argument}"
+        if not self.folder.is_dir():
+            raise UsageError(f"folder:{argument}: no such folder")
+        params: dict[str, Any] = {"path": str(self.folder.resolve())}
+        self.spec = Spec(name="folder", version=1, params={**params, **options.to_json()})
+        self._clips: dict[tuple[str, int], _Clip] = {}
+        self._hashes: dict[Path, str | None] = {}
+
+    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
+        """The folder's own prompts and seeds; with `--prompts`, those prompts, found by id or words.
+
+        Prompts and seeds that were asked for and have no clip stay in the plan: they will be `failed`.
+        """
+        clips = list(self._read(prompts))
+        if prompts is None:
+            self._clips = {(c.prompt.id, c.seed): c for c in clips}
+            order = [(c.prompt, c.seed) for c in clips]
+            if seeds is None:
+                return order
+            known = {p.id: p for p, _ in order}
+            return [(p, s) for p in known.values() for s in seeds]
+        by_id = {p.id: p for p in prompts.prompts}
+        by_text = {p.text.casefold(): p for p in prompts.prompts}
+        for clip in clips:
+            prompt = by_id.get(clip.prompt.id) or by_text.get(clip.prompt.text.casefold())
+            if prompt is not None:
+                self._clips.setdefault((prompt.id, clip.seed), clip)
+        planned = []
+        for prompt in prompts.prompts:
+            there = sorted(s for p, s in self._clips if p == prompt.id)
+            planned += [(prompt, s) for s in (seeds or there or (0,))]
+        return planned
+
+    def identity(self, prompt: Prompt, seed: int) -> Any:
+        clip = self._clips.get((prompt.id, seed))
+        return None if clip is None else self._hash(clip.path)
+
+    def _hash(self, path: Path) -> str | None:
+        if path not in self._hashes:
+            try:
+                self._hashes[path] = file_sha256(path)
+            except OSError:
+                self._hashes[path] = None
+        return self._hashes[path]
+
+    def generate(self, request: Request, out: Path) -> Generation:
+        clip = self._clips.get((request.prompt.id, request.seed))
+        if clip is None:
+            return Generation("failed", reason=f"{self.label} has no clip of this prompt with this seed")
+        if not clip.path.is_file():
+            where = f" (line {clip.line} of the manifest)" if clip.line else ""
+            return Generation("failed", reason=f"{clip.path.name}: no such file{where}")
+        return Generation("ok", clip.path.resolve())
+
+    def _read(self, prompts: PromptSet | None) -> Iterator[_Clip]:
+        names = (self.options.manifest,) if self.options.manifest else MANIFESTS
+        for name in names:
+            path = self.folder / name
+            if path.is_file():
+                return self._from_manifest(path, prompts)
+            if self.options.manifest:
+                raise ManifestError("no such manifest", path)
+        if (self.folder / "run.json").is_file():
+            return self._from_run()
+        if prompts is not None and (laid_out := list(self._from_layout(prompts))):
+            return iter(laid_out)
+        raise ManifestError(
+            f"holds none of {' and '.join(MANIFESTS)} and is no run folder; write a videos.jsonl with one"
+            ' line per clip: {"path": "clip.mp4", "prompt": "…"}',
+            self.folder,
+        )
+
+    def _from_run(self) -> Iterator[_Clip]:
+        run = RunDir(self.folder)
+        for (prompt_id, seed), sample in run.samples().items():
+            if sample.outcome == "ok":
+                yield _Clip(run.prompt(prompt_id), seed, run.video_path(sample))
+
+    def _from_layout(self, prompts: PromptSet) -> Iterator[_Clip]:
+        for prompt in prompts.prompts:
+            for path in sorted((self.folder / prompt.id).glob("*")):
+                match = re.match(r"^(\d+)(-[0-9a-f]+)?$", path.stem)
+                if match and path.suffix.lower() in SUFFIXES:
+                    yield _Clip(prompt, int(match[1]), self._inside(path.relative_to(self.folder), self.folder, 0))
+
+    def _from_manifest(self, manifest: Path, prompts: PromptSet | None) -> Iterator[_Clip]:
+        known = {p.id: p for p in prompts.prompts} if prompts else {}
+        by_place: dict[tuple[str, int], int] = {}
+        texts: dict[str, tuple[str, int]] = {}
+        odd: set[str] = set()
+        count = 0
+        for line, row in _rows(manifest):
+            count += 1
+            odd |= set(row) - set(COLUMNS)
+            clip = self._clip(manifest, line, row, known, by_place)
+            at = (clip.prompt.id, clip.seed)
+            if at in by_place:
+                raise ManifestError(
+                    f"prompt {at[0]!r} with seed {at[1]} was on line {by_place[at]} already", manifest, line
+                )
+            by_place[at] = line
+            text, first = texts.setdefault(clip.prompt.id, (clip.prompt.text, line))
+            if text != clip.prompt.text:
+                raise ManifestError(
+                    f"prompt id {at[0]!r} has other words than on line {first}", manifest, line
+                )
+            yield clip
+        if not count:
+            raise ManifestError("lists no clips", manifest)
+        if odd:
+            hints = ", ".join(f"{key!r}{nearest(key, COLUMNS)}" for key in sorted(odd))
+            warnings.warn(f"{manifest}: columns that are not used: {hints}", stacklevel=2)
+
+    def _clip(
+        self,
+        manifest: Path,
+        line: int,
+        row: dict[str, Any],
+        known: dict[str, Prompt],
+        taken: dict[tuple[str, int], int],
+    ) -> _Clip:
+        path, text = row.get("path"), row.get("prompt")
+        prompt_id = row.get("prompt_id") or None
+        if not text and prompt_id in known:
+            text = known[str(prompt_id)].text
+        for name, value in (("path", path), ("prompt", text)):
+            if not isinstance(value, str) or not value.strip():
+                raise ManifestError(f"{name!r} is missing or empty", manifest, line)
+        text = str(text).strip()
+        slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
+        try:
+            prompt = Prompt.model_validate({
+                "id": prompt_id or f"{slug}-{digest(text)[:8]}".strip("-"),
+                "text": text,
+                "category": row.get("category") or "uncategorised",
+            })  # fmt: skip
+        except ValidationError as error:
+            raise ManifestError(explain(error), manifest, line) from None
+        seed = row.get("seed")
+        if seed in (None, ""):
+            number = 0
+            while (prompt.id, number) in taken:
+                number += 1
+        else:
+            try:
+                number = int(str(seed))
+            except ValueError:
+                raise ManifestError(f"seed {seed!r} is not a whole number", manifest, line) from None
+        return _Clip(prompt, number, self._inside(Path(str(path)), manifest, line), line)
+
+    def _inside(self, path: Path, manifest: Path, line: int) -> Path:
+        """The clip's place, which must lie in the folder."""
+        if path.is_absolute() or ".." in path.parts or "\0" in str(path):
+            raise ManifestError(f"path {str(path)!r} leads out of the folder", manifest, line or None)
+        whole = self.folder / path
+        if not self.options.follow_symlinks and not whole.resolve().is_relative_to(self.folder.resolve()):
+            raise ManifestError(
+                f"path {str(path)!r} is a link that leads out of the folder; if that is meant, add"
+                " -o follow_symlinks=true",
+                manifest,
+                line or None,
+            )
+        return whole
+
+
+def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with their line numbers. Raises `ManifestError`."""
+    try:
+        if manifest.stat().st_size > MAX_MANIFEST_BYTES:
+            raise ManifestError(f"larger than {MAX_MANIFEST_BYTES:,} bytes", manifest)
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            if manifest.suffix == ".csv":
+                reader = csv.DictReader(file)
+                if reader.fieldnames is None or "path" not in reader.fieldnames:
+                    raise ManifestError(f"needs a header with {', '.join(COLUMNS[:2])}", manifest, 1)
+                for row in reader:
+                    if None in row:
+                        raise ManifestError("has more fields than the header", manifest, reader.line_num)
+                    yield reader.line_num, dict(row)
+                return
+            for number, text in enumerate(file, 1):
+                if not text.strip():
+                    continue
+                try:
+                    row = json.loads(text)
+                except ValueError as error:
+                    raise ManifestError(f"not valid JSON: {error}", manifest, number) from None
+                if not isinstance(row, dict):
+                    raise ManifestError('a line is an object: {"path": …, "prompt": …}', manifest, number)
+                yield number, row
+    except UnicodeDecodeError:
+        raise ManifestError("not UTF-8 text", manifest) from None
+    except csv.Error as error:
+        raise ManifestError(f"not valid CSV: {error}", manifest) from None
+    except RecursionError:
+        raise ManifestError("nested too deeply", manifest) from None
+    except OSError as error:
+        raise ManifestError(f"cannot be read: {error.strerror}", manifest) from None

@@ -1,0 +1,150 @@
+"""Metrics: pure functions of stored rows and the prompt's declared fields.
+
+A metric's id is its name, with its extractor in brackets where it can run on several:
+`temporal_flicker`, `warping_error[dis]`, `clip_similarity[ViT-B-32-quickgelu/openai]`. The same id is
+the column name in every table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.errors import UsageError
+from evals.features import Rows
+from evals.records import Direction, MetricInfo, Prompt, Spec, View
+from evals.registry import Registry
+
+
+@dataclass(frozen=True)
+class Value:
+    """A finite number, with notes on how it came about."""
+
+    value: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skip:
+    """The metric does not apply to this video; final."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class SetValue:
+    """A number about two sets of videos, with the size of both."""
+
+    value: float
+    n: int
+    n_reference: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class About:
+    """What a reader must know of a metric's numbers."""
+
+    direction: Direction
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    binary: bool = False
+    temporal: bool = False
+    source: str = ""
+    note: str = ""
+
+
+@runtime_checkable
+class VideoMetric(Protocol):
+    """One number per video. `needs` are `fold:NAME`, `encoder:ID` or `text:ID`; `reads` prompt fields."""
+
+    spec: Spec
+    about: About
+    needs: tuple[str, ...]
+    reads: tuple[str, ...]
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip: ...
+
+
+@runtime_checkable
+class SetMetric(Protocol):
+    """One number for two sets of videos, from features (n, d) and (m, d), at compare time."""
+
+    spec: Spec
+    about: About
+    needs: tuple[str, ...]
+    protocol: str
+
+    def pool(self, rows: Mapping[str, Rows]) -> NDArray[np.float64]:
+        """One feature vector (d,) for a video from its rows."""
+        ...
+
+    def compute(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> SetValue: ...
+
+
+METRICS = Registry(
+    "metric",
+    {
+        "temporal_flicker": "evals.metrics.temporal:TemporalFlicker",
+        "temporal_ssim": "evals.metrics.temporal:TemporalSsim",
+        "frozen_frames": "evals.metrics.temporal:FrozenFrames",
+        "scene_cuts": "evals.metrics.temporal:SceneCuts",
+        "clip_consistency": "evals.metrics.temporal:ClipConsistency",
+        "warping_error": "evals.metrics.motion:WarpingError",
+        "dynamic_degree": "evals.metrics.motion:DynamicDegree",
+        "flow_magnitude": "evals.metrics.motion:FlowMagnitude",
+        "sharpness": "evals.metrics.quality:Sharpness",
+        "clip_similarity": "evals.metrics.text:ClipSimilarity",
+        "fvd": "evals.metrics.frechet:FrechetVideoDistance",
+    },
+    "evals.metrics",
+)
+
+_ID = re.compile(r"^([a-z0-9_]+)(?:\[([^\[\]]+)\])?$")
+
+
+def create(metric_id: str) -> VideoMetric | SetMetric:
+    """A metric from its id. Raises `UnknownName` for a name nobody registered, `UsageError` for a
+    missing, superfluous or unknown extractor in brackets."""
+    match = _ID.match(metric_id)
+    if match is None:
+        raise UsageError(f"{metric_id!r} is not a metric id; write name or name[extractor]")
+    name, argument = match.groups()
+    maker: Any = METRICS.get(name)
+    takes = getattr(maker, "takes", None)
+    if takes is None:
+        if argument is not None:
+            raise UsageError(f"{name} takes no extractor in brackets, {metric_id!r} gives one")
+        metric: VideoMetric | SetMetric = maker()
+        return metric
+    if argument is None:
+        raise UsageError(f"{name} needs an extractor in brackets: {name}[{takes}]")
+    metric = maker(argument)
+    return metric
+
+
+def info(metric_id: str, metric: VideoMetric | SetMetric, extractors: Mapping[str, Spec], view: View) -> MetricInfo:
+    """The record of a metric that readers go by."""
+    about = metric.about
+    return MetricInfo(
+        id=metric_id,
+        kind="video" if isinstance(metric, VideoMetric) else "set",
+        spec=metric.spec,
+        extractors={need: extractors[need] for need in metric.needs},
+        reads=metric.reads if isinstance(metric, VideoMetric) else (),
+        direction=about.direction,
+        low=about.low,
+        high=about.high,
+        unit=about.unit,
+        binary=about.binary,
+        temporal=about.temporal,
+        source=about.source,
+        note=about.note,
+        view=str(view),
+    )

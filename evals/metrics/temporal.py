@@ -1,0 +1,133 @@
+"""Steadiness from frame to frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.features import Rows
+from evals.metrics import About, Skip, Value
+from evals.records import Prompt, Spec
+
+NO_PAIRS = Skip("has one frame; the metric compares consecutive frames")
+
+
+class TemporalFlicker:
+    """(255 − mean over pairs of mean |fₜ − fₜ₊₁|) / 255 on 8-bit frames. 1 is a still picture.
+
+    Source: VBench (Huang et al. 2024), temporal_flickering. VBench runs it only on clips that pass a
+    filter for still scenes; here it runs on all, so read it beside `dynamic_degree`.
+    """
+
+    spec = Spec(name="temporal_flicker", version=1)
+    about = About(
+        "higher", 0.0, 1.0, temporal=True, source="VBench temporal_flickering (Huang et al. 2024)",
+        note="motion lowers it too, and a frozen clip has the best value",
+    )  # fmt: skip
+    needs = ("fold:difference",)
+    reads: tuple[str, ...] = ()
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        mean = rows["fold:difference"]["mean"]
+        return Value((255.0 - float(mean.mean())) / 255.0) if mean.size else NO_PAIRS
+
+
+class TemporalSsim:
+    """Mean SSIM of consecutive frames, on luma. 1 is a still picture."""
+
+    spec = Spec(name="temporal_ssim", version=1)
+    about = About(
+        "higher", -1.0, 1.0, temporal=True, source="SSIM (Wang et al. 2004) on consecutive frames",
+        note="motion lowers it too, and a frozen clip has the best value",
+    )  # fmt: skip
+    needs = ("fold:ssim",)
+    reads: tuple[str, ...] = ()
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        values = rows["fold:ssim"]["ssim"]
+        return Value(float(values.mean())) if values.size else NO_PAIRS
+
+
+class FrozenFrames:
+    """Share of consecutive pairs in which nothing moves: no 16×16 block changes by a grey level.
+
+    Does not apply to prompts annotated `motion: none`.
+    """
+
+    THRESHOLD = 1.0
+
+    spec = Spec(name="frozen_frames", version=1, params={"threshold": THRESHOLD})
+    about = About(
+        "lower", 0.0, 1.0, unit="share of pairs", temporal=True, source="this project",
+        note="sees repeated frames, not slow motion",
+    )  # fmt: skip
+    needs = ("fold:difference",)
+    reads = ("motion",)
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        if prompt.motion == "none":
+            return Skip("the prompt asks for a scene without motion")
+        block = rows["fold:difference"]["block_max"]
+        return Value(float(np.mean(block < self.THRESHOLD))) if block.size else NO_PAIRS
+
+
+class SceneCuts:
+    """Number of hard cuts: pairs whose content change is at least 15 and at least 3 times the mean of
+    the two pairs on each side (PySceneDetect's `AdaptiveDetector` with its defaults, but for its
+    minimum scene length). Does not apply to prompts annotated `cuts: true`.
+    """
+
+    RATIO, LEAST, WIDTH = 3.0, 15.0, 2
+
+    spec = Spec(name="scene_cuts", version=1, params={"ratio": RATIO, "least": LEAST, "width": WIDTH})
+    about = About(
+        "lower", 0.0, None, unit="cuts", temporal=True, source="PySceneDetect AdaptiveDetector",
+        note="a flash of light can count as a cut",
+    )  # fmt: skip
+    needs = ("fold:content",)
+    reads = ("cuts",)
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        if prompt.cuts:
+            return Skip("the prompt asks for a cut")
+        content = np.asarray(rows["fold:content"]["hsv"], np.float64)
+        return Value(float(len(cuts(content, self.RATIO, self.LEAST, self.WIDTH)))) if content.size else NO_PAIRS
+
+
+def cuts(content: NDArray[np.float64], ratio: float, least: float, width: int) -> list[int]:
+    """Pairs (t, t+1), by t, across which the scene changes."""
+    found = []
+    for t, value in enumerate(content):
+        around = np.concatenate([content[max(0, t - width) : t], content[t + 1 : t + 1 + width]])
+        if value >= least and (not around.size or value >= ratio * around.mean()):
+            found.append(t)
+    return found
+
+
+class ClipConsistency:
+    """Mean cosine of the CLIP image features of consecutive sampled frames (at most 16 per video)."""
+
+    takes = "ARCH/TAG"
+    reads: tuple[str, ...] = ()
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(name="clip_consistency", version=1)
+        self.about = About(
+            "higher", -1.0, 1.0, temporal=True, source="frame consistency (Esser et al. 2023)",
+            note="sampled frames lie further apart in longer videos; a frozen clip has the best value",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        features = unit(rows[self.needs[0]]["features"].reshape(len(rows[self.needs[0]]["features"]), -1))
+        if len(features) < 2:
+            return NO_PAIRS
+        return Value(float((features[1:] * features[:-1]).sum(-1).mean()))
+
+
+def unit(features: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Rows (n, d) scaled to length 1, in float64."""
+    values = np.asarray(features, np.float64)
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)

@@ -1,0 +1,291 @@
+"""The records that everything else passes around: frozen, validated, versioned.
+
+Records are JSON on disk. `digest` is the one hash of the project: SHA-256 of canonical JSON, cut to
+128 bits. A field is never reused with another meaning; `SCHEMA` rises when one changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from evals.errors import UsageError, nearest
+
+SCHEMA = 1
+
+PromptId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=120)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Direction = Literal["higher", "lower", "none"]
+Outcome = Literal["ok", "refused", "failed", "timed_out"]
+
+
+def digest(value: Any) -> str:
+    """32 hex digits of SHA-256 over canonical JSON; NaN and unknown types are errors, never text."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits: the identity of a video or weight file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready fields; those at their default are left out."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class Spec(Record):
+    """The identity of a component: its name, the version of its numbers and its parameters."""
+
+    name: str
+    version: int = 1
+    params: dict[str, Any] = {}
+
+    @property
+    def digest(self) -> str:
+        return digest([self.name, self.version, self.params])
+
+
+class Subject(Record):
+    """One kind of thing in a scene."""
+
+    kind: Text
+    count: Annotated[int, Field(ge=1, le=20)] = 1
+    colour: Text | None = None
+    size: Literal["small", "medium", "large"] | None = None
+    action: Text | None = None
+    target: Text | None = None
+
+
+class Question(Record):
+    """A yes/no question a judge can be asked about the video."""
+
+    text: Text
+    answer: Literal["yes", "no"] = "yes"
+
+
+class Prompt(Record):
+    """A prompt and what is known of the scene it asks for. Annotations are optional."""
+
+    id: PromptId
+    text: Text
+    category: Text = "uncategorised"
+    tags: tuple[str, ...] = ()
+    subjects: tuple[Subject, ...] = ()
+    action: Text | None = None
+    place: Text | None = None
+    motion: Literal["none", "low", "medium", "high"] | None = None
+    camera: Literal["static", "pan", "tilt", "zoom", "tracking", "orbit", "handheld", "aerial"] | None = None
+    cuts: bool | None = None
+    law: (
+        Literal[
+            "gravity", "projectile", "restitution", "rolling", "pendulum", "collision", "friction",
+            "buoyancy", "inertia", "elasticity", "fluid", "permanence", "continuity", "light", "heat",
+        ]
+        | None
+    ) = None  # fmt: skip
+    questions: tuple[Question, ...] = ()
+
+
+class PromptSet(Record):
+    """A named, ordered set of prompts with unique ids."""
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    version: int = 1
+    description: str = ""
+    licence: str = ""
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        seen: set[str] = set()
+        for prompt in self.prompts:
+            if prompt.id in seen:
+                raise ValueError(f"prompt id {prompt.id!r} occurs twice")
+            seen.add(prompt.id)
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Hash of all prompts and their annotations, whatever the file looks like."""
+        return digest([p.to_json() for p in self.prompts])
+
+
+class Settings(Record):
+    """What is asked of a generator for every prompt; None leaves the choice to it."""
+
+    width: Annotated[int, Field(ge=16, le=8192)] | None = None
+    height: Annotated[int, Field(ge=16, le=8192)] | None = None
+    frames: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+
+
+class Request(Record):
+    """One video to make."""
+
+    prompt: Prompt
+    seed: int = 0
+    settings: Settings = Settings()
+
+
+class VideoFacts(Record):
+    """What a video file is, as measured: exact frame count, size as shown (after rotation)."""
+
+    width: int
+    height: int
+    frames: int
+    fps: float
+    duration: float
+    codec: str
+    pixel_format: str
+    variable_rate: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Sample(Record):
+    """One (generator, prompt, seed) and what became of it.
+
+    `key` is the generation key; `text` the digest of the prompt's words it was made from.
+    """
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    key: str
+    text: str
+    prompt_id: PromptId
+    seed: int
+    outcome: Outcome
+    reason: str = ""
+    transient: bool = False
+    video: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    requested: Settings = Settings()
+    actual: VideoFacts | None = None
+    wall_seconds: float | None = None
+    cost: float | None = None
+    job_id: str | None = None
+    attempts: int = 1
+    created: str = ""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Score(Record):
+    """One metric's result for one video: a finite value, or the reason there is none."""
+
+    status: Literal["ok", "skipped", "failed"]
+    value: float | None = None
+    reason: str = ""
+    transient: bool = False
+    notes: tuple[str, ...] = ()
+    spec: str = ""
+    reads: str = ""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if (self.status == "ok") != (self.value is not None):
+            raise ValueError("a score has a value exactly when its status is ok")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError("a score is finite")
+        if self.status != "ok" and not self.reason:
+            raise ValueError("a missing score says why")
+        return self
+
+
+class ScoreLine(Record):
+    """All scores of one video made at one time: a line of `scores.jsonl`."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    prompt_id: PromptId
+    seed: int
+    sha256: str
+    view: str
+    scores: dict[str, Score]
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class MetricInfo(Record):
+    """What a reader must know of a metric without loading it."""
+
+    id: str
+    kind: Literal["video", "set"] = "video"
+    spec: Spec
+    extractors: dict[str, Spec]
+    reads: tuple[str, ...] = ()
+    direction: Direction = "none"
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    binary: bool = False
+    temporal: bool = False
+    source: str = ""
+    note: str = ""
+    view: str = "native"
+
+    @property
+    def digest(self) -> str:
+        """Two numbers may be compared only where this is equal."""
+        extractors = {name: spec.to_json() for name, spec in self.extractors.items()}
+        return digest([self.id, self.spec.to_json(), extractors, self.view])
+
+
+class View(Record):
+    """How videos are normalised before anything looks at them; all None: as they are.
+
+    `fps` picks, for every output time k/fps, the last frame shown at that time; `seconds` cuts;
+    `short_side` resizes (area averaging down, cubic up).
+    """
+
+    fps: Annotated[float, Field(gt=0, le=240)] | None = None
+    seconds: Annotated[float, Field(gt=0, le=3600)] | None = None
+    short_side: Annotated[int, Field(ge=16, le=4320)] | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{k}={v:g}" for k, v in self.model_dump().items() if v is not None]
+        return ",".join(parts) or "native"
+
+    @classmethod
+    def parse(cls, text: str) -> View:
+        """Read `fps=8,seconds=2,short_side=256` or `native`."""
+        if text.strip() in ("", "native"):
+            return cls()
+        fields: dict[str, str] = {}
+        for part in text.split(","):
+            key, _, value = part.partition("=")
+            key = key.strip()
+            if key not in cls.model_fields:
+                raise UsageError(
+                    f"--normalize: unknown key {key!r}{nearest(key, cls.model_fields)}"
+                    f" (known: {', '.join(cls.model_fields)}; e.g. fps=8,seconds=2,short_side=256)"
+                )
+            fields[key] = value.strip()
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise UsageError(f"--normalize {text}: {explain(error)}") from None
+
+
+def explain(error: ValidationError, skip: Iterable[str] = ()) -> str:
+    """A validation error as one readable line."""
+    parts = []
+    for item in error.errors():
+        where = ".".join(str(x) for x in item["loc"] if x not in skip)
+        message = re.sub(r"^(Value|Assertion) error, ", "", item["msg"])
+        got = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
+        parts.append(f"{where}: {message}{got}" if where else f"{message}{got}")
+    return "; ".join(parts)

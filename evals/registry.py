@@ -1,0 +1,91 @@
+"""Names to components: lazy `"module:attribute"` tables that third parties can join.
+
+A component joins by a line in its family's table, by `Registry.register` in a user's own file
+(`--plugin FILE`), or by a Python entry point. A second component under one name is an error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evals.errors import UnknownName, UsageError
+
+
+T = TypeVar("T")
+
+
+class Registry:
+    """One family of components (`generator`, `fold`, `encoder`, `metric`)."""
+
+    def __init__(self, kind: str, table: dict[str, str], group: str) -> None:
+        self.kind, self.group = kind, group
+        self._table: dict[str, Any] = dict(table)
+        self._entry_points_read = False
+
+    def _add(self, name: str, target: Any, origin: str) -> None:
+        if name in self._table and self._table[name] is not target:
+            raise UsageError(f"{origin} registers the {self.kind} {name!r}, which exists already")
+        self._table[name] = target
+
+    def _read_entry_points(self) -> None:
+        if not self._entry_points_read:
+            self._entry_points_read = True
+            for point in importlib.metadata.entry_points(group=self.group):
+                package = point.dist.name if point.dist else "an installed package"
+                self._add(point.name, point.value, package)
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator for a user's own class: `@METRICS.register("my_metric")`."""
+
+        def add(component: T) -> T:
+            self._add(name, component, "a plugin")
+            return component
+
+        return add
+
+    def __iter__(self) -> Iterator[str]:
+        self._read_entry_points()
+        return iter(sorted(self._table))
+
+    def get(self, name: str) -> Any:
+        """The component called `name`; names with `*` in the table serve whole families."""
+        self._read_entry_points()
+        found = self._table.get(name)
+        if found is None:
+            patterns = [p for p in self._table if "*" in p and fnmatchcase(name, p)]
+            if not patterns:
+                raise UnknownName(self.kind, name, self._table)
+            found = self._table[patterns[0]]
+        if isinstance(found, str):
+            module, _, attribute = found.partition(":")
+            return getattr(importlib.import_module(module), attribute)
+        return found
+
+
+def load_plugin(path: Path) -> None:
+    """Import a user's Python file once, so that it can register components. A plugin is code."""
+    path = path.resolve()
+    name = f"evals_plugin_{abs(hash(str(path))):x}"
+    if name in sys.modules:
+        return
+    if not path.is_file():
+        raise UsageError(f"plugin {path}: no such file")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"plugin {path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except UsageError:
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        raise UsageError(f"plugin {path}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,245 @@
+"""Rows and prompt to numbers: brings a run's scores up to date.
+
+Scores are written one line per video, after the rows they come from are on the disk. What is recorded
+as `ok` or `skipped` for the same bytes, metric and prompt is not computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evals import metrics
+from evals.decoding.pool import Pool
+from evals.encoders import Encoder, TextEncoder, resolve
+from evals.errors import UsageError
+from evals.extract import (
+    Extractors,
+    Problem,
+    Problems,
+    Source,
+    extract,
+    extract_texts,
+    feature_key,
+    read_notes,
+    text_key,
+)
+from evals.features import FeatureStore, Rows
+from evals.folds import FOLDS
+from evals.generate import Retry
+from evals.journal import Journal
+from evals.metrics import SetMetric, Skip, VideoMetric
+from evals.records import MetricInfo, Prompt, Sample, Score, ScoreLine, View, file_sha256
+from evals.rundir import RunDir, SampleId, read_fields
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics with the extractors they need, all found and ready before any work starts."""
+
+    video: Mapping[str, VideoMetric] = field(default_factory=dict)
+    sets: Mapping[str, SetMetric] = field(default_factory=dict)
+    extractors: Extractors = field(default_factory=Extractors)
+
+    def infos(self, view: View) -> dict[str, MetricInfo]:
+        """Readers' records of all metrics under one view."""
+        specs = self.extractors.specs()
+        both: dict[str, VideoMetric | SetMetric] = {**self.video, **self.sets}
+        return {name: metrics.info(name, metric, specs, view) for name, metric in both.items()}
+
+
+def prepare(metric_ids: Sequence[str], weights: Mapping[str, Path]) -> Metrics:
+    """Find metrics, extractors and weight files.
+
+    Raises `UnknownName`, `UsageError` or `WeightsError`; unused `weights` are an error too.
+    """
+    video: dict[str, VideoMetric] = {}
+    sets: dict[str, SetMetric] = {}
+    folds: dict[str, None] = {}
+    encoders: dict[str, Encoder] = {}
+    made = {name: metrics.create(name) for name in metric_ids}
+    for name, metric in made.items():
+        if isinstance(metric, VideoMetric):
+            video[name] = metric
+        else:
+            sets[name] = metric
+        for need in metric.needs:
+            kind, _, what = need.partition(":")
+            if kind == "fold":
+                FOLDS.get(what)
+                folds[what] = None
+            elif what not in encoders:
+                encoders[what] = resolve(what, weights)
+            if kind == "text" and not isinstance(encoders[what], TextEncoder):
+                raise UsageError(f"{name}: the encoder {what!r} has no text side")
+    for name in weights:
+        if name not in encoders:
+            raise UsageError(f"--weights {name}: no metric that was asked for uses this encoder")
+    return Metrics(video, sets, Extractors(tuple(folds), encoders))
+
+
+@dataclass
+class _Todo:
+    """What is missing for one sample."""
+
+    at: SampleId
+    sample: Sample
+    prompt: Prompt
+    metrics: list[str]
+
+
+class _Scoring:
+    def __init__(
+        self,
+        run: RunDir,
+        chosen: Metrics,
+        view: View,
+        report: Callable[[ScoreLine], None] | None,
+    ) -> None:
+        self.run, self.chosen, self.view, self.report = run, chosen, view, report
+        self.infos = chosen.infos(view)
+        self.specs = chosen.extractors.specs()
+        self.store = FeatureStore(run.features)
+        self.samples = {at: s for at, s in run.samples().items() if s.outcome == "ok"}
+
+    def todo(self, wanted: Iterable[SampleId], retry: Retry, rescore: bool) -> list[_Todo]:
+        recorded = {} if rescore else self.run.scores(str(self.view), self.samples)
+        found = []
+        for at in wanted:
+            if at not in self.samples:
+                continue
+            have = recorded.get(at, {})
+            missing = [m for m in self.chosen.video if _due(have.get(m), retry)]
+            found.append(_Todo(at, self.samples[at], self.run.prompt(at[0]), missing))
+        return found
+
+    def key(self, item: _Todo, need: str) -> str:
+        if need.startswith("text:"):
+            return text_key(item.prompt.text, self.specs[need])
+        assert item.sample.sha256 is not None
+        return feature_key(item.sample.sha256, self.specs[need], self.view)
+
+    def lacks_rows(self, item: _Todo) -> bool:
+        """Whether the video must be decoded. Sets need their encoder's rows of every video."""
+        needs = {n for m in item.metrics for n in self.chosen.video[m].needs}
+        needs |= {n for m in self.chosen.sets.values() for n in m.needs}
+        return any(self.key(item, n) not in self.store for n in needs if not n.startswith("text:"))
+
+    def write(self, journal: Journal, item: _Todo, problems: Problems) -> None:
+        """Score one sample and journal it."""
+        if not item.metrics:
+            return
+        assert item.sample.sha256 is not None
+        notes = read_notes(self.store, item.sample.sha256, self.view)
+        line = ScoreLine(
+            prompt_id=item.at[0],
+            seed=item.at[1],
+            sha256=item.sample.sha256,
+            view=str(self.view),
+            scores={m: self._score(m, item, problems, notes) for m in item.metrics},
+        )
+        journal.append({"schema": line.schema_, **line.to_json()})
+        if self.report:
+            self.report(line)
+
+    def _score(self, name: str, item: _Todo, problems: Problems, notes: tuple[str, ...]) -> Score:
+        metric = self.chosen.video[name]
+        stamp = {"spec": self.infos[name].digest, "reads": read_fields(item.prompt, metric.reads)}
+        for need in metric.needs:
+            problem = problems.get(need)
+            if problem is not None:
+                status = "skipped" if problem.skip else "failed"
+                return Score.model_validate(
+                    {"status": status, "reason": problem.reason, "transient": problem.transient, **stamp}
+                )
+        try:
+            rows: dict[str, Rows] = {need: self.store.get(self.key(item, need)) for need in metric.needs}
+            result = metric.score(rows, item.prompt)
+            if isinstance(result, Skip):
+                return Score.model_validate({"status": "skipped", "reason": result.reason, **stamp})
+            return Score.model_validate(
+                {"status": "ok", "value": float(result.value), "notes": notes + result.notes, **stamp}
+            )
+        except Exception as error:  # noqa: BLE001 - a metric's fault costs this score and is recorded
+            reason = f"{type(error).__name__}: {error}"
+            return Score.model_validate({"status": "failed", "reason": reason, **stamp})
+
+
+def _due(before: Score | None, retry: Retry) -> bool:
+    if before is None:
+        return True
+    if before.status != "failed":
+        return False
+    return retry == "all" or (retry == "transient" and before.transient)
+
+
+def score(
+    run: RunDir,
+    chosen: Metrics,
+    view: View,
+    pool: Pool,
+    device: str,
+    wanted: Sequence[SampleId] | None = None,
+    retry: Retry = "transient",
+    rescore: bool = False,
+    report: Callable[[ScoreLine], None] | None = None,
+) -> int:
+    """Score what is missing of `wanted` (default: all samples); gives the number of lines written.
+
+    The caller holds the run's lock.
+    """
+    known = dict(run.info.metrics)
+    known[str(view)] = {**known.get(str(view), {}), **chosen.infos(view)}
+    run.update(metrics=known)
+    written = 0
+
+    def counted(line: ScoreLine) -> None:
+        nonlocal written
+        written += 1
+        if report:
+            report(line)
+
+    work = _Scoring(run, chosen, view, counted)
+    items = work.todo(wanted if wanted is not None else run.info.sample_ids(), retry, rescore)
+    if any(n.startswith("text:") for m in chosen.video.values() for n in m.needs):
+        texts = [item.prompt.text for item in items if item.metrics]
+        extract_texts(texts, chosen.extractors, work.store, device)
+    with Journal(run.path / "scores.jsonl") as journal:
+        waiting: dict[str, list[_Todo]] = {}
+        sources: list[Source] = []
+        for item in items:
+            if not work.lacks_rows(item):
+                work.write(journal, item, {})
+                continue
+            source = Source(str(item.sample.sha256), run.video_path(item.sample))
+            changed = _changed(source) if source.sha256 not in waiting else None
+            if changed is not None:
+                work.write(journal, item, changed_needs(chosen, changed))
+                continue
+            if source.sha256 not in waiting:
+                sources.append(source)
+            waiting.setdefault(source.sha256, []).append(item)
+
+        def finished(source: Source, problems: Problems) -> None:
+            for item in waiting.pop(source.sha256):
+                work.write(journal, item, problems)
+
+        extract(sources, chosen.extractors, work.store, view, pool, device, finished)
+    return written
+
+
+def changed_needs(chosen: Metrics, problem: Problem) -> Problems:
+    """The same problem for every need that comes from the video."""
+    return dict.fromkeys((n for n in chosen.extractors.specs() if not n.startswith("text:")), problem)
+
+
+def _changed(source: Source) -> Problem | None:
+    """A video that is gone or is another one than was recorded must not be scored."""
+    try:
+        if file_sha256(source.path) == source.sha256:
+            return None
+        reason = "the file has changed since it was recorded; run `generate` again"
+    except OSError as error:
+        reason = f"the file cannot be read any more: {error.strerror}"
+    return Problem(False, f"{source.path.name}: {reason}", transient=True)
