@@ -28,6 +28,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+class EvalsWarning(UserWarning):
+    """Something the user should know that stops nothing."""
+
+
 class EvalsError(Exception):
     """Base of all errors raised on purpose; the message says what, where and what to do."""
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from evals.errors import ManifestError, UsageError, nearest
+from evals.errors import EvalsWarning, ManifestError, UsageError, nearest
 from evals.generators import Generation
 from evals.records import Prompt, PromptSet, Record, Request, Spec, digest, explain, file_sha256
 from evals.rundir import RunDir
@@ -162,7 +162,7 @@ class Folder:
             raise ManifestError("lists no clips", manifest)
         if odd:
             hints = ", ".join(f"{key!r}{nearest(key, COLUMNS)}" for key in sorted(odd))
-            warnings.warn(f"{manifest}: columns that are not used: {hints}", stacklevel=2)
+            warnings.warn(f"{manifest}: columns that are not used: {hints}", EvalsWarning, stacklevel=2)
 
     def _clip(
         self,

@@ -1,0 +1,99 @@
+"""The frames of a comparison as CSV tables and JSON, and the words that go with them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from evals.compare import Comparison
+from evals.records import MetricInfo
+
+VERDICTS = ("better", "worse", "differs", "no difference shown", "cannot decide", "not comparable")
+
+
+def frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """The CSV files by name."""
+    return {
+        "scores": comparison.scores,
+        "summary": comparison.summary,
+        "pairs": comparison.pairs,
+        "sets": comparison.sets,
+    }
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """Everything a program may want, with what each metric is and where the runs come from."""
+    return {
+        "view": comparison.view,
+        "runs": [
+            {
+                "label": run.label,
+                "generator": run.run.info.label,
+                "samples_planned": len(run.run.info.sample_ids()),
+                "samples_ok": sum(s.outcome == "ok" for s in run.samples.values()),
+                "versions": run.run.info.provenance.get("versions", {}),
+                "hardware": run.run.info.provenance.get("hardware", {}),
+                "revision": run.run.info.provenance.get("revision"),
+            }
+            for run in comparison.runs
+        ],
+        "warnings": comparison.warnings,
+        "metrics": {name: info.to_json() for name, info in comparison.metrics.items()},
+        "summary": records(comparison.summary),
+        "pairs": records(comparison.pairs),
+        "sets": records(comparison.sets),
+        "problems": records(comparison.problems),
+    }
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON objects; what is missing is null."""
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return rows
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A value for people: `digits` significant, an en dash where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    value = float(value)
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:.{min(places, 6)}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def interval(low: Any, high: Any) -> str:
+    """`[low, high]`, or nothing where no interval is valid."""
+    return "" if pd.isna(low) or pd.isna(high) else f"[{number(low)}, {number(high)}]"
+
+
+def arrow(info: MetricInfo) -> str:
+    """Which way is better."""
+    return {"higher": "↑", "lower": "↓", "none": ""}[info.direction]
+
+
+def findings(comparison: Comparison) -> list[str]:
+    """What was found of every pair of runs, a sentence each."""
+    sentences = []
+    pairs = comparison.pairs
+    for (a, b), group in pairs.groupby(["a", "b"], sort=False):
+        by_verdict = {v: list(group.loc[group["verdict"] == v, "metric"]) for v in VERDICTS}
+        parts = []
+        for verdict, words in (
+            ("better", "is better than {b} on {m}"),
+            ("worse", "is worse than {b} on {m}"),
+            ("differs", "differs from {b} on {m}"),
+            ("no difference shown", "shows no difference from {b} on {m}"),
+            ("cannot decide", "cannot be told from {b} on {m} (too little data)"),
+            ("not comparable", "is not comparable with {b} on {m}"),
+        ):
+            if by_verdict[verdict]:
+                parts.append(words.format(b=b, m=", ".join(by_verdict[verdict])))
+        sentences.append(f"{a} " + "; ".join(parts) + ".")
+    return sentences

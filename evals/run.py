@@ -1,0 +1,202 @@
+"""The whole job in a few calls: generate, score, and what a comparison needs beforehand."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evals import compare, generators, rundir
+from evals.decoding.pool import Job, Pool, default_workers
+from evals.errors import SampleError, UsageError
+from evals.generate import Retry, Task, due, generate, grow, narrow, plan
+from evals.generators import Generator
+from evals.provenance import provenance
+from evals.records import PromptSet, Sample, ScoreLine, Settings, View
+from evals.rundir import RunDir
+from evals.score import Metrics, prepare, score
+from evals.video import Limits
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs, decided before any work starts."""
+
+    generator: Generator
+    folder: Path
+    prompts: PromptSet | None = None
+    seeds: Sequence[int] | None = None
+    settings: Settings = Settings()
+    prompt_ids: Sequence[str] = ()
+    limit: int | None = None
+    retry: Retry = "transient"
+
+    def tasks(self, run: RunDir | None) -> list[Task]:
+        """The samples wanted, each with what is recorded of it. Raises `UsageError` for settings that
+        the generator cannot follow."""
+        asked = {k for k, v in self.settings.model_dump().items() if v is not None}
+        if useless := asked - self.generator.accepts:
+            raise UsageError(
+                f"{self.generator.label} cannot follow --{', --'.join(sorted(useless))}: its clips exist"
+                " already; to score clips alike use --normalize"
+            )
+        wanted = narrow(self.generator.plan(self.prompts, self.seeds), self.prompt_ids, self.limit)
+        return plan(run, self.generator, wanted, self.settings)
+
+
+@dataclass
+class Resources:
+    """What a machine lends to a run."""
+
+    workers: int | None = None
+    device: str = "auto"
+    limits: Limits = field(default_factory=Limits)
+    plugins: Sequence[Path] = ()
+
+    def pool(self) -> Pool:
+        return Pool(self.workers, self.limits, self.plugins)
+
+    def resolved_device(self) -> str:
+        """`cuda` where there is one, else `cpu`; torch is asked only if the choice is open."""
+        if self.device != "auto":
+            return self.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@dataclass
+class Watcher:
+    """Callbacks for progress: how many samples and videos there will be, then each as it is done."""
+
+    generating: Callable[[int], None] = lambda n: None
+    sample: Callable[[Sample], None] = lambda s: None
+    scoring: Callable[[int], None] = lambda n: None
+    line: Callable[[ScoreLine], None] = lambda s: None
+
+
+def generate_run(plan: Plan, resources: Resources, watcher: Watcher | None = None) -> tuple[RunDir, list[Sample]]:
+    """Bring a run's samples up to date; gives the run and the current sample of every one wanted."""
+    watcher = watcher or Watcher()
+    generator = plan.generator
+    tasks = plan.tasks(None)  # every complaint comes before a folder is made
+    run = rundir.create(plan.folder, generator.label, generator.spec, plan.settings, provenance())
+    with run.writing(), resources.pool() as pool:
+        tasks = plan.tasks(run)
+        grow(run, [(t.request.prompt, t.request.seed) for t in tasks])
+        watcher.generating(sum(due(t, plan.retry) for t in tasks))
+        samples = generate(run, generator, tasks, pool, plan.retry, watcher.sample)
+        if run.info.status == "started":
+            run.update(status="generated")
+    return run, samples
+
+
+def score_run(
+    run: RunDir,
+    metrics: Metrics,
+    view: View,
+    resources: Resources,
+    retry: Retry = "transient",
+    rescore: bool = False,
+    watcher: Watcher | None = None,
+) -> int:
+    """Bring a run's scores up to date; gives the number of videos scored."""
+    watcher = watcher or Watcher()
+    device = resources.resolved_device() if metrics.extractors.encoders else "cpu"
+    with run.writing(), resources.pool() as pool:
+        watcher.scoring(sum(s.outcome == "ok" for s in run.samples().values()))
+        written = score(run, metrics, view, pool, device, None, retry, rescore, watcher.line)
+        run.update(status="scored", provenance=provenance())
+    return written
+
+
+def default_name(label: str) -> str:
+    """A run's name from its generator's label: `folder:modelA` gives `modelA`."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", label.partition(":")[2] or label).strip("-.")
+    return name or "run"
+
+
+def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: Resources) -> dict[str, Any]:
+    """What a run would do: counts, bytes, and the time scoring would take, measured on one clip."""
+    run = RunDir(plan.folder) if (plan.folder / "run.json").exists() else None
+    tasks = plan.tasks(run)
+    todo = [t for t in tasks if due(t, plan.retry)]
+    facts: dict[str, Any] = {
+        "run": str(plan.folder),
+        "prompts": len({t.request.prompt.id for t in tasks}),
+        "samples": len(tasks),
+        "to_do": len(todo),
+        "metrics": len(metrics.video) + len(metrics.sets) if metrics else 0,
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        made = [
+            plan.generator.generate(t.request, Path(scratch) / "0.mp4").path
+            for t in tasks
+            if not plan.generator.accepts  # clips that exist cost nothing to ask for
+        ]
+        clips = [p for p in made if p is not None and p.is_file()]
+        if not clips:
+            return facts
+        sizes = {p: p.stat().st_size for p in clips}
+        facts["bytes_to_read"] = sum(sizes.values())
+        facts["cost"] = 0
+        if metrics is not None and view is not None:
+            middle = sorted(clips, key=lambda p: sizes[p])[len(clips) // 2]
+            fields = {"view": view.model_dump(mode="json"), "folds": list(metrics.extractors.folds), "samplings": {}}
+            with Pool(1, resources.limits, resources.plugins) as pool:
+                pool.ask(Job(middle, "probe"))
+                started = time.monotonic()
+                try:
+                    pool.ask(Job(middle, "extract", None, fields))
+                except SampleError:
+                    return facts
+                each = time.monotonic() - started
+            workers = resources.workers or default_workers()
+            facts["seconds_for_folds"] = round(each * len(clips) / workers, 1)
+    return facts
+
+
+def reference_run(
+    path: Path, cache: Path, set_ids: Sequence[str], view: View, weights: Mapping[str, Path], resources: Resources
+) -> RunDir:
+    """A reference as a run: a run folder as it is, a folder of clips through a run made in `cache`."""
+    if (path / "run.json").is_file():
+        return RunDir(path)
+    generator = generators.create(f"folder:{path}", {})
+    chosen = prepare(set_ids, weights)
+    folder = cache / path.resolve().name
+    run, _ = generate_run(Plan(generator, folder), resources)
+    score_run(run, chosen, view, resources)
+    return RunDir(folder)
+
+
+def compare_runs(
+    paths: Sequence[Path],
+    view: View | None,
+    reference: Path | None,
+    out: Path,
+    weights: Mapping[str, Path],
+    resources: Resources,
+) -> compare.Comparison:
+    """Compare run folders; a folder of clips as reference is scored first, into `out`/reference."""
+    runs = compare.load(paths, view)
+    sets = sorted({n for r in runs for n, info in r.metrics.items() if info.kind == "set"})
+    if reference is None:
+        return compare.compare(runs)
+    if not sets:
+        raise UsageError(
+            "--reference: no run was scored with a set metric; score them first, such as"
+            " `t2v-evals score RUN … --metrics 'fvd[ENCODER]'`"
+        )
+    if not reference.exists():
+        raise UsageError(f"--reference {reference}: no such run or folder")
+    views = {r.view for r in runs}
+    if len(views) > 1:
+        raise UsageError("--reference: the runs were scored under different normalisations")
+    shared = View.parse(views.pop())
+    run = reference_run(reference, out / "reference", sets, shared, weights, resources)
+    return compare.compare(runs, compare.load([run.path], shared)[0])
