@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evals.compare import Comparison, compare, load
+    from evals.compare import Comparison
     from evals.decoding.windows import Sampling
     from evals.encoders import ENCODERS, Encoder
     from evals.errors import DoesNotApply, EvalsError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evals.video import Chunk
 
 _HOME = {
-    "compare": ("Comparison", "compare", "load"),
+    "compare": ("Comparison",),
     "decoding.windows": ("Sampling",),
     "encoders": ("ENCODERS", "Encoder"),
     "errors": ("DoesNotApply", "EvalsError"),
@@ -46,7 +46,7 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 _RENAMED = {"load_prompts": "load", "write_report": "write"}
 
-__all__ = sorted(_MODULE)  # noqa: PLE0605 - the table above is the list
+__all__ = sorted(_MODULE)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -58,11 +58,18 @@ def main(arguments: list[str] | None = None) -> None:
 _python_warning = warnings.showwarning
 
 
-def _show_warning(message: Any, category: type[Warning], *rest: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     if issubclass(category, EvalsWarning):
         click.echo(f"warning: {message}", err=True)
     else:
-        _python_warning(message, category, *rest)
+        _python_warning(message, category, filename, lineno, file, line)
 
 
 # --- options -------------------------------------------------------------------------------------
@@ -148,14 +155,15 @@ _common = _several(
     click.option("--time-limit", type=click.FloatRange(0.1), help="Seconds of decoding allowed per video."),
     click.option("--stall-limit", type=click.FloatRange(0.1), help="Seconds a decoder may be silent."),
     click.option("--memory-limit", type=click.FloatRange(0.5), help="GiB a decoder process may use."),
-    click.option("--plugin", "plugins", type=_path, multiple=True, help="Python file that registers components."),
+    click.option("--plugin", "plugins", type=_path, multiple=True, help="Python file with own components."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
     click.option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
     click.option("-q", "--quiet", is_flag=True, help="No progress."),
 )  # fmt: skip
 _generating = _several(
     click.option("--generator", required=True, help="KIND:ARGUMENT, such as folder:clips/modelA."),
-    click.option("-o", "options", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Generator option."),
+    click.option("-o", "options", multiple=True, callback=_pairs, metavar="KEY=VALUE",
+                 help="Generator option."),
     click.option("--prompts", help="Prompt sets, names or files, with commas between them."),
     click.option("--seeds", callback=_seeds, help="How many seeds (3: 0, 1, 2), or a list (7,8)."),
     click.option("--prompt-id", "prompt_ids", multiple=True, help="Only this prompt; repeatable."),
@@ -314,7 +322,9 @@ def score(runs: tuple[Path, ...], **o: Any) -> int:
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=_path)
 @click.option("--reference", type=_path, help="Run or folder of clips to measure distances to.")
-@click.option("--out", type=_path, default=Path("reports/comparison"), show_default=True, help="Report folder.")
+@click.option(
+    "--out", type=_path, default=Path("reports/comparison"), show_default=True, help="Report folder."
+)
 @click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @_weights
@@ -360,7 +370,7 @@ def show(run_path: Path, as_json: bool) -> int:
 
 @cli.command(name="list")
 @click.argument("what", type=click.Choice(["prompts", "generators", "encoders", "metrics", "suites"]))
-@click.option("--plugin", "plugins", type=_path, multiple=True, help="Python file that registers components.")
+@click.option("--plugin", "plugins", type=_path, multiple=True, help="Python file with own components.")
 def list_(what: str, plugins: tuple[Path, ...]) -> int:
     """What there is: prompts, generators, encoders, metrics or suites."""
     from evals import overview

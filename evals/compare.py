@@ -104,7 +104,9 @@ def load(paths: Sequence[Path], view: View | None = None) -> list[LoadedRun]:
     elif "native" in shared or len(shared) == 1:
         chosen = dict.fromkeys(range(len(runs)), "native" if "native" in shared else shared.pop())
     elif len(shared) > 1:
-        raise UsageError(f"the runs share several views; choose one: --normalize {' | '.join(sorted(shared))}")
+        raise UsageError(
+            f"the runs share several views; choose one: --normalize {' | '.join(sorted(shared))}"
+        )
     else:
         chosen = {i: next(iter(r.info.metrics), "native") for i, r in enumerate(runs)}
     loaded = []
@@ -131,7 +133,9 @@ def _labels(runs: Sequence[RunDir]) -> list[str]:
             raise UsageError(f"{run.path}: is given twice")
         seen[run.path.resolve()] = run.info.name
     names = [r.info.name for r in runs]
-    return [n if names.count(n) == 1 else f"{r.path.parent.name}/{n}" for n, r in zip(names, runs, strict=True)]
+    return [
+        n if names.count(n) == 1 else f"{r.path.parent.name}/{n}" for n, r in zip(names, runs, strict=True)
+    ]
 
 
 def compare(runs: Sequence[LoadedRun], reference: LoadedRun | None = None) -> Comparison:
@@ -164,9 +168,7 @@ def _scores(runs: Sequence[LoadedRun], video: Sequence[str]) -> pd.DataFrame:
             for name in video:
                 if name in run.metrics:
                     status, value = run.status(at, name)
-                    rows.append(
-                        (run.label, run.run.info.label, at[0], category, at[1], name, status, value)
-                    )
+                    rows.append((run.label, run.run.info.label, at[0], category, at[1], name, status, value))
     return pd.DataFrame(rows, columns=SCORES)
 
 
@@ -225,8 +227,9 @@ def _summary(
                 else:
                     shown, prompts = (None, None, None), 0
                 rows.append((run.label, name, category, *shown, *counts, prompts))
-    for s in sets.itertuples():
-        rows.append((s.generator, s.metric, "all", s.value, s.ci_low, s.ci_high, s.n, 0, 0, 0, 0, None))
+    for s in sets.to_dict("records"):
+        shown = (s["value"], s["ci_low"], s["ci_high"])
+        rows.append((s["generator"], s["metric"], "all", *shown, s["n"], 0, 0, 0, 0, None))
     return pd.DataFrame(rows, columns=SUMMARY)
 
 
@@ -296,11 +299,7 @@ def _measure(name: str, a: LoadedRun, b: LoadedRun, leave_out: set[str], flips: 
     planned = {at for at in planned if at[0] not in leave_out}
     status = {at: (a.status(at, name), b.status(at, name)) for at in planned}
     applies = {at: s for at, s in status.items() if "skipped" not in (s[0][0], s[1][0])}
-    both = {
-        at: s[0][1] - s[1][1]
-        for at, s in applies.items()
-        if s[0][1] is not None and s[1][1] is not None
-    }
+    both = {at: s[0][1] - s[1][1] for at, s in applies.items() if s[0][1] is not None and s[1][1] is not None}
     pair.pairs = len(both)
     pair.coverage = len(both) / len(applies) if applies else None
     if not both:
@@ -409,9 +408,13 @@ def _sets(
             if run.run.path.resolve() == reference.run.path.resolve() or name not in run.metrics:
                 continue
             if theirs is None or reference.metrics[name].digest != run.metrics[name].digest:
+                why = (
+                    "no features"
+                    if theirs is None
+                    else _difference(run.metrics[name], reference.metrics[name])
+                )
                 warnings.append(
-                    f"{name}: {run.label} and the reference {reference.label} are not comparable:"
-                    f" {'no features' if theirs is None else _difference(run.metrics[name], reference.metrics[name])}"
+                    f"{name}: {run.label} and the reference {reference.label} are not comparable: {why}"
                 )
                 continue
             try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from safetensors.numpy import save
 
 from evals.errors import RunError
 
-Rows = dict[str, NDArray[np.generic]]
+Rows = dict[str, NDArray[Any]]
 
 
 class FeatureStore:
@@ -37,7 +38,9 @@ class FeatureStore:
             with safe_open(str(path), framework="numpy") as shard:
                 tensors = list(shard.keys())
         except (SafetensorError, OSError) as error:
-            raise RunError(f"{path}: not a readable feature shard ({error}); delete it to recompute") from None
+            raise RunError(
+                f"{path}: not a readable feature shard ({error}); delete it to recompute"
+            ) from None
         keys: dict[str, list[str]] = {}
         for tensor in tensors:
             key, _, name = tensor.partition("/")
@@ -56,7 +59,7 @@ class FeatureStore:
         with safe_open(str(self._shard[key]), framework="numpy") as shard:
             return {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
 
-    def put(self, key: str, rows: Mapping[str, NDArray[np.generic]]) -> None:
+    def put(self, key: str, rows: Mapping[str, NDArray[Any]]) -> None:
         """Collect rows for the next commit. An extractor gives at least one (perhaps empty) row."""
         if not rows:
             raise ValueError(f"feature {key} has no rows")
@@ -72,7 +75,9 @@ class FeatureStore:
         self._pending = {}
         if not new:
             return
-        tensors = {f"{key}/{name}": array for key, rows in sorted(new.items()) for name, array in rows.items()}
+        tensors = {
+            f"{key}/{name}": array for key, rows in sorted(new.items()) for name, array in rows.items()
+        }
         number = len(list(self.folder.glob("*.safetensors")))
         while (path := self.folder / f"{number:06d}.safetensors").exists():
             number += 1

@@ -43,7 +43,9 @@ def narrow(
     return [(p, s) for p, s in planned if p.id in set(chosen)]
 
 
-def plan(run: RunDir | None, generator: Generator, wanted: list[tuple[Prompt, int]], settings: Settings) -> list[Task]:
+def plan(
+    run: RunDir | None, generator: Generator, wanted: list[tuple[Prompt, int]], settings: Settings
+) -> list[Task]:
     """Tasks for all wanted samples, each with the sample it has, if that is still the same thing."""
     samples = run.samples() if run else {}
     tasks = []

@@ -65,7 +65,9 @@ def one_line(facts: dict[str, Any]) -> str:
     """A run's state in a line or two, for the end of a command."""
     samples = facts["samples"]
     rest = ", ".join(f"{n} {k}" for k, n in samples.items() if k not in ("planned", "ok") and n)
-    text = f"{facts['run']}: {samples.get('ok', 0)} of {samples['planned']} samples ok" + (f", {rest}" if rest else "")
+    text = f"{facts['run']}: {samples.get('ok', 0)} of {samples['planned']} samples ok" + (
+        f", {rest}" if rest else ""
+    )
     for view, metrics in facts["scores"].items():
         text += f"; {len(metrics)} metrics ({view})"
     if facts["failed"]:

@@ -157,6 +157,4 @@ def merge(sets: Iterable[PromptSet]) -> PromptSet:
             if prompt.id in owner:
                 raise PromptError(f"prompt id {prompt.id!r} is in both {owner[prompt.id]!r} and {one.name!r}")
             owner[prompt.id] = one.name
-    return PromptSet(
-        name="+".join(s.name for s in sets), prompts=tuple(p for s in sets for p in s.prompts)
-    )
+    return PromptSet(name="+".join(s.name for s in sets), prompts=tuple(p for s in sets for p in s.prompts))

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -280,11 +279,11 @@ class View(Record):
             raise UsageError(f"--normalize {text}: {explain(error)}") from None
 
 
-def explain(error: ValidationError, skip: Iterable[str] = ()) -> str:
+def explain(error: ValidationError) -> str:
     """A validation error as one readable line."""
     parts = []
     for item in error.errors():
-        where = ".".join(str(x) for x in item["loc"] if x not in skip)
+        where = ".".join(str(x) for x in item["loc"])
         message = re.sub(r"^(Value|Assertion) error, ", "", item["msg"])
         got = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
         parts.append(f"{where}: {message}{got}" if where else f"{message}{got}")

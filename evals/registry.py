@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from evals.errors import UnknownName, UsageError
 
-
 T = TypeVar("T")
 
 

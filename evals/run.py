@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evals import compare, generators, rundir
+import evals.compare as comparing
+from evals import generators, rundir
 from evals.decoding.pool import Job, Pool, default_workers
 from evals.errors import SampleError, UsageError
 from evals.generate import Retry, Task, due, generate, grow, narrow, plan
@@ -30,7 +31,7 @@ class Plan:
     folder: Path
     prompts: PromptSet | None = None
     seeds: Sequence[int] | None = None
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     prompt_ids: Sequence[str] = ()
     limit: int | None = None
     retry: Retry = "transient"
@@ -79,7 +80,9 @@ class Watcher:
     line: Callable[[ScoreLine], None] = lambda s: None
 
 
-def generate_run(plan: Plan, resources: Resources, watcher: Watcher | None = None) -> tuple[RunDir, list[Sample]]:
+def generate_run(
+    plan: Plan, resources: Resources, watcher: Watcher | None = None
+) -> tuple[RunDir, list[Sample]]:
     """Bring a run's samples up to date; gives the run and the current sample of every one wanted."""
     watcher = watcher or Watcher()
     generator = plan.generator
@@ -146,7 +149,11 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
         facts["cost"] = 0
         if metrics is not None and view is not None:
             middle = sorted(clips, key=lambda p: sizes[p])[len(clips) // 2]
-            fields = {"view": view.model_dump(mode="json"), "folds": list(metrics.extractors.folds), "samplings": {}}
+            fields = {
+                "view": view.model_dump(mode="json"),
+                "folds": list(metrics.extractors.folds),
+                "samplings": {},
+            }
             with Pool(1, resources.limits, resources.plugins) as pool:
                 pool.ask(Job(middle, "probe"))
                 started = time.monotonic()
@@ -161,7 +168,12 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
 
 
 def reference_run(
-    path: Path, cache: Path, set_ids: Sequence[str], view: View, weights: Mapping[str, Path], resources: Resources
+    path: Path,
+    cache: Path,
+    set_ids: Sequence[str],
+    view: View,
+    weights: Mapping[str, Path],
+    resources: Resources,
 ) -> RunDir:
     """A reference as a run: a run folder as it is, a folder of clips through a run made in `cache`."""
     if (path / "run.json").is_file():
@@ -181,12 +193,12 @@ def compare_runs(
     out: Path,
     weights: Mapping[str, Path],
     resources: Resources,
-) -> compare.Comparison:
+) -> comparing.Comparison:
     """Compare run folders; a folder of clips as reference is scored first, into `out`/reference."""
-    runs = compare.load(paths, view)
+    runs = comparing.load(paths, view)
     sets = sorted({n for r in runs for n, info in r.metrics.items() if info.kind == "set"})
     if reference is None:
-        return compare.compare(runs)
+        return comparing.compare(runs)
     if not sets:
         raise UsageError(
             "--reference: no run was scored with a set metric; score them first, such as"
@@ -199,4 +211,4 @@ def compare_runs(
         raise UsageError("--reference: the runs were scored under different normalisations")
     shared = View.parse(views.pop())
     run = reference_run(reference, out / "reference", sets, shared, weights, resources)
-    return compare.compare(runs, compare.load([run.path], shared)[0])
+    return comparing.compare(runs, comparing.load([run.path], shared)[0])

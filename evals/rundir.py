@@ -169,7 +169,9 @@ class RunDir:
         metrics = self.info.metrics.get(view, {})
         specs = {name: info.digest for name, info in metrics.items()}
         reads = {
-            (p.id, name): read_fields(p, info.reads) for p in self.info.prompts for name, info in metrics.items()
+            (p.id, name): read_fields(p, info.reads)
+            for p in self.info.prompts
+            for name, info in metrics.items()
         }
         samples = self.samples() if samples is None else samples
         found: dict[SampleId, dict[str, Score]] = {}

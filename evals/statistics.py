@@ -48,7 +48,9 @@ def mean_interval(
     return Estimate(mean, low, high, n)
 
 
-def difference_interval(values: ArrayLike, seed: int, binary: bool = False, resamples: int = 4000) -> Estimate:
+def difference_interval(
+    values: ArrayLike, seed: int, binary: bool = False, resamples: int = 4000
+) -> Estimate:
     """Mean of one paired difference per prompt with its 95 % interval; none under 20 prompts.
 
     Continuous: studentised bootstrap. Rates: Bonett & Price (2012), which adds one pair to each side.
@@ -117,8 +119,8 @@ def sign_flip(values: ArrayLike, seed: int, flips: int = 19_999) -> SignFlip:
     count, left = 0, flips
     while left:
         block = min(left, max(1, 4_000_000 // n))
-        signs = rng.integers(0, 2, (block, n), dtype=np.int8) * 2 - 1
-        count += int((np.abs(signs @ x) >= observed - tolerance).sum())
+        flipped = rng.integers(0, 2, (block, n), dtype=np.int8) * 2 - 1
+        count += int((np.abs(flipped @ x) >= observed - tolerance).sum())
         left -= block
     return SignFlip((count + 1) / (flips + 1), max(2 / 2**n, 1 / (flips + 1)))
 
@@ -137,7 +139,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def detectable(values: ArrayLike) -> float | None:
     """The smallest mean paired difference found four times in five at two-sided 5 %, before Holm.
 
-    From the observed spread, by the normal approximation; None under 2 pairs.
+    From the observed spread, by the normal approximation; None where nothing varies.
     """
     x = np.asarray(values, np.float64)
-    return float((Z95 + Z80) * x.std(ddof=1) / math.sqrt(x.size)) if x.size > 1 else None
+    spread = float(x.std(ddof=1)) if x.size > 1 else 0.0
+    return (Z95 + Z80) * spread / math.sqrt(x.size) if spread > 0 else None

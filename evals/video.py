@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import av
 import av.error
@@ -266,7 +266,7 @@ class _Converter:
 
     def _rgb(self, frame: VideoFrame) -> Frames:
         layout = "rgba" if any(c.is_alpha for c in frame.format.components) else "rgb24"
-        image: Frames = self.reformatter.reformat(frame, format=layout, threads=1).to_ndarray()
+        image = np.asarray(self.reformatter.reformat(frame, format=layout, threads=1).to_ndarray(), np.uint8)
         if layout == "rgb24":
             return image
         alpha = image[..., 3:]
@@ -377,7 +377,8 @@ def encode(
     partial = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
     try:
         with av.open(str(partial), "w") as container:
-            stream = container.add_stream(name, rate=Fraction(fps).limit_denominator(60000), options=options)
+            rate = Fraction(fps).limit_denominator(60000)
+            stream = cast(VideoStream, container.add_stream(name, rate=rate, options=options))
             stream.pix_fmt = pixel_format
             stream.codec_context.thread_count = 1
             shape: tuple[int, ...] | None = None

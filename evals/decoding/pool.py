@@ -103,7 +103,9 @@ class Pool:
     `run` may be called again and again; workers are kept between calls.
     """
 
-    def __init__(self, workers: int | None = None, limits: Limits | None = None, plugins: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, workers: int | None = None, limits: Limits | None = None, plugins: Iterable[Path] = ()
+    ) -> None:
         self.size = workers or default_workers()
         self.limits = limits or Limits()
         self.plugins = [str(p.resolve()) for p in plugins]
@@ -242,4 +244,6 @@ class Pool:
             reason = f"the decoder crashed with {name}{words}"
             # SIGKILL is the system's out-of-memory killer or an operator; a crash will come again.
             return [Event(job, error=DecoderDied(reason, transient=code == -signal.SIGKILL))]
-        return [Event(job, error=DecoderDied(f"the decoder ended with exit code {code}{words}", transient=False))]
+        return [
+            Event(job, error=DecoderDied(f"the decoder ended with exit code {code}{words}", transient=False))
+        ]

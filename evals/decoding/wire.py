@@ -28,7 +28,9 @@ class Message:
     arrays: Arrays = field(default_factory=dict)
 
 
-def send(sock: socket.socket, head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> None:
+def send(
+    sock: socket.socket, head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
+) -> None:
     """Send one message; blocks until the other side has taken it."""
     blocks, table = [], []
     for name, array in (arrays or {}).items():
@@ -41,7 +43,7 @@ def send(sock: socket.socket, head: Mapping[str, Any], arrays: Mapping[str, NDAr
     sock.sendall(_PREFIX.pack(len(text), sum(b.nbytes for b in blocks)) + text)
     for block in blocks:
         if block.nbytes:
-            sock.sendall(memoryview(block).cast("B"))
+            sock.sendall(block.reshape(-1).view(np.uint8).data)
 
 
 class Receiver:

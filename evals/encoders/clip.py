@@ -73,9 +73,7 @@ class OpenClip:
                 self._source, pretrained=None if local_folder else str(self.path), weights_only=True
             )
         except Exception as error:
-            raise WeightsError(
-                f"{self.path}: cannot be loaded as {self.arch}: {str(error)[:500]}"
-            ) from error
+            raise WeightsError(f"{self.path}: cannot be loaded as {self.arch}: {str(error)[:500]}") from error
         used = model.visual.preprocess_cfg
         for key in ("mean", "std", "interpolation", "resize_mode"):
             expected = self.preprocess[key]
@@ -94,7 +92,7 @@ class OpenClip:
         images = (images - self._mean) / self._std
         with torch.backends.cudnn.flags(allow_tf32=False):
             features: Tensor = self._model.encode_image(images.flatten(0, 1))
-        return features.float().unflatten(0, windows.shape[:2])
+        return features.float().reshape(*windows.shape[:2], -1)
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> list[Rows]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -21,9 +23,7 @@ class Content:
 
     def step(self, chunk: Chunk) -> Rows:
         hsv = [cv2.cvtColor(f, cv2.COLOR_RGB2HSV) for f in chunk.frames]
-        values = [
-            cv2.norm(a, b, cv2.NORM_L1) / a.size for a, b in zip(hsv, hsv[1:], strict=False)
-        ]
+        values = [cv2.norm(a, b, cv2.NORM_L1) / a.size for a, b in pairwise(hsv)]
         return {"hsv": np.array(values, np.float64)}
 
     def finish(self) -> Rows:

@@ -102,7 +102,7 @@ def visible(fw: Flow, bw: Flow) -> NDArray[np.bool_]:
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     x1, y1 = x + fw[..., 0], y + fw[..., 1]
     outside = (x1 < 0) | (y1 < 0) | (x1 > width - 1) | (y1 > height - 1)
-    return ~(apart | edge | outside)
+    return np.asarray(~(apart | edge | outside), np.bool_)
 
 
 class Dis:

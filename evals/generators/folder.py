@@ -134,7 +134,9 @@ class Folder:
             for path in sorted((self.folder / prompt.id).glob("*")):
                 match = re.match(r"^(\d+)(-[0-9a-f]+)?$", path.stem)
                 if match and path.suffix.lower() in SUFFIXES:
-                    yield _Clip(prompt, int(match[1]), self._inside(path.relative_to(self.folder), self.folder, 0))
+                    yield _Clip(
+                        prompt, int(match[1]), self._inside(path.relative_to(self.folder), self.folder, 0)
+                    )
 
     def _from_manifest(self, manifest: Path, prompts: PromptSet | None) -> Iterator[_Clip]:
         known = {p.id: p for p in prompts.prompts} if prompts else {}

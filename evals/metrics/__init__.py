@@ -129,7 +129,9 @@ def create(metric_id: str) -> VideoMetric | SetMetric:
     return metric
 
 
-def info(metric_id: str, metric: VideoMetric | SetMetric, extractors: Mapping[str, Spec], view: View) -> MetricInfo:
+def info(
+    metric_id: str, metric: VideoMetric | SetMetric, extractors: Mapping[str, Spec], view: View
+) -> MetricInfo:
     """The record of a metric that readers go by."""
     about = metric.about
     return MetricInfo(

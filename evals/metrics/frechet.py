@@ -120,12 +120,12 @@ class FrechetVideoDistance:
 
     def pool(self, rows: Mapping[str, Rows]) -> Matrix:
         features = np.asarray(rows[self.needs[0]]["features"], np.float64)
-        return features.reshape(-1, features.shape[-1]).mean(0)
+        return np.asarray(features.reshape(-1, features.shape[-1]).mean(0), np.float64)
 
     def compute(self, a: Matrix, b: Matrix) -> SetValue:
         value = frechet_distance(a, b)
         few = min(len(a), len(b))
-        warnings = ()
+        warnings: tuple[str, ...] = ()
         if few < FEW:
             warnings = (
                 f"N = {len(a)} against {len(b)} is far too few: sample-size bias dominates under {FEW}, and"

@@ -14,7 +14,8 @@ class Sharpness:
 
     spec = Spec(name="sharpness", version=1)
     about = About(
-        "higher", 0.0, None, unit="grey levels²", source="variance of the Laplacian (Pech-Pacheco et al. 2000)",
+        "higher", 0.0, None, unit="grey levels²",
+        source="variance of the Laplacian (Pech-Pacheco et al. 2000)",
         note="noise raises it, and it depends on the video's size",
     )  # fmt: skip
     needs = ("fold:laplacian",)

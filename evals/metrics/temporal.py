@@ -93,7 +93,9 @@ class SceneCuts:
         if prompt.cuts:
             return Skip("the prompt asks for a cut")
         content = np.asarray(rows["fold:content"]["hsv"], np.float64)
-        return Value(float(len(cuts(content, self.RATIO, self.LEAST, self.WIDTH)))) if content.size else NO_PAIRS
+        return (
+            Value(float(len(cuts(content, self.RATIO, self.LEAST, self.WIDTH)))) if content.size else NO_PAIRS
+        )
 
 
 def cuts(content: NDArray[np.float64], ratio: float, least: float, width: int) -> list[int]:
@@ -130,4 +132,4 @@ class ClipConsistency:
 def unit(features: NDArray[np.generic]) -> NDArray[np.float64]:
     """Rows (n, d) scaled to length 1, in float64."""
     values = np.asarray(features, np.float64)
-    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+    return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), np.float64)

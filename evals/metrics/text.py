@@ -29,4 +29,6 @@ class ClipSimilarity:
         frames, text = rows[self.needs[0]]["features"], rows[self.needs[1]]
         cosines = unit(frames.reshape(len(frames), -1)) @ unit(text["features"])[0]
         cut = bool(text["truncated"][0])
-        return Value(float(cosines.mean()), ("truncated: the prompt is longer than the context",) if cut else ())
+        return Value(
+            float(cosines.mean()), ("truncated: the prompt is longer than the context",) if cut else ()
+        )

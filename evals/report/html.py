@@ -15,7 +15,7 @@ import jinja2
 from evals.compare import Comparison, LoadedRun
 from evals.decoding.pool import Job, Pool
 from evals.records import MetricInfo, Prompt
-from evals.report.markdown import describe
+from evals.report.markdown import means
 from evals.report.tables import arrow, findings, interval, number, records
 
 PREVIEW = {"short_side": 192, "seconds": 4.0}
@@ -56,7 +56,7 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
         comparison=comparison,
         labels=[r.label for r in comparison.runs],
         findings=findings(comparison),
-        means=_means(comparison, "all"),
+        means=means(comparison, "all"),
         categories=_categories(comparison),
         pairs=records(comparison.pairs),
         sets=records(comparison.sets),
@@ -70,25 +70,9 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
     )
 
 
-def _means(comparison: Comparison, category: str) -> list[tuple[MetricInfo, list[list[str]]]]:
-    summary = comparison.summary[comparison.summary["category"] == category]
-    rows = {(r.metric, r.generator): r for r in summary.itertuples()}
-    return [
-        (
-            info,
-            [
-                describe(rows[name, run.label]) if (name, run.label) in rows else ["–"]
-                for run in comparison.runs
-            ],
-        )
-        for name, info in comparison.metrics.items()
-        if info.kind == "video"
-    ]
-
-
 def _categories(comparison: Comparison) -> dict[str, list[tuple[MetricInfo, list[list[str]]]]]:
     names = sorted(set(comparison.summary["category"]) - {"all"})
-    return {name: _means(comparison, name) for name in names} if len(names) > 1 else {}
+    return {name: means(comparison, name) for name in names} if len(names) > 1 else {}
 
 
 def _notes(comparison: Comparison) -> list[dict[str, Any]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from evals.compare import Comparison
-from evals.report.tables import arrow, findings, interval, number
+from evals.records import MetricInfo
+from evals.report.tables import arrow, findings, interval, number, records
 
 
 def _cell(text: str) -> str:
@@ -28,18 +31,22 @@ def render(comparison: Comparison) -> str:
     lines += ["Mean over prompts, [95 % interval], n scored; f failed, r refused, s skipped, m missing.", ""]
     if len(comparison.sets):
         rows = [
-            [s.metric, s.generator, s.reference, number(s.value), f"{s.n} / {s.n_reference}", s.protocol]
-            for s in comparison.sets.itertuples()
-        ]
+            [
+                s["metric"], s["generator"], s["reference"], number(s["value"]),
+                f"{s['n']} / {s['n_reference']}", s["protocol"],
+            ]
+            for s in records(comparison.sets)
+        ]  # fmt: skip
         header = ["metric", "run", "reference", "value", "N / N reference", "protocol"]
         lines += ["## Distances to a reference", "", *_table(header, rows), ""]
     if len(comparison.pairs):
         rows = [
             [
-                p.metric, p.a, p.b, number(p.difference), interval(p.ci_low, p.ci_high), number(p.p_holm, 2),
-                p.verdict + (f" ({p.reason})" if p.reason else ""), str(p.n_pairs),
+                p["metric"], p["a"], p["b"], number(p["difference"]), interval(p["ci_low"], p["ci_high"]),
+                number(p["p_holm"], 2), p["verdict"] + (f" ({p['reason']})" if p["reason"] else ""),
+                str(p["n_pairs"]),
             ]
-            for p in comparison.pairs.itertuples()
+            for p in records(comparison.pairs)
         ]  # fmt: skip
         header = ["metric", "a", "b", "a − b", "95 % interval", "p (Holm)", "a is", "pairs"]
         lines += ["## Paired differences", "", *_table(header, rows), ""]
@@ -47,24 +54,31 @@ def render(comparison: Comparison) -> str:
 
 
 def _means(comparison: Comparison) -> list[str]:
-    summary = comparison.summary[comparison.summary["category"] == "all"]
-    header = ["metric", *(r.label for r in comparison.runs)]
-    rows = []
-    for name, info in comparison.metrics.items():
-        if info.kind != "video":
-            continue
-        row = [f"{name} {arrow(info)}".strip()]
-        for run in comparison.runs:
-            match = summary[(summary["metric"] == name) & (summary["generator"] == run.label)]
-            row.append(" ".join(describe(next(match.itertuples()))) if len(match) else "–")
-        rows.append(row)
-    return _table(header, rows)
-
-
-def describe(row: object) -> list[str]:
-    """A summary row's mean, interval and counts as short texts; empty ones are left out."""
-    get = lambda name: getattr(row, name)  # noqa: E731
-    counts = [f"n={get('n_ok')}"] + [
-        f"{get(f'n_{name}')}{name[0]}" for name in ("failed", "refused", "skipped", "missing") if get(f"n_{name}")
+    rows = [
+        [f"{info.id} {arrow(info)}".strip(), *(" ".join(cell) for cell in cells)]
+        for info, cells in means(comparison, "all")
     ]
-    return [x for x in (number(get("mean")), interval(get("ci_low"), get("ci_high")), f"({' '.join(counts)})") if x]
+    return _table(["metric", *(r.label for r in comparison.runs)], rows)
+
+
+def means(comparison: Comparison, category: str) -> list[tuple[MetricInfo, list[list[str]]]]:
+    """For every metric, each run's mean, interval and counts as short texts."""
+    rows = {
+        (r["metric"], r["generator"]): r for r in records(comparison.summary) if r["category"] == category
+    }
+    return [
+        (info, [_describe(rows.get((name, run.label))) for run in comparison.runs])
+        for name, info in comparison.metrics.items()
+        if info.kind == "video"
+    ]
+
+
+def _describe(row: dict[str, Any] | None) -> list[str]:
+    if row is None:
+        return ["–"]
+    counts = [f"n={row['n_ok']}"]
+    for name in ("failed", "refused", "skipped", "missing"):
+        if row[f"n_{name}"]:
+            counts.append(f"{row[f'n_{name}']}{name[0]}")
+    texts = [number(row["mean"]), interval(row["ci_low"], row["ci_high"]), f"({' '.join(counts)})"]
+    return [text for text in texts if text]

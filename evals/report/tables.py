@@ -89,7 +89,7 @@ def findings(comparison: Comparison) -> list[str]:
             ("better", "is better than {b} on {m}"),
             ("worse", "is worse than {b} on {m}"),
             ("differs", "differs from {b} on {m}"),
-            ("no difference shown", "shows no difference from {b} on {m}"),
+            ("no difference shown", "was not shown to differ from {b} on {m}"),
             ("cannot decide", "cannot be told from {b} on {m} (too little data)"),
             ("not comparable", "is not comparable with {b} on {m}"),
         ):

@@ -1,0 +1,1 @@
+"""Benchmarks: run each file on its own; they print what they measure."""
