@@ -222,7 +222,7 @@ def _summary(
                     by_prompt = _by_prompt(values)
                     seed = _seed(run.label, name, category)
                     e = statistics.mean_interval(by_prompt, seed, len(values), infos[name].binary)
-                    shown: tuple[Any, ...] = (e.mean, e.low, e.high)
+                    shown: tuple[Any, ...] = (e.mean, *_within(e, infos[name]))
                     prompts = e.n
                 else:
                     shown, prompts = (None, None, None), 0
@@ -231,6 +231,13 @@ def _summary(
         shown = (s["value"], s["ci_low"], s["ci_high"])
         rows.append((s["generator"], s["metric"], "all", *shown, s["n"], 0, 0, 0, 0, None))
     return pd.DataFrame(rows, columns=SUMMARY)
+
+
+def _within(e: statistics.Estimate, info: MetricInfo) -> tuple[float | None, float | None]:
+    """An interval cut at the ends of the metric's range, which a skewed share can run past."""
+    low = e.low if e.low is None or info.low is None else max(e.low, info.low)
+    high = e.high if e.high is None or info.high is None else min(e.high, info.high)
+    return low, high
 
 
 COUNTED = ("ok", "failed", "skipped", "refused", "missing")

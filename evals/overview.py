@@ -98,8 +98,8 @@ def as_text(facts: dict[str, Any]) -> str:
 
 
 def _first_line(component: Any) -> str:
-    text = inspect.getdoc(component) or ""
-    return " ".join(text.split("\n\n")[0].split())
+    text = " ".join((inspect.getdoc(component) or "").split("\n\n")[0].split())
+    return text.split(". ")[0].rstrip(".") + "."
 
 
 def catalogue(what: str) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,7 @@ class Estimate:
 def mean_interval(
     values: ArrayLike, seed: int, samples: int | None = None, binary: bool = False, resamples: int = 4000
 ) -> Estimate:
-    """Mean of one value per prompt with its 95 % interval; none under 20 prompts.
+    """Mean of one value per prompt with its 95 % interval; none under 20 prompts or where nothing varies.
 
     Continuous scores: studentised bootstrap (Efron & Tibshirani 1993, 12.5), which covers better than
     percentiles for skewed scores. Rates (`binary`): Wilson's interval, its sample size corrected for
@@ -44,8 +44,8 @@ def mean_interval(
     n, mean = x.size, float(x.mean())
     if n < MIN_PROMPTS:
         return Estimate(mean, None, None, n)
-    low, high = _wilson(x, samples or n) if binary else _studentised(x, seed, resamples)
-    return Estimate(mean, low, high, n)
+    bounds = _wilson(x, samples or n) if binary else _studentised(x, seed, resamples)
+    return Estimate(mean, *(bounds or (None, None)), n)
 
 
 def difference_interval(
@@ -60,18 +60,17 @@ def difference_interval(
     if n < MIN_PROMPTS:
         return Estimate(mean, None, None, n)
     if not binary:
-        low, high = _studentised(x, seed, resamples)
-        return Estimate(mean, low, high, n)
+        return Estimate(mean, *(_studentised(x, seed, resamples) or (None, None)), n)
     centre = float(x.sum()) / (n + 2)
     variance = (float(np.square(x).sum()) + 2) / (n + 2) - centre**2
     half = Z95 * math.sqrt(variance / (n + 2))
     return Estimate(mean, max(-1.0, centre - half), min(1.0, centre + half), n)
 
 
-def _studentised(x: Array, seed: int, resamples: int) -> tuple[float, float]:
+def _studentised(x: Array, seed: int, resamples: int) -> tuple[float, float] | None:
     n, mean, spread = x.size, float(x.mean()), float(x.std(ddof=1))
-    if spread == 0 or spread < 1e-12 * abs(mean):
-        return mean, mean
+    if spread <= 1e-12 * abs(mean):
+        return None  # nothing varies, so nothing is known of how much it could
     rng = np.random.default_rng(seed)
     picked = x[rng.integers(0, n, (resamples, n))]
     errors = picked.std(axis=1, ddof=1) / math.sqrt(n)

@@ -31,8 +31,8 @@ def _flow(name: str) -> _Flow:
 
 
 class WarpingError:
-    """Mean over pairs of the mean squared difference, frames in [0, 1], between a frame and the next
-    one warped back by flow, over pixels visible in both (Lai et al. 2018; pixels whose flow leaves
+    """Mean squared difference between a frame and the next one warped back by flow. Frames are in [0, 1],
+    the mean is over pixels visible in both, then over pairs (Lai et al. 2018; pixels whose flow leaves
     the frame are left out as well)."""
 
     takes = "dis"
@@ -60,9 +60,10 @@ class WarpingError:
 
 
 class DynamicDegree:
-    """1 if the video moves, else 0 (VBench's rule): of pairs taken every max(1, round(fps/8)) frames, at
-    least round(4·T/16), and at least one, have a mean of the largest 5 % of displacements above 6
-    pixels at a short side of 256; T counts the frames taken."""
+    """1 if the video moves, else 0, by VBench's rule. Frames are taken every max(1, round(fps/8)); T counts
+    them. A pair of them moves if the mean of its largest 5 % of displacements exceeds 6 pixels at a
+    short side of 256; the video moves if at least round(4·T/16) pairs, and at least one, do. Does not
+    apply to prompts annotated `motion: none`."""
 
     takes = "dis"
     reads = ("motion",)

@@ -74,9 +74,10 @@ class FrozenFrames:
 
 
 class SceneCuts:
-    """Number of hard cuts: pairs whose content change is at least 15 and at least 3 times the mean of
-    the two pairs on each side (PySceneDetect's `AdaptiveDetector` with its defaults, but for its
-    minimum scene length). Does not apply to prompts annotated `cuts: true`.
+    """Number of hard cuts. A cut is a pair of frames whose content change is at least 15 and at least 3
+    times the mean of the two pairs before and the two after it, as in PySceneDetect's
+    `AdaptiveDetector` with its defaults, but without its minimum scene length. The first and last two
+    pairs have too few neighbours and can't be cuts. Does not apply to prompts annotated `cuts: true`.
     """
 
     RATIO, LEAST, WIDTH = 3.0, 15.0, 2
@@ -84,7 +85,7 @@ class SceneCuts:
     spec = Spec(name="scene_cuts", version=1, params={"ratio": RATIO, "least": LEAST, "width": WIDTH})
     about = About(
         "lower", 0.0, None, unit="cuts", temporal=True, source="PySceneDetect AdaptiveDetector",
-        note="a flash of light can count as a cut",
+        note="a flash of light can count as a cut; the first and last two pairs are not judged",
     )  # fmt: skip
     needs = ("fold:content",)
     reads = ("cuts",)
@@ -93,17 +94,17 @@ class SceneCuts:
         if prompt.cuts:
             return Skip("the prompt asks for a cut")
         content = np.asarray(rows["fold:content"]["hsv"], np.float64)
-        return (
-            Value(float(len(cuts(content, self.RATIO, self.LEAST, self.WIDTH)))) if content.size else NO_PAIRS
-        )
+        if content.size < 2 * self.WIDTH + 1:
+            return Skip(f"has {content.size + 1} frames; finding a cut needs {2 * self.WIDTH + 2}")
+        return Value(float(len(cuts(content, self.RATIO, self.LEAST, self.WIDTH))))
 
 
 def cuts(content: NDArray[np.float64], ratio: float, least: float, width: int) -> list[int]:
     """Pairs (t, t+1), by t, across which the scene changes."""
     found = []
-    for t, value in enumerate(content):
-        around = np.concatenate([content[max(0, t - width) : t], content[t + 1 : t + 1 + width]])
-        if value >= least and (not around.size or value >= ratio * around.mean()):
+    for t in range(width, len(content) - width):
+        around = np.concatenate([content[t - width : t], content[t + 1 : t + 1 + width]])
+        if content[t] >= least and content[t] >= ratio * around.mean():
             found.append(t)
     return found
 
