@@ -45,7 +45,8 @@ def mean_interval(
     if n < MIN_PROMPTS:
         return Estimate(mean, None, None, n)
     bounds = _wilson(x, samples or n) if binary else _studentised(x, seed, resamples)
-    return Estimate(mean, *(bounds or (None, None)), n)
+    low, high = bounds or (None, None)
+    return Estimate(mean, low, high, n)
 
 
 def difference_interval(
@@ -60,7 +61,8 @@ def difference_interval(
     if n < MIN_PROMPTS:
         return Estimate(mean, None, None, n)
     if not binary:
-        return Estimate(mean, *(_studentised(x, seed, resamples) or (None, None)), n)
+        low, high = _studentised(x, seed, resamples) or (None, None)
+        return Estimate(mean, low, high, n)
     centre = float(x.sum()) / (n + 2)
     variance = (float(np.square(x).sum()) + 2) / (n + 2) - centre**2
     half = Z95 * math.sqrt(variance / (n + 2))

@@ -102,7 +102,7 @@ def _readable(path: Path) -> Iterator[None]:
     """Turn PyAV's and the system's errors into a `VideoError` that says what is wrong."""
     try:
         yield
-    except av.error.InvalidDataError as error:
+    except (av.error.InvalidDataError, av.error.ArgumentError, av.error.DemuxerNotFoundError) as error:
         raise VideoError(f"not a readable video: {error.strerror or error}") from None
     except (av.error.FFmpegError, av.error.EOFError) as error:
         raise VideoError(f"cannot be decoded: {error.strerror or error}") from None
@@ -318,7 +318,7 @@ def decode(
             while position < len(wanted) and wanted[position] == index:
                 pending.append(image)
                 position += 1
-                if (len(pending) + 1) * image.nbytes > chunk_bytes:
+                if (len(pending) + 2) * image.nbytes > chunk_bytes:  # the lead frame counts
                     yield _chunk(pending, lead, start, fps)
                     lead, start, pending = pending[-1], start + len(pending), []
     if decoded != expected:

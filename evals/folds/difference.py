@@ -16,7 +16,7 @@ class Difference:
     """Per pair of frames, in 8-bit levels:
 
     - `mean`: mean |fₜ − fₜ₊₁| over pixels and channels (an exact integer sum, divided once);
-    - `block_max`: the largest mean |Δ luma| over 16×16 blocks, so that a small moving thing counts.
+    - `block_max`: the largest such mean over 16×16 blocks, so that a small moving thing counts.
     """
 
     spec = Spec(name="difference", version=1, params={"block": BLOCK})
@@ -26,7 +26,7 @@ class Difference:
         for i in range(len(chunk.frames) - 1):
             a, b = chunk.frames[i], chunk.frames[i + 1]
             mean.append(cv2.norm(a, b, cv2.NORM_L1) / a.size)
-            block.append(_block_max(cv2.absdiff(chunk.grey[i], chunk.grey[i + 1])))
+            block.append(_block_max(cv2.absdiff(a, b)))
         return {"mean": np.array(mean, np.float64), "block_max": np.array(block, np.float64)}
 
     def finish(self) -> Rows:
@@ -34,9 +34,9 @@ class Difference:
 
 
 def _block_max(difference: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> float:
-    height, width = difference.shape
+    height, width, channels = difference.shape
     rows = np.add.reduceat(difference, np.arange(0, height, BLOCK), axis=0, dtype=np.int64)
-    sums = np.add.reduceat(rows, np.arange(0, width, BLOCK), axis=1)
+    sums = np.add.reduceat(rows.sum(-1), np.arange(0, width, BLOCK), axis=1)
     tall = np.diff([*range(0, height, BLOCK), height])
     wide = np.diff([*range(0, width, BLOCK), width])
-    return float((sums / np.outer(tall, wide)).max())
+    return float((sums / np.outer(tall, wide)).max() / channels)

@@ -51,7 +51,7 @@ class TemporalSsim:
 
 
 class FrozenFrames:
-    """Share of consecutive pairs in which nothing moves: no 16×16 block changes by a grey level.
+    """Share of consecutive pairs in which nothing moves: no 16×16 block changes by a level.
 
     Does not apply to prompts annotated `motion: none`.
     """
