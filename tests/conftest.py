@@ -70,7 +70,7 @@ class Clips:
 @pytest.fixture
 def clips(tmp_path: Path) -> Callable[[str], Clips]:
     """Make a folder of clips: `clips("name").write(prompts=3)`."""
-    return lambda name: Clips(tmp_path / name)
+    return lambda name: Clips(tmp_path / "clips" / name)
 
 
 @dataclass

@@ -192,7 +192,9 @@ def test_visible_mask_leaves_out_what_leaves_the_frame() -> None:
 def test_warping_error_sees_flicker_and_forgives_motion() -> None:
     image = np.repeat(texture()[..., None], 3, axis=2)
     moving = np.stack([np.roll(image, 2 * t, 1) for t in range(6)])
-    flicker = np.stack([(f.astype(float) * (1.0 if t % 2 else 0.8)).astype(np.uint8) for t, f in enumerate(moving)])
+    flicker = np.stack(
+        [(f.astype(float) * (1.0 if t % 2 else 0.8)).astype(np.uint8) for t, f in enumerate(moving)]
+    )
     assert number("warping_error[dis]", moving) < 2e-4
     assert number("warping_error[dis]", flicker) > 20 * number("warping_error[dis]", moving)
 
@@ -250,7 +252,9 @@ def test_scene_cut_is_counted_once() -> None:
         ("scene_cuts", {"cuts": True}, "asks for a cut"),
     ],
 )
-def test_annotations_decide_where_a_metric_applies(metric_id: str, prompt: dict[str, object], reason: str) -> None:
+def test_annotations_decide_where_a_metric_applies(
+    metric_id: str, prompt: dict[str, object], reason: str
+) -> None:
     asked = Prompt.model_validate({"id": "x", "text": "x", **prompt})
     found = value(metric_id, ball(9), prompt=asked)
     assert isinstance(found, Skip) and reason in found.reason

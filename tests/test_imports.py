@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "pandas", "diffusers", "scipy", "open_clip", "av", "cv2")
@@ -46,7 +47,9 @@ def test_the_check_can_fail() -> None:
 
 
 def test_decoders_never_load_torch() -> None:
-    found = loaded_by("import evals.decoding.worker\nfrom evals.folds import FOLDS\n[FOLDS.get(n) for n in FOLDS]")
+    found = loaded_by(
+        "import evals.decoding.worker\nfrom evals.folds import FOLDS\n[FOLDS.get(n) for n in FOLDS]"
+    )
     assert found == {"av", "cv2"}
 
 

@@ -18,7 +18,9 @@ def test_shipped_sets_are_complete(name: str) -> None:
     found = prompts.load(prompts.find(name))
     assert len(found.prompts) >= 40
     for prompt in found.prompts:
-        assert prompt.subjects and prompt.action and prompt.place and prompt.motion and prompt.camera, prompt.id
+        assert prompt.subjects and prompt.action and prompt.place and prompt.motion and prompt.camera, (
+            prompt.id
+        )
         assert prompt.category != "uncategorised"
         assert name != "physics" or prompt.law, prompt.id
 

@@ -10,14 +10,16 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
-from tests.conftest import ball
 
 from evals.errors import DoesNotApply, VideoError
 from evals.records import View
 from evals.video import Frames, Limits, decode, encode, probe, read, select
+from tests.conftest import ball
 
 
-def write(path: Path, frames: Frames, codec: str, pix_fmt: str, pts: list[int] | None = None, rate: int = 10) -> None:
+def write(
+    path: Path, frames: Frames, codec: str, pix_fmt: str, pts: list[int] | None = None, rate: int = 10
+) -> None:
     """Write with PyAV alone, independent of `encode`."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
@@ -33,7 +35,9 @@ def write(path: Path, frames: Frames, codec: str, pix_fmt: str, pts: list[int] |
 
 @pytest.mark.parametrize(("codec", "suffix"), [("ffv1", ".mkv"), ("h264rgb", ".mp4")])
 @pytest.mark.parametrize("size", [(48, 64), (33, 47), (16, 17)])
-def test_lossless_codecs_keep_every_bit(tmp_path: Path, codec: str, suffix: str, size: tuple[int, int]) -> None:
+def test_lossless_codecs_keep_every_bit(
+    tmp_path: Path, codec: str, suffix: str, size: tuple[int, int]
+) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (5, *size, 3), dtype=np.uint8)
     encode(tmp_path / f"x{suffix}", frames, 8, codec)  # type: ignore[arg-type]
     back, facts = read(tmp_path / f"x{suffix}")
@@ -104,7 +108,9 @@ def test_variable_frame_rate_is_noted_and_resampled_by_time(tmp_path: Path) -> N
 
 
 def test_even_rate_is_not_called_variable(tmp_path: Path) -> None:
-    write(tmp_path / "x.mkv", ball(12), "ffv1", "bgr0", pts=[round(i * 1000 / 24) for i in range(12)], rate=24)
+    write(
+        tmp_path / "x.mkv", ball(12), "ffv1", "bgr0", pts=[round(i * 1000 / 24) for i in range(12)], rate=24
+    )
     assert not probe(tmp_path / "x.mkv").facts.variable_rate
 
 
@@ -171,7 +177,9 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mp4").write_text("not a video\n" * 50)
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
-    (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nwhole.mp4\n#EXT-X-ENDLIST\n")
+    (tmp_path / "list.mp4").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nwhole.mp4\n#EXT-X-ENDLIST\n"
+    )
     (tmp_path / "concat.mp4").write_text("ffconcat version 1.0\nfile whole.mp4\n")
     for name, message in [
         ("empty", "the file is empty"),

@@ -166,6 +166,9 @@ class Pool:
         return None
 
     def _assign(self, worker: _Worker, job: Job) -> bool:
+        if worker.process.poll() is not None:  # died while idle: not this job's doing
+            self._drop(worker)
+            return False
         try:
             worker.assign(job, self._clock())
         except OSError:

@@ -1,0 +1,168 @@
+"""Decoder processes: what crashes, hangs or outgrows a limit costs one file, and only that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from evals.decoding.pool import Event, Job, Pool
+from evals.decoding.windows import Sampling
+from evals.errors import DecoderDied, DoesNotApply, UsageError, VideoError
+from evals.records import View
+from evals.video import Limits, encode
+from tests.conftest import ball
+
+# A fold that breaks in the way its video's size asks for: real faults in a real decoder process.
+PLUGIN = """
+import ctypes, os, signal, time
+import numpy as np
+from evals import DoesNotApply, FOLDS, Spec
+
+@FOLDS.register("fragile")
+class Fragile:
+    spec = Spec(name="fragile")
+    def step(self, chunk):
+        match chunk.frames.shape[2]:
+            case 32: ctypes.string_at(0)
+            case 34: time.sleep(600)
+            case 36: os.kill(os.getpid(), signal.SIGKILL)
+            case 38: os._exit(7)
+            case 40: np.ones(1 << 34)
+            case 42: raise ValueError("planted")
+            case 44: raise DoesNotApply("too green")
+        return {"n": np.ones(len(chunk.new))}
+    def finish(self):
+        return {}
+"""
+
+FIELDS = {"view": View().model_dump(mode="json"), "folds": ["fragile", "difference"], "samplings": {}}
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    path = tmp_path / "fragile.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def clip(folder: Path, width: int) -> Path:
+    path = folder / f"{width}.mkv"
+    encode(path, ball(4, (32, width)), 8, "ffv1")
+    return path
+
+
+def results(events: list[Event]) -> dict[str, Event]:
+    return {e.job.path.stem: e for e in events if e.kind in ("done", "error")}
+
+
+def test_each_fault_costs_one_file(tmp_path: Path, plugin: Path) -> None:
+    paths = [clip(tmp_path, w) for w in (32, 48, 34, 50, 36, 52, 38, 54, 40, 56, 42, 44, 58)]
+    started = time.monotonic()
+    with Pool(2, Limits(stall=3.0, memory=3 << 30), [plugin]) as pool:
+        found = results(list(pool.run(Job(p, "extract", None, FIELDS) for p in paths)))
+    assert time.monotonic() - started < 60
+    assert set(found) == {p.stem for p in paths}
+    for width in ("48", "50", "52", "54", "56", "58"):
+        assert found[width].kind == "done", found[width].error
+    expected = {
+        "32": (DecoderDied, "SIGSEGV", False),
+        "34": (DecoderDied, "no progress for 3 s", True),
+        "36": (DecoderDied, "SIGKILL", True),
+        "38": (DecoderDied, "exit code 7", False),
+        "40": (VideoError, "limit of 3 GiB", False),
+    }
+    for name, (kind, message, transient) in expected.items():
+        error = found[name].error
+        assert isinstance(error, kind) and message in str(error), error
+        assert error.transient is transient
+    for name, how, message in [("42", "failed", "ValueError: planted"), ("44", "skip", "too green")]:
+        event = found[name]
+        assert event.message is not None, event.error
+        assert event.message.head["problems"]["fragile"][0] == how
+        assert message in event.message.head["problems"]["fragile"][1]
+        assert "difference/mean" in event.message.arrays  # the other fold is not touched
+
+
+def test_a_video_past_its_time_is_ended(tmp_path: Path, plugin: Path) -> None:
+    with Pool(1, Limits(seconds=1.0, stall=60.0), [plugin]) as pool:
+        error = results(list(pool.run([Job(clip(tmp_path, 34), "extract", None, FIELDS)])))["34"].error
+        assert isinstance(error, DecoderDied) and "limit of 1 s" in str(error)
+        assert pool.ask(Job(clip(tmp_path, 48), "probe")).head["facts"]["frames"] == 4
+
+
+def test_the_callers_time_does_not_count(tmp_path: Path, plugin: Path) -> None:
+    sampling = {"x": Sampling(windows=4, height=32, width=32).model_dump(mode="json")}
+    fields = {**FIELDS, "folds": [], "samplings": sampling}
+    with Pool(1, Limits(seconds=1.0, stall=1.0)) as pool:
+        kinds = []
+        for event in pool.run([Job(clip(tmp_path, 48), "extract", None, fields)]):
+            kinds.append(event.kind)
+            time.sleep(0.6)
+    assert kinds == ["window"] * 4 + ["done"]
+
+
+def test_a_worker_killed_from_outside_is_replaced(tmp_path: Path, plugin: Path) -> None:
+    path = clip(tmp_path, 48)
+    with Pool(1, Limits(), [plugin]) as pool:
+        assert pool.ask(Job(path, "probe"))
+        os.kill(pool._workers[0].process.pid, signal.SIGKILL)
+        pool._workers[0].process.wait()
+        assert pool.ask(Job(path, "probe")).head["facts"]["width"] == 48
+
+
+def test_workers_end_with_the_pool(tmp_path: Path) -> None:
+    with Pool(2) as pool:
+        list(pool.run(Job(clip(tmp_path, w), "probe") for w in (48, 50)))
+        processes = [w.process for w in pool._workers]
+    assert len(processes) == 2 and all(p.poll() is not None for p in processes)
+
+
+def test_errors_keep_their_kind(tmp_path: Path) -> None:
+    with Pool(1) as pool:
+        with pytest.raises(VideoError, match="no such file"):
+            pool.ask(Job(tmp_path / "none.mp4", "probe"))
+        long = {**FIELDS, "folds": [], "view": View(seconds=60).model_dump(mode="json")}
+        with pytest.raises(DoesNotApply, match="lasts 0.5 s"):
+            pool.ask(Job(clip(tmp_path, 48), "extract", None, long))
+
+
+def test_a_broken_plugin_is_a_usage_error(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("raise RuntimeError('planted')")
+    with Pool(1, plugins=[bad]) as pool, pytest.raises(UsageError, match="planted"):
+        pool.ask(Job(clip(tmp_path, 48), "probe"))
+
+
+def test_a_wrong_frame_count_restarts_and_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain MPEG stream cut inside its last frame: one packet more than frames that decode."""
+    from tests.test_video import write
+
+    path = tmp_path / "x.mpg"
+    write(path, ball(12, (64, 64)), "mpeg2video", "yuv420p", rate=25)
+    whole = path.read_bytes()
+    sampling = {"x": Sampling(windows=12, height=32, width=32).model_dump(mode="json")}
+    with Pool(1) as pool:
+        for size in range(len(whole) - 200, len(whole) - 3000, -100):
+            path.write_bytes(whole[:size])
+            events = list(
+                pool.run([Job(path, "extract", None, {**FIELDS, "folds": [], "samplings": sampling})])
+            )
+            last = events[-1]
+            if any(e.kind == "restart" for e in events):
+                assert last.message is not None
+                after = events[[e.kind for e in events].index("restart") + 1 :]
+                frames = last.message.head["frames"]
+                assert (
+                    len([e for e in after if e.kind == "window"])
+                    == frames
+                    == len(last.message.arrays["x/index"])
+                )
+                assert "can be decoded" in last.message.head["notes"][0]
+                return
+            # Until a cut falls inside the last frame it is whole, or damaged and refused.
+            assert last.kind in ("done", "error")
+    pytest.skip("this FFmpeg decodes or refuses every cut; no count differs")
