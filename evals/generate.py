@@ -43,7 +43,7 @@ def narrow(
     return [(p, s) for p, s in planned if p.id in set(chosen)]
 
 
-def plan(
+def assign(
     run: RunDir | None, generator: Generator, wanted: list[tuple[Prompt, int]], settings: Settings
 ) -> list[Task]:
     """Tasks for all wanted samples, each with the sample it has, if that is still the same thing."""

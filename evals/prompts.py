@@ -86,7 +86,9 @@ class Document:
 
     def fail_validation(self, error: ValidationError, models: Sequence[type[Record]]) -> NoReturn:
         """Raise the first problem of `error`, in words, at its line."""
-        first = error.errors()[0]
+        found = error.errors()
+        # A misspelt key explains a missing one.
+        first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
         loc = tuple(x for x in first["loc"] if isinstance(x, int) or not x.startswith("function-"))
         key = loc[-1] if loc else ""
         if first["type"] == "extra_forbidden":

@@ -14,10 +14,10 @@ import evals.compare as comparing
 from evals import generators, rundir
 from evals.decoding.pool import Job, Pool, default_workers
 from evals.errors import SampleError, UsageError
-from evals.generate import Retry, Task, due, generate, grow, narrow, plan
+from evals.generate import Retry, assign, due, generate, grow, narrow
 from evals.generators import Generator
 from evals.provenance import provenance
-from evals.records import PromptSet, Sample, ScoreLine, Settings, View
+from evals.records import Prompt, PromptSet, Sample, ScoreLine, Settings, View
 from evals.rundir import RunDir
 from evals.score import Metrics, prepare, score
 from evals.video import Limits
@@ -36,17 +36,15 @@ class Plan:
     limit: int | None = None
     retry: Retry = "transient"
 
-    def tasks(self, run: RunDir | None) -> list[Task]:
-        """The samples wanted, each with what is recorded of it. Raises `UsageError` for settings that
-        the generator cannot follow."""
+    def wanted(self) -> list[tuple[Prompt, int]]:
+        """The prompts and seeds wanted. Raises `UsageError` for settings that the generator cannot follow."""
         asked = {k for k, v in self.settings.model_dump().items() if v is not None}
         if useless := asked - self.generator.accepts:
             raise UsageError(
                 f"{self.generator.label} cannot follow --{', --'.join(sorted(useless))}: its clips exist"
                 " already; to score clips alike use --normalize"
             )
-        wanted = narrow(self.generator.plan(self.prompts, self.seeds), self.prompt_ids, self.limit)
-        return plan(run, self.generator, wanted, self.settings)
+        return narrow(self.generator.plan(self.prompts, self.seeds), self.prompt_ids, self.limit)
 
 
 @dataclass
@@ -86,11 +84,11 @@ def generate_run(
     """Bring a run's samples up to date; gives the run and the current sample of every one wanted."""
     watcher = watcher or Watcher()
     generator = plan.generator
-    tasks = plan.tasks(None)  # every complaint comes before a folder is made
+    wanted = plan.wanted()  # every complaint comes before a folder is made
     run = rundir.create(plan.folder, generator.label, generator.spec, plan.settings, provenance())
     with run.writing(), resources.pool() as pool:
-        tasks = plan.tasks(run)
-        grow(run, [(t.request.prompt, t.request.seed) for t in tasks])
+        tasks = assign(run, generator, wanted, plan.settings)
+        grow(run, wanted)
         watcher.generating(sum(due(t, plan.retry) for t in tasks))
         samples = generate(run, generator, tasks, pool, plan.retry, watcher.sample)
         if run.info.status == "started":
@@ -126,7 +124,7 @@ def default_name(label: str) -> str:
 def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: Resources) -> dict[str, Any]:
     """What a run would do: counts, bytes, and the time scoring would take, measured on one clip."""
     run = RunDir(plan.folder) if (plan.folder / "run.json").exists() else None
-    tasks = plan.tasks(run)
+    tasks = assign(run, plan.generator, plan.wanted(), plan.settings)
     todo = [t for t in tasks if due(t, plan.retry)]
     facts: dict[str, Any] = {
         "run": str(plan.folder),
@@ -163,7 +161,7 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
                     return facts
                 each = time.monotonic() - started
             workers = resources.workers or default_workers()
-            facts["seconds_for_folds"] = round(each * len(clips) / workers, 1)
+            facts["seconds_for_folds"] = float(f"{each * len(clips) / workers:.2g}")
     return facts
 
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: the assets (tests skip where they are absent), small clips, a tiny CLIP, the command line."""
+"""Shared fixtures: the assets (tests skip without them), small clips, a tiny CLIP, the command line."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_mistakes_are_named_before_any_work(
         OpenClip("ViT-B-32-quickgel/openai")
     with pytest.raises(WeightsError, match="no such file"):
         OpenClip("ViT-B-32/mine", tmp_path / "none.pt")
-    with pytest.raises(WeightsError, match="open_clip_config.json"):
+    with pytest.raises(WeightsError, match=r"open_clip_config\.json"):
         OpenClip("x/y", tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 

@@ -261,8 +261,13 @@ def test_annotations_decide_where_a_metric_applies(
     assert isinstance(value(metric_id, ball(9)), Value)
 
 
-@pytest.mark.parametrize("metric_id", ["temporal_flicker", "temporal_ssim", "frozen_frames", "scene_cuts",
-                                       "warping_error[dis]", "dynamic_degree[dis]", "flow_magnitude[dis]"])  # fmt: skip
+PAIRWISE = [
+    "temporal_flicker", "temporal_ssim", "frozen_frames", "scene_cuts", "warping_error[dis]",
+    "dynamic_degree[dis]", "flow_magnitude[dis]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("metric_id", PAIRWISE)
 def test_one_frame_is_skipped_never_scored(metric_id: str) -> None:
     assert isinstance(value(metric_id, ball(1)), Skip)
 

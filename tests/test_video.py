@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -62,7 +63,7 @@ def test_encode_refuses_nonsense_and_leaves_nothing(tmp_path: Path) -> None:
         encode(tmp_path / "x.mp4", [ball(1)[0], ball(1, (32, 32))[0]], 8)
     with pytest.raises(ValueError, match="uint8"):
         encode(tmp_path / "x.mp4", [ball(1)[0].astype(float)], 8)  # type: ignore[list-item]
-    with pytest.raises(ValueError, match="is written to .mkv"):
+    with pytest.raises(ValueError, match=r"is written to \.mkv"):
         encode(tmp_path / "x.mp4", [ball(1)[0]], 8, "ffv1")
     assert list(tmp_path.iterdir()) == []
 
@@ -73,7 +74,7 @@ def test_chunks_are_bounded_and_lead_with_one_frame(tmp_path: Path) -> None:
     chunks = list(decode(probe(tmp_path / "x.mkv"), chunk_bytes=4 * frames[0].nbytes))
     assert len(chunks) > 2 and all(c.frames.nbytes <= 4 * frames[0].nbytes for c in chunks)
     assert [c.lead for c in chunks] == [0] + [1] * (len(chunks) - 1)
-    for before, after in zip(chunks, chunks[1:], strict=False):
+    for before, after in pairwise(chunks):
         assert np.array_equal(after.frames[0], before.frames[-1])
         assert after.start == before.start + len(before.new)
     assert np.array_equal(np.concatenate([c.new for c in chunks]), frames)

@@ -74,7 +74,7 @@ def forward(chunk: Chunk, i: int) -> Flow:
 def magnitude(field: Flow) -> NDArray[np.float32]:
     """Length of every displacement, (H, W)."""
     # NumPy, not cv2.magnitude: the latter's last bit depends on where the array lies in memory.
-    return np.sqrt(field[..., 0] ** 2 + field[..., 1] ** 2)
+    return np.asarray(np.sqrt(field[..., 0] ** 2 + field[..., 1] ** 2), np.float32)
 
 
 def warp(image: NDArray[Any], field: Flow) -> NDArray[np.float32]:

@@ -1,0 +1,120 @@
+"""Runs as a comparison sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.errors import UsageError
+from evals.records import MetricInfo, Prompt, Sample, Score, View, digest
+from evals.rundir import RunDir, SampleId
+
+
+@dataclass
+class LoadedRun:
+    """A run as a comparison sees it. `label` is unique among the runs compared."""
+
+    label: str
+    run: RunDir
+    view: str
+    samples: dict[SampleId, Sample]
+    scores: dict[SampleId, dict[str, Score]]
+    metrics: dict[str, MetricInfo]
+    prompts: dict[str, Prompt] = field(default_factory=dict)
+
+    def status(self, at: SampleId, metric: str) -> tuple[str, float | None]:
+        """`ok`, `skipped`, `failed`, `refused` or `missing`, and the value where there is one."""
+        sample = self.samples.get(at)
+        if sample is None:
+            return "missing", None
+        if sample.outcome == "refused":
+            return "refused", None
+        if sample.outcome != "ok":
+            return "failed", None
+        score = self.scores.get(at, {}).get(metric)
+        return ("missing", None) if score is None else (score.status, score.value)
+
+
+def load(paths: Sequence[Path], view: View | None = None) -> list[LoadedRun]:
+    """Read runs under one view: the given one, else `native`, else the only one they share.
+
+    Runs that share no view are read each under its own, and nothing of them is comparable.
+    """
+    runs = [RunDir(path) for path in paths]
+    labels = _labels(runs)
+    shared = set.intersection(*(set(r.info.metrics) for r in runs)) if runs else set()
+    if view is not None:
+        for run in runs:
+            if str(view) not in run.info.metrics:
+                had = ", ".join(run.info.metrics) or "none"
+                raise UsageError(
+                    f"{run.path}: has no scores under {view} (it has: {had}); make them with"
+                    f" `t2v-evals score {run.path} --normalize {view}`"
+                )
+        chosen = dict.fromkeys(range(len(runs)), str(view))
+    elif "native" in shared or len(shared) == 1:
+        chosen = dict.fromkeys(range(len(runs)), "native" if "native" in shared else shared.pop())
+    elif len(shared) > 1:
+        raise UsageError(
+            f"the runs share several views; choose one: --normalize {' | '.join(sorted(shared))}"
+        )
+    else:
+        chosen = {i: next(iter(r.info.metrics), "native") for i, r in enumerate(runs)}
+    loaded = []
+    for i, run in enumerate(runs):
+        samples = run.samples()
+        loaded.append(
+            LoadedRun(
+                label=labels[i],
+                run=run,
+                view=chosen[i],
+                samples=samples,
+                scores=run.scores(chosen[i], samples),
+                metrics=dict(run.info.metrics.get(chosen[i], {})),
+                prompts={p.id: p for p in run.info.prompts},
+            )
+        )
+    return loaded
+
+
+def _labels(runs: Sequence[RunDir]) -> list[str]:
+    seen: dict[Path, str] = {}
+    for run in runs:
+        if run.path.resolve() in seen:
+            raise UsageError(f"{run.path}: is given twice")
+        seen[run.path.resolve()] = run.info.name
+    names = [r.info.name for r in runs]
+    return [
+        n if names.count(n) == 1 else f"{r.path.parent.name}/{n}" for n, r in zip(names, runs, strict=True)
+    ]
+
+
+def why_not_comparable(a: MetricInfo, b: MetricInfo) -> str:
+    """In words, why two runs' numbers of one metric don't compare."""
+    if a.view != b.view:
+        return f"scored under other normalisations: {a.view} and {b.view}"
+    if a.spec != b.spec:
+        return f"other versions of the metric: {a.spec.version} and {b.spec.version}"
+    for need, spec in a.extractors.items():
+        other = b.extractors.get(need)
+        if other is not None and other != spec:
+            changed = [k for k in spec.params if spec.params.get(k) != other.params.get(k)]
+            what = f"version {spec.version} and {other.version}" if spec.version != other.version else ""
+            return f"{need} differs: {what or ', '.join(changed) or 'other parameters'}"
+    return "other extractors"
+
+
+def by_prompt(values: Mapping[SampleId, float]) -> NDArray[np.float64]:
+    """One mean per prompt, in a fixed order."""
+    grouped: dict[str, list[float]] = {}
+    for (prompt_id, _), value in sorted(values.items()):
+        grouped.setdefault(prompt_id, []).append(value)
+    return np.array([float(np.mean(v)) for v in grouped.values()], np.float64)
+
+
+def seed_of(*parts: str) -> int:
+    return int(digest(list(parts))[:12], 16)

@@ -1,0 +1,321 @@
+"""Comparisons on made-up scores: verdicts, counts, pairing, warnings, and the files they end in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evals import compare, rundir
+from evals.compare import Comparison
+from evals.errors import UsageError
+from evals.extract import feature_key
+from evals.features import FeatureStore
+from evals.journal import Journal
+from evals.metrics.frechet import frechet_distance
+from evals.records import (
+    MetricInfo,
+    Prompt,
+    Sample,
+    Score,
+    ScoreLine,
+    Settings,
+    Spec,
+    VideoFacts,
+    View,
+    digest,
+)
+from evals.report import FILES, write
+from evals.report.tables import findings
+from evals.rundir import RunDir, read_fields, text_digest
+
+Values = dict[tuple[str, int], float | str]
+
+
+def info(name: str = "m", **changes: Any) -> MetricInfo:
+    fields = {"id": name, "spec": Spec(name=name), "extractors": {}, "direction": "higher", **changes}
+    return MetricInfo.model_validate(fields)
+
+
+def facts(**changes: Any) -> VideoFacts:
+    base = {"width": 64, "height": 48, "frames": 16, "fps": 8.0, "duration": 2.0, "codec": "h264"}
+    return VideoFacts.model_validate({**base, "pixel_format": "yuv420p", **changes})
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Callable[..., Path]:
+    """Write a run with given scores. A value is a number, or `skipped`, `failed` (the score), `refused`,
+    `broken`, `missing` (the sample)."""
+
+    def make(
+        name: str, values: Values, metric: MetricInfo | None = None, words: str = "text of {}", **shape: Any
+    ) -> Path:
+        metric = metric or info()
+        folder = tmp_path / name
+        run = rundir.create(folder, f"folder:{name}", Spec(name=name), Settings(), {"versions": {"x": "1"}})
+        ids = list(dict.fromkeys(p for p, _ in values))
+        prompts = {
+            p: Prompt(id=p, text=words.format(p), category="even" if i % 2 else "odd")
+            for i, p in enumerate(ids)
+        }
+        with (
+            run.writing(),
+            Journal(folder / "samples.jsonl") as samples,
+            Journal(folder / "scores.jsonl") as scores,
+        ):
+            plan = {p: tuple(s for q, s in values if q == p) for p in ids}
+            run.update(prompts=tuple(prompts.values()), plan=plan, metrics={metric.view: {metric.id: metric}})
+            for (p, seed), value in values.items():
+                outcome = {"refused": "refused", "broken": "failed"}.get(str(value), "ok")
+                if value == "missing":
+                    continue
+                sample = Sample(
+                    key="k", text=text_digest(prompts[p]), prompt_id=p, seed=seed, outcome=outcome,  # type: ignore[arg-type]
+                    reason="planted", sha256=digest([name, p, seed]), video="v.mp4", actual=facts(**shape),
+                )  # fmt: skip
+                samples.append(sample.to_json())
+                if outcome != "ok":
+                    continue
+                stamp = {"spec": metric.digest, "reads": read_fields(prompts[p], metric.reads)}
+                if isinstance(value, str):
+                    score = Score.model_validate({"status": value, "reason": "planted", **stamp})
+                else:
+                    score = Score.model_validate({"status": "ok", "value": value, **stamp})
+                line = ScoreLine(
+                    prompt_id=p,
+                    seed=seed,
+                    sha256=str(sample.sha256),
+                    view=metric.view,
+                    scores={metric.id: score},
+                )
+                scores.append(line.to_json())
+        return folder
+
+    return make
+
+
+def of(*paths: Path) -> Comparison:
+    return compare.compare(compare.load(paths))
+
+
+def values(mean: float, n: int = 30, seeds: int = 1, spread: float = 1.0, seed: int = 0) -> Values:
+    rng = np.random.default_rng(seed)
+    return {(f"p{i}", s): float(mean + spread * rng.normal()) for i in range(n) for s in range(seeds)}
+
+
+@pytest.mark.parametrize(
+    ("direction", "verdict"), [("higher", "better"), ("lower", "worse"), ("none", "differs")]
+)
+def test_a_clear_difference_has_a_verdict(made: Callable[..., Path], direction: str, verdict: str) -> None:
+    metric = info(direction=direction)
+    found = of(made("a", values(2.0), metric), made("b", values(0.0, seed=1), metric))
+    pair = found.pairs.iloc[0]
+    assert (pair["a"], pair["b"], pair["verdict"], pair["n_pairs"]) == ("a", "b", verdict, 30)
+    assert pair["ci_low"] > 0 and pair["p_holm"] < 0.05
+    assert pair["difference"] == pytest.approx(
+        np.mean(list(values(2.0).values())) - np.mean(list(values(0.0, seed=1).values()))  # type: ignore[arg-type]
+    )
+
+
+def test_no_difference_is_not_called_equal(made: Callable[..., Path]) -> None:
+    found = of(made("a", values(0.0)), made("b", values(0.0, seed=1)))
+    assert found.pairs.iloc[0]["verdict"] == "no difference shown"
+    assert "was not shown to differ" in findings(found)[0]
+
+
+def test_too_few_prompts_cannot_decide(made: Callable[..., Path]) -> None:
+    found = of(made("a", values(9.0, n=5)), made("b", values(0.0, n=5, seed=1)))
+    pair = found.pairs.iloc[0]
+    assert pair["verdict"] == "cannot decide" and "cannot go below 0.062" in pair["reason"]
+    assert pd.isna(pair["ci_low"]) and any("fewer than 20 prompts" in w for w in found.warnings)
+
+
+def test_seeds_of_a_prompt_are_not_independent(made: Callable[..., Path]) -> None:
+    """Twenty identical seeds of five prompts are five observations, not a hundred."""
+    a: Values = {(f"p{i}", s): 1.0 + i for i in range(5) for s in range(20)}
+    b: Values = {(f"p{i}", s): 0.5 + i for i in range(5) for s in range(20)}
+    pair = of(made("a", a), made("b", b)).pairs.iloc[0]
+    assert (pair["n_pairs"], pair["n_prompts"], pair["verdict"]) == (100, 5, "cannot decide")
+
+
+def test_pairs_are_by_prompt_and_seed(made: Callable[..., Path]) -> None:
+    a: Values = {("x", 0): 5.0, ("x", 1): 7.0, ("y", 0): 1.0, ("z", 0): 9.0}
+    b: Values = {("x", 0): 1.0, ("x", 1): 1.0, ("y", 0): 2.0, ("w", 0): 4.0}
+    pair = of(made("a", a), made("b", b)).pairs.iloc[0]
+    assert pair["n_pairs"] == 3 and pair["n_prompts"] == 2
+    assert pair["difference"] == pytest.approx(((4 + 6) / 2 + (-1)) / 2)
+    assert pair["coverage"] == pytest.approx(3 / 5)
+
+
+def test_failures_lower_the_coverage_and_forbid_a_verdict(made: Callable[..., Path]) -> None:
+    """A model that fails on the hard half must not look better for it."""
+    survivors = values(5.0, n=40)
+    for i in range(20):
+        survivors[f"p{i}", 0] = ["broken", "refused", "failed", "missing"][i % 4]
+    found = of(made("a", survivors), made("b", values(0.0, n=40, seed=1)))
+    pair = found.pairs.iloc[0]
+    assert pair["verdict"] == "cannot decide" and "only 50 %" in pair["reason"].replace("50%", "50 %")
+    row = found.summary[(found.summary["generator"] == "a") & (found.summary["category"] == "all")].iloc[0]
+    counts = [row[f"n_{k}"] for k in ("ok", "failed", "skipped", "refused", "missing")]
+    assert counts == [20, 10, 0, 5, 5]
+    assert any("a: 15 of 40 samples have no video" in w for w in found.warnings)
+
+
+def test_what_does_not_apply_is_not_a_failure(made: Callable[..., Path]) -> None:
+    skipped = values(5.0, n=40)
+    for i in range(15):
+        skipped[f"p{i}", 0] = "skipped"
+    found = of(made("a", skipped), made("b", values(0.0, n=40, seed=1)))
+    pair = found.pairs.iloc[0]
+    assert pair["coverage"] == 1 and pair["verdict"] == "better" and pair["n_pairs"] == 25
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"spec": Spec(name="m", version=2)}, "other versions of the metric: 1 and 2"),
+        (
+            {"extractors": {"encoder:x": Spec(name="e", params={"weights_sha256": "b"})}},
+            "encoder:x differs: weights_sha256",
+        ),
+        ({"view": "fps=8"}, "other normalisations: native and fps=8"),
+    ],
+)
+def test_what_is_not_comparable_says_so(
+    made: Callable[..., Path], change: dict[str, Any], reason: str
+) -> None:
+    base = {"extractors": {"encoder:x": Spec(name="e", params={"weights_sha256": "a"})}}
+    a = made("a", values(5.0), info(**base))
+    b = made("b", values(0.0, seed=1), info(**{**base, **change}))
+    pair = of(a, b).pairs.iloc[0]
+    assert pair["verdict"] == "not comparable" and reason in pair["reason"]
+    assert pd.isna(pair["difference"]) and pd.isna(pair["p"])
+
+
+def test_a_metric_that_only_one_run_has(made: Callable[..., Path]) -> None:
+    found = of(made("a", values(1.0), info("m")), made("b", values(1.0), info("other")))
+    assert set(found.pairs["verdict"]) == {"not comparable"}
+    assert "b was not scored with it" in set(found.pairs["reason"])
+
+
+def test_p_values_are_corrected_together(made: Callable[..., Path]) -> None:
+    runs = [made(f"r{i}", values(0.35 * i, n=40, seed=i)) for i in range(4)]
+    found = of(*runs)
+    assert len(found.pairs) == 6 and (found.pairs["p_holm"] >= found.pairs["p"]).all()
+    assert found.pairs["p_holm"].max() <= 1
+
+
+def test_other_words_under_one_id_are_left_out(made: Callable[..., Path]) -> None:
+    found = of(made("a", values(1.0)), made("b", values(0.0, seed=1), words="other words of {}"))
+    assert found.pairs.iloc[0]["n_pairs"] == 0 and found.pairs.iloc[0]["verdict"] == "cannot decide"
+    assert any("other words" in w for w in found.warnings)
+
+
+def test_other_sizes_carry_a_warning_and_a_remedy(made: Callable[..., Path]) -> None:
+    a = made("a", values(1.0))
+    b = made("b", values(0.0, seed=1), width=128, height=96, fps=24.0, frames=72, duration=3.0)
+    warning = of(a, b).warnings[0]
+    assert "differ in size, fps, frames" in warning
+    assert "--normalize fps=8,seconds=2,short_side=48" in warning
+    same = of(a, made("c", values(0.0, seed=1)))
+    assert not any("differ in" in w for w in same.warnings)
+
+
+def test_rates_have_an_interval_within_0_and_1(made: Callable[..., Path]) -> None:
+    metric = info(binary=True, low=0.0, high=1.0)
+    ones: Values = {(f"p{i}", 0): 1.0 for i in range(25)}
+    found = of(made("a", ones, metric), made("b", dict.fromkeys(ones, 0.0), metric))
+    row = found.summary[found.summary["category"] == "all"].iloc[0]
+    assert row["ci_high"] == pytest.approx(1) and 0.8 < row["ci_low"] < 0.9
+    assert found.pairs.iloc[0]["verdict"] == "better" and found.pairs.iloc[0]["ci_high"] <= 1
+
+
+def test_intervals_stay_within_the_metrics_range(made: Callable[..., Path]) -> None:
+    metric = info(low=0.0, high=1.0)
+    rare: Values = {(f"p{i}", 0): 0.3 if i == 0 else 0.0 for i in range(25)}
+    row = of(made("a", rare, metric)).summary.iloc[0]
+    assert row["ci_low"] == 0.0
+
+
+def test_categories_have_means_of_their_own(made: Callable[..., Path]) -> None:
+    found = of(made("a", {("x", 0): 1.0, ("y", 0): 3.0, ("z", 0): 5.0}))
+    means = found.summary.set_index("category")["mean"]
+    assert means.to_dict() == {"all": 3.0, "even": 3.0, "odd": 3.0}
+    assert found.pairs.empty
+
+
+def with_features(run: Path, features: np.ndarray[Any, Any]) -> Path:
+    """Give a run an encoder's rows and a set metric on them."""
+    opened = RunDir(run)
+    spec = Spec(name="enc", params={"weights_sha256": "w"})
+    chosen = info("fvd[a/b]", kind="set", extractors={"encoder:a/b": spec}, direction="lower")
+    store = FeatureStore(opened.features)
+    for sample, row in zip(opened.samples().values(), features, strict=True):
+        store.put(feature_key(str(sample.sha256), spec, View()), {"features": row[None, None]})
+    store.commit()
+    opened.update(metrics={"native": {**opened.info.metrics["native"], chosen.id: chosen}})
+    return run
+
+
+def test_set_metrics_are_computed_against_a_reference(made: Callable[..., Path]) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 4)).astype(np.float32), rng.normal(1, 2, size=(25, 4)).astype(np.float32)
+    a, r = with_features(made("a", values(0.0)), x), with_features(made("r", values(0.0, n=25)), y)
+    found = compare.compare(compare.load([a, r]), compare.load([r])[0])
+    row = found.sets.iloc[0]
+    assert (row["generator"], row["reference"], row["n"], row["n_reference"]) == ("a", "r", 30, 25)
+    assert row["value"] == pytest.approx(frechet_distance(x, y), rel=1e-9)
+    assert len(found.sets) == 1  # a run is not measured against itself
+    assert any("N = 30 against 25 is far too few" in w for w in found.warnings)
+    assert found.summary[found.summary["metric"] == "fvd[a/b]"]["mean"].item() == row["value"]
+    alone = compare.compare(compare.load([a]))
+    assert alone.sets.empty and any("needs --reference" in w for w in alone.warnings)
+
+
+def test_a_reference_of_another_encoder_is_refused(made: Callable[..., Path]) -> None:
+    a = with_features(made("a", values(0.0)), np.zeros((30, 4), np.float32))
+    r = with_features(made("r", values(0.0)), np.zeros((30, 4), np.float32))
+    path = r / "run.json"
+    path.write_text(path.read_text().replace('"weights_sha256": "w"', '"weights_sha256": "other"'))
+    found = compare.compare(compare.load([a]), compare.load([r])[0])
+    assert found.sets.empty and any(
+        "not comparable: encoder:a/b differs: weights_sha256" in w for w in found.warnings
+    )
+
+
+def test_load_refuses_what_it_cannot_mean(made: Callable[..., Path]) -> None:
+    a = made("a", values(0.0))
+    with pytest.raises(UsageError, match="given twice"):
+        compare.load([a, a])
+    with pytest.raises(UsageError, match="has no scores under fps=8"):
+        compare.load([a], View(fps=8))
+
+
+def test_files_and_same_inputs_same_bytes(made: Callable[..., Path], tmp_path: Path) -> None:
+    a, b = made("a", values(1.0)), made("b", values(0.0, seed=1))
+    for out in ("one", "two"):
+        write(of(a, b), tmp_path / out)
+    assert {p.name for p in (tmp_path / "one").iterdir()} == set(FILES)
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+    scores = pd.read_csv(tmp_path / "one" / "scores.csv")
+    assert list(scores.columns) == compare.SCORES and len(scores) == 60
+    for name in ("summary", "pairs", "sets"):
+        frame = pd.read_csv(tmp_path / "one" / f"{name}.csv")
+        assert list(frame.columns) == getattr(compare, name.upper())
+    data = json.loads((tmp_path / "one" / "comparison.json").read_text())
+    assert data["pairs"][0]["verdict"] == "better" and data["metrics"]["m"]["direction"] == "higher"
+
+
+def test_page_escapes_what_users_wrote(made: Callable[..., Path], tmp_path: Path) -> None:
+    hostile = '<script>alert("x")</script> & "quotes" {} | *'
+    a = made("a", values(1.0), info(note=hostile, unit=hostile), words=hostile)
+    b = made("b", dict.fromkeys(values(1.0), "failed"), info(note=hostile, unit=hostile), words=hostile)
+    page = write(of(a, b), tmp_path / "out").read_text()
+    assert '<script>alert("x")' not in page and "&lt;script&gt;" in page
+    assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page  # self-contained

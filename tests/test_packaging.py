@@ -1,0 +1,92 @@
+"""The wheel carries everything; README, CI and layout agree with each other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def test_the_wheel_runs_and_finds_its_prompts(tmp_path: Path) -> None:
+    """Built as a user would, installed elsewhere, run with no checkout in sight."""
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    wheel = next(tmp_path.glob("t2v_evals-*.whl"))
+    site = tmp_path / "site"
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--quiet",
+        "--target",
+        site,
+        wheel,
+    ]
+    subprocess.run(pip, check=True, capture_output=True)
+    assert (site / "evals" / "prompt_sets" / "parks.yaml").is_file()
+
+    def run(*arguments: object) -> str:
+        command = [sys.executable, "-P", site / "bin" / "t2v-evals", *map(str, arguments)]
+        env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site), "HOME": str(tmp_path)}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    listed = run("list", "prompts")
+    assert "parks" in listed and "physics" in listed
+    where = "import evals; print(evals.__file__)"
+    env = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"}
+    found = subprocess.run(
+        [sys.executable, "-c", where], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert found.stdout.startswith(str(site))
+    from evals.video import encode
+    from tests.conftest import ball
+
+    (tmp_path / "clips").mkdir()
+    encode(tmp_path / "clips" / "0.mp4", ball(), 8)
+    (tmp_path / "clips" / "videos.jsonl").write_text('{"path": "0.mp4", "prompt": "a disc"}\n')
+    assert "1 of 1 samples ok" in run("run", "--generator", "folder:clips")
+    assert "report: " in run("compare", "runs/clips", "--out", "report")
+    assert "<video" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_ci_runs_exactly_the_readmes_test_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    block = re.search(r"<!-- test command -->\n```sh\n(.*?)\n```", readme, re.S)
+    assert block is not None
+    printed = subprocess.run(
+        ["bash", ROOT / ".ci" / "run", "--print"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert printed.stdout.strip() == block[1].strip()
+
+
+def test_the_version_has_a_changelog_entry() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"## {version}" in (ROOT / "docs" / "changelog.md").read_text()
+
+
+def test_every_metric_and_suite_is_documented() -> None:
+    from evals import suites
+    from evals.metrics import METRICS
+
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    for name in METRICS:
+        assert f"`{name}" in text, name
+    for suite in suites.names():
+        assert f"`{suite}`" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("evals/**/*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_stay_short_and_begin_with_a_docstring(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 400
+    assert lines[0].startswith('"""')
