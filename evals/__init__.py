@@ -46,7 +46,46 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 _RENAMED = {"load_prompts": "load", "write_report": "write"}
 
-__all__ = sorted(_MODULE)
+__all__ = [
+    "ENCODERS",
+    "FOLDS",
+    "GENERATORS",
+    "METRICS",
+    "About",
+    "Chunk",
+    "Comparison",
+    "DoesNotApply",
+    "Encoder",
+    "EvalsError",
+    "Fold",
+    "Generation",
+    "Generator",
+    "Plan",
+    "Prompt",
+    "PromptSet",
+    "Request",
+    "Resources",
+    "RunDir",
+    "Sample",
+    "Sampling",
+    "Score",
+    "SetMetric",
+    "SetValue",
+    "Settings",
+    "Skip",
+    "Spec",
+    "Value",
+    "VideoMetric",
+    "View",
+    "compare_runs",
+    "frechet_distance",
+    "frechet_distance_from_moments",
+    "generate_run",
+    "load_prompts",
+    "prepare",
+    "score_run",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

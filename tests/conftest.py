@@ -106,6 +106,13 @@ def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def call(*arguments: object, cwd: Path | None = None) -> Result:
+    """Run the command line as a process of its own, to its end."""
+    with start(*arguments, cwd=cwd) as process:
+        out, err = process.communicate(timeout=280)
+    return Result(process.returncode, out, err)
+
+
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a small, randomly initialised open_clip model, as open_clip saves them for a hub."""

@@ -12,7 +12,7 @@ import pytest
 from evals.cli import main
 from evals.rundir import RunDir
 from evals.video import encode
-from tests.conftest import Cli, Clips, ball, start
+from tests.conftest import Cli, Clips, ball, call
 
 MakeClips = Callable[[str], Clips]
 
@@ -119,12 +119,9 @@ def test_csv_manifests(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
 def test_unused_columns_are_named(clips: MakeClips, tmp_path: Path) -> None:
     made = clips("a").write(1)
     made.manifest([{**made.rows()[0], "promt_id": "x", "note": 1}])
-    process = start(
-        "run", "--generator", f"folder:{made.folder}", "--out", tmp_path, "--metrics", "sharpness"
-    )
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert err.count("warning: ") == 1 and "'promt_id'; did you mean 'prompt_id'" in err
+    done = call("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, "--metrics", "sharpness")
+    assert done.code == 0
+    assert done.err.count("warning: ") == 1 and "'promt_id'; did you mean 'prompt_id'" in done.err
 
 
 def test_links_out_of_the_folder_need_a_word(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:

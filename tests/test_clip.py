@@ -8,6 +8,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from evals import metrics
@@ -99,7 +100,10 @@ def test_long_prompts_are_noted_as_cut(encoder: OpenClip) -> None:
 def test_similarity_and_consistency_are_mean_cosines() -> None:
     rng = np.random.default_rng(4)
     frames, text = rng.normal(size=(5, 1, 8)), rng.normal(size=(1, 8))
-    cosine = lambda a, b: float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))  # noqa: E731
+
+    def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
     rows = {"encoder:a/b": {"features": frames}, "text:a/b": {"features": text, "truncated": np.array([0])}}
     prompt = Prompt(id="x", text="x")
     for name, expected in [

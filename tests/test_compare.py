@@ -75,7 +75,7 @@ def made(tmp_path: Path) -> Callable[..., Path]:
                 if value == "missing":
                     continue
                 sample = Sample(
-                    key="k", text=text_digest(prompts[p]), prompt_id=p, seed=seed, outcome=outcome,  # type: ignore[arg-type]
+                    key="k", text=text_digest(prompts[p]), prompt_id=p, seed=seed, outcome=outcome,
                     reason="planted", sha256=digest([name, p, seed]), video="v.mp4", actual=facts(**shape),
                 )  # fmt: skip
                 samples.append(sample.to_json())
@@ -118,7 +118,7 @@ def test_a_clear_difference_has_a_verdict(made: Callable[..., Path], direction: 
     assert (pair["a"], pair["b"], pair["verdict"], pair["n_pairs"]) == ("a", "b", verdict, 30)
     assert pair["ci_low"] > 0 and pair["p_holm"] < 0.05
     assert pair["difference"] == pytest.approx(
-        np.mean(list(values(2.0).values())) - np.mean(list(values(0.0, seed=1).values()))  # type: ignore[arg-type]
+        np.mean(list(values(2.0).values())) - np.mean(list(values(0.0, seed=1).values()))
     )
 
 
@@ -189,7 +189,7 @@ def test_what_does_not_apply_is_not_a_failure(made: Callable[..., Path]) -> None
 def test_what_is_not_comparable_says_so(
     made: Callable[..., Path], change: dict[str, Any], reason: str
 ) -> None:
-    base = {"extractors": {"encoder:x": Spec(name="e", params={"weights_sha256": "a"})}}
+    base: dict[str, Any] = {"extractors": {"encoder:x": Spec(name="e", params={"weights_sha256": "a"})}}
     a = made("a", values(5.0), info(**base))
     b = made("b", values(0.0, seed=1), info(**{**base, **change}))
     pair = of(a, b).pairs.iloc[0]

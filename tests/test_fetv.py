@@ -13,7 +13,7 @@ import pytest
 from evals.metrics.frechet import frechet_distance
 from evals.rundir import RunDir
 from evals.score import prepare
-from tests.conftest import Cli, start
+from tests.conftest import Cli, call
 from tests.test_run import rows, scores
 
 MODELS = ["cogvideo", "text2video-zero", "videofusion", "zeroscope", "gt"]
@@ -26,9 +26,9 @@ def runs(assets: Path, tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory
     out = tmp_path_factory.mktemp("fetv")
     for model in MODELS:
         base = ("run", "--generator", f"folder:{assets / 'fetv' / model}", "--out", out)
-        assert start(*base).wait(300) == 0
+        assert call(*base).code == 0
         score = ("score", out / model, "--metrics", f"fvd[{TINY}]", "--weights", f"{TINY}={tiny_clip}")
-        assert start(*score).wait(300) == 0
+        assert call(*score).code == 0
     return out
 
 
@@ -118,9 +118,8 @@ def test_three_workers_give_the_same_bits_on_real_clips(
 def test_videophy2_and_its_extra_columns(assets: Path, tmp_path: Path) -> None:
     golden = json.loads((assets / "golden/vbench_temporal_flickering.json").read_text())
     generator = f"folder:{assets / 'videophy2'}"
-    process = start("run", "--generator", generator, "--out", tmp_path, "--metrics", "temporal_flicker")
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0 and err.count("columns that are not used") == 1
+    done = call("run", "--generator", generator, "--out", tmp_path, "--metrics", "temporal_flicker")
+    assert done.code == 0 and done.err.count("columns that are not used") == 1
     run = RunDir(tmp_path / "videophy2")
     found = {
         Path(str(s.video)).name: run.scores("native")[at]["temporal_flicker"].value

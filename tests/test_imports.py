@@ -56,6 +56,7 @@ def test_decoders_never_load_torch() -> None:
 def test_every_public_name_is_there() -> None:
     import evals
 
+    assert sorted(evals.__all__) == sorted(evals._MODULE)
     for name in evals.__all__:
         assert getattr(evals, name) is not None
     assert not hasattr(evals, "nothing_of_the_sort")

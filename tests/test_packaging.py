@@ -15,27 +15,17 @@ from tests.conftest import ROOT
 
 def test_the_wheel_runs_and_finds_its_prompts(tmp_path: Path) -> None:
     """Built as a user would, installed elsewhere, run with no checkout in sight."""
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     wheel = next(tmp_path.glob("t2v_evals-*.whl"))
     site = tmp_path / "site"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--no-index",
-        "--quiet",
-        "--target",
-        site,
-        wheel,
-    ]
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
+    pip += ["--target", str(site), str(wheel)]
     subprocess.run(pip, check=True, capture_output=True)
     assert (site / "evals" / "prompt_sets" / "parks.yaml").is_file()
 
     def run(*arguments: object) -> str:
-        command = [sys.executable, "-P", site / "bin" / "t2v-evals", *map(str, arguments)]
+        command = [sys.executable, "-P", str(site / "bin" / "t2v-evals"), *map(str, arguments)]
         env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site), "HOME": str(tmp_path)}
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
         return done.stdout

@@ -78,7 +78,7 @@ def test_each_fault_costs_one_file(tmp_path: Path, plugin: Path) -> None:
     for name, (kind, message, transient) in expected.items():
         error = found[name].error
         assert isinstance(error, kind) and message in str(error), error
-        assert error.transient is transient
+        assert error is not None and error.transient is transient
     for name, how, message in [("42", "failed", "ValueError: planted"), ("44", "skip", "too green")]:
         event = found[name]
         assert event.message is not None, event.error

@@ -62,7 +62,7 @@ def test_run_writes_what_the_design_says(clips: MakeClips, cli: Cli, tmp_path: P
 
 def test_a_second_run_does_nothing_and_metrics_may_grow(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(prompts=2).folder
-    base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path)
+    base: tuple[object, ...] = ("run", "--generator", f"folder:{folder}", "--out", tmp_path)
     assert cli(*base, "--metrics", "temporal_flicker").code == 0
     state = [(tmp_path / "a" / n).read_bytes() for n in ("samples.jsonl", "scores.jsonl")]
     assert cli(*base, "--metrics", "temporal_flicker").code == 0
@@ -162,7 +162,7 @@ def test_kills_change_nothing(reference: tuple[list[object], Path], tmp_path: Pa
 
 def test_ctrl_c_stops_cleanly_and_resumes(clips: MakeClips, tmp_path: Path, cli: Cli) -> None:
     folder = clips("a").write(prompts=40, size=(240, 320), frames=24).folder
-    base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--workers", 1)
+    base: tuple[object, ...] = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--workers", 1)
     process = start(*base)
     samples = tmp_path / "a" / "samples.jsonl"
     for _ in range(600):
@@ -192,7 +192,15 @@ def test_another_generator_or_setting_is_refused(clips: MakeClips, cli: Cli, tmp
 
 def test_a_replaced_clip_never_shows_its_old_number(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(prompts=2).folder
-    base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--metrics", "temporal_flicker")
+    base: tuple[object, ...] = (
+        "run",
+        "--generator",
+        f"folder:{folder}",
+        "--out",
+        tmp_path,
+        "--metrics",
+        "temporal_flicker",
+    )
     assert cli(*base).code == 0
     old = scores(tmp_path / "a")
     encode(folder / "0-0.mkv", ball(12, seed=99, step=5), 8, "ffv1")
@@ -209,7 +217,7 @@ def test_a_corrected_prompt_never_shows_its_old_number(
     clips: MakeClips, cli: Cli, tmp_path: Path, tiny_clip: Path
 ) -> None:
     made = clips("a").write(prompts=2)
-    base = (
+    base: tuple[object, ...] = (
         "run",
         "--generator",
         f"folder:{made.folder}",
@@ -218,7 +226,7 @@ def test_a_corrected_prompt_never_shows_its_old_number(
         "--weights",
         f"{TINY}={tiny_clip}",
     )
-    base += ("--metrics", f"clip_similarity[{TINY}],temporal_flicker")
+    base = (*base, *("--metrics", f"clip_similarity[{TINY}],temporal_flicker"))
     assert cli(*base).code == 0
     old = scores(tmp_path / "a")
     changed = made.rows()
@@ -235,8 +243,16 @@ def test_a_corrected_prompt_never_shows_its_old_number(
 def test_an_annotation_that_a_metric_reads_counts(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     made = clips("a").write(prompts=1)
     prompts = tmp_path / "mine.yaml"
-    base = ("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, "--prompts", prompts)
-    base += ("--metrics", "frozen_frames,temporal_flicker")
+    base: tuple[object, ...] = (
+        "run",
+        "--generator",
+        f"folder:{made.folder}",
+        "--out",
+        tmp_path,
+        "--prompts",
+        prompts,
+    )
+    base = (*base, *("--metrics", "frozen_frames,temporal_flicker"))
     for motion, status in [("high", "ok"), ("none", "skipped"), ("high", "ok")]:
         text = f"prompts: [{{id: disc-0, text: 'a disc, number 0', motion: {motion}}}]"
         prompts.write_text(text)
@@ -247,7 +263,15 @@ def test_an_annotation_that_a_metric_reads_counts(clips: MakeClips, cli: Cli, tm
 
 def test_two_writers_exclude_each_other(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(1).folder
-    base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--metrics", "temporal_flicker")
+    base: tuple[object, ...] = (
+        "run",
+        "--generator",
+        f"folder:{folder}",
+        "--out",
+        tmp_path,
+        "--metrics",
+        "temporal_flicker",
+    )
     assert cli(*base).code == 0
     with RunDir(tmp_path / "a").writing():
         second = start(*base)
@@ -260,7 +284,15 @@ def test_two_writers_exclude_each_other(clips: MakeClips, cli: Cli, tmp_path: Pa
 
 def test_readers_skip_a_torn_line_and_writers_close_it(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(2).folder
-    base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--metrics", "temporal_flicker")
+    base: tuple[object, ...] = (
+        "run",
+        "--generator",
+        f"folder:{folder}",
+        "--out",
+        tmp_path,
+        "--metrics",
+        "temporal_flicker",
+    )
     assert cli(*base).code == 0
     path = tmp_path / "a" / "scores.jsonl"
     whole = path.read_bytes()
@@ -317,7 +349,15 @@ def test_feature_store_keeps_first_and_names_broken_shards(tmp_path: Path) -> No
 
 def test_normalised_scores_stand_beside_native_ones(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(2).folder
-    base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--metrics", "temporal_flicker")
+    base: tuple[object, ...] = (
+        "run",
+        "--generator",
+        f"folder:{folder}",
+        "--out",
+        tmp_path,
+        "--metrics",
+        "temporal_flicker",
+    )
     assert cli(*base).code == 0
     assert (
         cli("score", tmp_path / "a", "--metrics", "temporal_flicker", "--normalize", "fps=4,seconds=1").code
@@ -328,8 +368,8 @@ def test_normalised_scores_stand_beside_native_ones(clips: MakeClips, cli: Cli, 
         assert slow[at]["temporal_flicker"].value != found["temporal_flicker"].value
     long = cli("score", tmp_path / "a", "--metrics", "temporal_flicker", "--normalize", "seconds=60")
     assert long.code == 0  # does not apply: skipped, not failed
-    found = RunDir(tmp_path / "a").scores("seconds=60")
-    assert all("normalisation asks for 60 s" in s["temporal_flicker"].reason for s in found.values())
+    skipped = RunDir(tmp_path / "a").scores("seconds=60")
+    assert all("normalisation asks for 60 s" in s["temporal_flicker"].reason for s in skipped.values())
 
 
 def test_the_same_bytes_twice_are_decoded_once_and_scored_twice(

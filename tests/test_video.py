@@ -6,11 +6,13 @@ import struct
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from evals.errors import DoesNotApply, VideoError
 from evals.records import View
@@ -23,7 +25,7 @@ def write(
 ) -> None:
     """Write with PyAV alone, independent of `encode`."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
+        stream = cast(VideoStream, container.add_stream(codec, rate=rate))
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pix_fmt
         stream.codec_context.time_base = Fraction(1, 1000 if pts else rate)
         for i, frame in enumerate(frames):
@@ -62,7 +64,7 @@ def test_encode_refuses_nonsense_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="change their size"):
         encode(tmp_path / "x.mp4", [ball(1)[0], ball(1, (32, 32))[0]], 8)
     with pytest.raises(ValueError, match="uint8"):
-        encode(tmp_path / "x.mp4", [ball(1)[0].astype(float)], 8)  # type: ignore[list-item]
+        encode(tmp_path / "x.mp4", [ball(1)[0].astype(float)], 8)
     with pytest.raises(ValueError, match=r"is written to \.mkv"):
         encode(tmp_path / "x.mp4", [ball(1)[0]], 8, "ffv1")
     assert list(tmp_path.iterdir()) == []
