@@ -109,8 +109,7 @@ def score_run(
     watcher = watcher or Watcher()
     device = resources.resolved_device() if metrics.extractors.encoders else "cpu"
     with run.writing(), resources.pool() as pool:
-        watcher.scoring(sum(s.outcome == "ok" for s in run.samples().values()))
-        written = score(run, metrics, view, pool, device, None, retry, rescore, watcher.line)
+        written = score(run, metrics, view, pool, device, None, retry, rescore, watcher.scoring, watcher.line)
         run.update(status="scored", provenance=provenance())
     return written
 

@@ -105,13 +105,14 @@ class _Scoring:
 
     def todo(self, wanted: Iterable[SampleId], retry: Retry, rescore: bool) -> list[_Todo]:
         recorded = {} if rescore else self.run.scores(str(self.view), self.samples)
+        prompts = {p.id: p for p in self.run.info.prompts}
         found = []
         for at in wanted:
             if at not in self.samples:
                 continue
             have = recorded.get(at, {})
             missing = [m for m in self.chosen.video if _due(have.get(m), retry)]
-            found.append(_Todo(at, self.samples[at], self.run.prompt(at[0]), missing))
+            found.append(_Todo(at, self.samples[at], prompts[at[0]], missing))
         return found
 
     def key(self, item: _Todo, need: str) -> str:
@@ -183,11 +184,12 @@ def score(
     wanted: Sequence[SampleId] | None = None,
     retry: Retry = "transient",
     rescore: bool = False,
+    begin: Callable[[int], None] | None = None,
     report: Callable[[ScoreLine], None] | None = None,
 ) -> int:
     """Score what is missing of `wanted` (default: all samples); gives the number of lines written.
 
-    The caller holds the run's lock.
+    `begin` is told how many lines there will be, `report` gets each one. The caller holds the run's lock.
     """
     known = dict(run.info.metrics)
     known[str(view)] = {**known.get(str(view), {}), **chosen.infos(view)}
@@ -202,6 +204,8 @@ def score(
 
     work = _Scoring(run, chosen, view, counted)
     items = work.todo(wanted if wanted is not None else run.info.sample_ids(), retry, rescore)
+    if begin:
+        begin(sum(bool(item.metrics) for item in items))
     if any(n.startswith("text:") for m in chosen.video.values() for n in m.needs):
         texts = [item.prompt.text for item in items if item.metrics]
         extract_texts(texts, chosen.extractors, work.store, device)
