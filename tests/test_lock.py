@@ -1,0 +1,59 @@
+"""The lock: numbers of every component on tiny clips. A number that moves needs a higher version.
+
+`python -m tests.test_lock` writes the lock anew, after a version was raised and the changelog says why.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evals.decoding.windows import Sampling
+from evals.folds import FOLDS
+from evals.metrics.frechet import frechet_distance
+from tests.conftest import ball
+from tests.test_folds import fold, in_chunks
+
+LOCK = Path(__file__).with_name("lock.json")
+
+
+def measure() -> dict[str, Any]:
+    """Means of every row of every fold on two clips, of a sampled window, and a Fréchet distance."""
+    found: dict[str, Any] = {}
+    clips = [ball(9, (60, 80), seed=3, step=3.0), 255 - ball(9, (48, 64), seed=4, step=1.0)]
+    for name in FOLDS:
+        rows = [fold(name, in_chunks(clip, [9])) for clip in clips]
+        means = {row: [float(r[row].mean()) for r in rows] for row in sorted(rows[0])}
+        found[f"fold:{name}"] = {"version": FOLDS.get(name).spec.version, "values": means}
+    window = Sampling(height=32, width=32).prepare(clips[0][0])
+    found["sampling"] = {"version": 1, "values": {"mean": [float(window.mean())]}}
+    rng = np.random.default_rng(0)
+    value = frechet_distance(rng.normal(size=(20, 6)), rng.normal(size=(9, 6)))
+    found["frechet_distance"] = {"version": 1, "values": {"value": [value]}}
+    return found
+
+
+NOW = measure()
+
+
+def test_lock_is_complete() -> None:
+    assert set(json.loads(LOCK.read_text())) == set(NOW)
+
+
+@pytest.mark.parametrize("name", sorted(NOW))
+def test_numbers_move_only_with_the_version(name: str) -> None:
+    locked = json.loads(LOCK.read_text())[name]
+    if locked["version"] != NOW[name]["version"]:
+        pytest.fail(f"{name} has a new version: run `python -m tests.test_lock` and write the changelog")
+    assert locked["values"].keys() == NOW[name]["values"].keys()
+    for row, values in locked["values"].items():
+        # Wide enough for another processor's last bits, far too narrow for another formula.
+        assert NOW[name]["values"][row] == pytest.approx(values, rel=1e-4, abs=1e-6), (name, row)
+
+
+if __name__ == "__main__":
+    LOCK.write_text(json.dumps(NOW, indent=1) + "\n")
