@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any, TextIO
@@ -63,6 +64,18 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except (OSError, UnicodeError) as error:
+        click.echo(f"error: {error}", err=True)
+        code = 2
+    except Exception as error:  # noqa: BLE001
+        # Python's own exit code would read as "regression found".
+        if "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
+            traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+        click.echo(
+            f"error: this should not happen: {message:.500} (-v shows where; please report it)", err=True
+        )
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,12 +1,13 @@
 """The feature store: rows of extractors in immutable safetensors shards.
 
 A shard is committed by write, fsync and rename, so a reader sees whole shards or none. A tensor is
-called `<feature key>/<row name>`; the key is a hash of all that shaped the rows, so a row is never
-updated, and two shards that hold one key hold the same numbers.
+called `<feature key>/<row name>` and has its checksum in the shard's header; the key is a hash of all
+that shaped the rows, so a row is never updated, and two shards that hold one key hold the same numbers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,10 @@ from evals.errors import RunError
 Rows = dict[str, NDArray[Any]]
 
 
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
+
+
 class FeatureStore:
     """Rows by key. `put` collects, `commit` makes what was collected permanent."""
 
@@ -34,6 +39,11 @@ class FeatureStore:
             self._read_index(path)
 
     def _read_index(self, path: Path) -> None:
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}") from None
         try:
             with safe_open(str(path), framework="numpy") as shard:
                 tensors = list(shard.keys())
@@ -56,8 +66,14 @@ class FeatureStore:
         """Rows of one key; `KeyError` where there are none."""
         if key in self._pending:
             return self._pending[key]
-        with safe_open(str(self._shard[key]), framework="numpy") as shard:
-            return {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
+        path = self._shard[key]
+        with safe_open(str(path), framework="numpy") as shard:
+            digests = shard.metadata() or {}
+            rows = {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
+        for name, array in rows.items():
+            if digests.get(f"{key}/{name}") != _digest(array):
+                raise RunError(f"{path}: is damaged (its bytes have changed); delete it to recompute")
+        return rows
 
     def put(self, key: str, rows: Mapping[str, NDArray[Any]]) -> None:
         """Collect rows for the next commit. An extractor gives at least one (perhaps empty) row."""
@@ -83,8 +99,9 @@ class FeatureStore:
             number += 1
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
+            self.folder.mkdir(exist_ok=True)
             with partial.open("wb") as file:
-                file.write(save(tensors))
+                file.write(save(tensors, {name: _digest(array) for name, array in tensors.items()}))
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)

@@ -54,24 +54,34 @@ class Journal:
         self.close()
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """All whole records of a journal, oldest first; an absent file holds none.
+def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """All whole records of a journal with their line numbers, oldest first; an absent file holds none.
 
-    Raises `SchemaTooNew` for a record of a later version.
+    Raises `SchemaTooNew` for a record of a later version, `RunError` for a file that cannot be read.
     """
-    if not path.exists():
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue  # cut off by a crash: what it would have said was never reported as done
+                if isinstance(record, dict):
+                    check_schema(record, f"{path}:{number}")
+                    yield number, record
+    except FileNotFoundError:
         return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # cut off by a crash: what it would have said was never reported as done
-            if not isinstance(record, dict):
-                continue
-            if record.get("schema", SCHEMA) > SCHEMA:
-                raise SchemaTooNew(
-                    f"{path}:{number}: written with schema {record['schema']}, this version reads up to"
-                    f" {SCHEMA}; install a newer t2v-evals"
-                )
-            yield record
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def check_schema(record: dict[str, Any], where: str) -> None:
+    """Refuse a record of a later version, or one whose version is no number."""
+    schema = record.get("schema", SCHEMA)
+    if not isinstance(schema, int):
+        raise RunError(f"{where}: schema {str(schema)[:40]!r} is no number; the record was edited or damaged")
+    if schema > SCHEMA:
+        raise SchemaTooNew(
+            f"{where}: written with schema {schema}, this version reads up to {SCHEMA}; install a newer"
+            " t2v-evals"
+        )

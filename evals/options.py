@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,21 +30,59 @@ def config_file(ctx: click.Context, parameter: click.Parameter, value: Path | No
     data = document.data or {}
     if not isinstance(data, dict):
         document.fail("a configuration is a mapping of option names to values", ())
-    names = {p.name: p for c in _commands(ctx) for p in c.params if isinstance(p, click.Option)}
-    names.pop("config", None)
+    names = {
+        option.lstrip("-").replace("-", "_"): p
+        for c in _commands(ctx)
+        for p in c.params
+        if isinstance(p, click.Option)
+        for option in p.opts
+        if option.startswith("--") or option == "-o"
+    }
+    del names["config"]
     found: dict[str, Any] = {}
     for key, setting in data.items():
         name = str(key).replace("-", "_")
         if name not in names:
-            document.fail(f"unknown key {key!r}{nearest(str(key), [str(n) for n in names])}", (str(key),))
-        if isinstance(setting, dict):
-            setting = [f"{k}={v}" for k, v in setting.items()]
-        elif isinstance(setting, list) and not names[name].multiple:
-            setting = ",".join(str(x) for x in setting)
-        elif names[name].multiple and not isinstance(setting, list):
-            setting = [str(setting)]
-        found[name] = setting
+            known = [n.replace("_", "-") for n in names]
+            document.fail(f"unknown key {key!r}{nearest(str(key), known)}", (str(key),))
+        option = names[name]
+        if ctx.command.name == "compare" and name == "out":
+            continue  # where runs are kept is not where a report goes
+        found[str(option.name)] = _from_yaml(document, str(key), option, setting)
     ctx.default_map = {**(ctx.default_map or {}), **found}
+
+
+def _from_yaml(document: Any, key: str, option: click.Option, setting: Any) -> Any:
+    """A YAML value in the form in which the option would be written."""
+
+    def plain(value: Any) -> str:
+        if value is None or isinstance(value, dict | list):
+            document.fail(f"{key!r}: {value!r:.60} is not a value for this option", (key,))
+        return str(value)
+
+    if isinstance(setting, dict):
+        if option.multiple:
+            return [f"{k}={plain(v)}" for k, v in setting.items()]
+        if option.name != "normalize":
+            document.fail(f"{key!r} takes one value, not a mapping", (key,))
+        return ",".join(f"{k}={plain(v)}" for k, v in setting.items())
+    if isinstance(setting, list):
+        values = [plain(x) for x in setting]
+        # The last comma makes a list of one seed a list.
+        return values if option.multiple else ",".join(values) + ("," if option.name == "seeds" else "")
+    if option.is_flag and isinstance(setting, bool):
+        return setting
+    return [plain(setting)] if option.multiple else plain(setting)
+
+
+def finite(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse infinity and NaN, which pass a range's lower bound."""
+    if value is not None and not math.isfinite(value):
+        raise UsageError(f"{parameter.opts[-1]} {value}: must be a finite number")
+    return value
+
+
+MAX_SEEDS = 10_000
 
 
 def key_values(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -63,19 +103,24 @@ def seeds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     try:
         if "," not in value:
             count = int(value)
-            if count < 1:
+            if not 1 <= count <= MAX_SEEDS:
                 raise ValueError
             return list(range(count))
-        return [int(x) for x in value.split(",") if x.strip()]
+        given = [int(x) for x in value.split(",") if x.strip()]
+        if not given or len(given) > MAX_SEEDS:
+            raise ValueError
+        return list(dict.fromkeys(given))
     except ValueError:
-        raise UsageError(f"--seeds {value}: write a count (3: seeds 0, 1, 2) or a list (7,8)") from None
+        raise UsageError(
+            f"--seeds {value:.60}: write a count up to {MAX_SEEDS:,} (3: seeds 0, 1, 2) or a list (7,8 or 7,)"
+        ) from None
 
 
 def size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
     if value is None:
         return None
     width, _, height = value.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
         raise UsageError(f"--size {value}: write WIDTHxHEIGHT, such as 832x480")
     return int(width), int(height)
 
@@ -89,15 +134,17 @@ def several(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
+_positive = click.FloatRange(0.1)
 path_type = click.Path(path_type=Path)
 common = several(
     click.option("--config", type=path_type, callback=config_file, is_eager=True, expose_value=False,
                  help="YAML file with any of these options; see `init`."),
     click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes (default: one per core)."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … for encoders."),
-    click.option("--time-limit", type=click.FloatRange(0.1), help="Seconds of decoding allowed per video."),
-    click.option("--stall-limit", type=click.FloatRange(0.1), help="Seconds a decoder may be silent."),
-    click.option("--memory-limit", type=click.FloatRange(0.5), help="GiB a decoder process may use."),
+    click.option("--time-limit", type=_positive, callback=finite, help="Seconds allowed per video."),
+    click.option("--stall-limit", type=_positive, callback=finite, help="Seconds a decoder may be silent."),
+    click.option("--memory-limit", type=click.FloatRange(0.5, 4096), callback=finite,
+                 help="GiB a decoder process may use."),
     click.option("--plugin", "plugins", type=path_type, multiple=True, help="File with own components."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
     click.option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
@@ -112,8 +159,8 @@ generating = several(
     click.option("--prompt-id", "prompt_ids", multiple=True, help="Only this prompt; repeatable."),
     click.option("--limit", type=click.IntRange(1), help="Only the first N prompts."),
     click.option("--frames", type=click.IntRange(1), help="Frames asked for."),
-    click.option("--fps", type=click.FloatRange(0.1), help="Frame rate asked for."),
-    click.option("--seconds", type=click.FloatRange(0.1), help="Length asked for; with --fps."),
+    click.option("--fps", type=_positive, callback=finite, help="Frame rate asked for."),
+    click.option("--seconds", type=_positive, callback=finite, help="Length asked for; with --fps."),
     click.option("--size", callback=size, help="Size asked for, WIDTHxHEIGHT."),
     click.option("--out", type=path_type, default=Path("runs"), help="Where runs are kept (default: runs)."),
     click.option("--name", help="The run's name (default: after the generator)."),
@@ -164,8 +211,7 @@ def resources_of(options: dict[str, Any]) -> Any:
 def plan_of(o: dict[str, Any]) -> Any:
     """The generating options as a plan."""
     from evals import generators, prompts
-    from evals.records import Settings
-    from evals.run import Plan, default_name
+    from evals.run import Plan, checked_name, default_name
 
     frames = o["frames"]
     if o["seconds"] is not None:
@@ -177,26 +223,52 @@ def plan_of(o: dict[str, Any]) -> Any:
     names = [n.strip() for n in (o["prompts"] or "").split(",") if n.strip()]
     return Plan(
         generator=generator,
-        folder=o["out"] / (o["name"] or default_name(generator.label)),
+        folder=o["out"] / checked_name(o["name"] or default_name(generator.label)),
         prompts=prompts.merge(prompts.load(prompts.find(n)) for n in names) if names else None,
         seeds=o["seeds"],
-        settings=Settings(width=width, height=height, frames=frames, fps=o["fps"]),
+        settings=_settings(width, height, frames, o["fps"]),
         prompt_ids=o["prompt_ids"],
         limit=o["limit"],
         retry=o["retry"],
     )
 
 
+def _settings(width: int | None, height: int | None, frames: int | None, fps: float | None) -> Any:
+    from pydantic import ValidationError
+
+    from evals.records import Settings, explain
+
+    try:
+        return Settings(width=width, height=height, frames=frames, fps=fps)
+    except ValidationError as error:
+        raise UsageError(f"the size, frames or fps asked for: {explain(error)}") from None
+
+
+def _split(ids: str) -> list[str]:
+    """Metric ids between commas; a comma inside brackets belongs to the id."""
+    return re.split(r",(?![^\[]*\])", ids)
+
+
 def metrics_of(o: dict[str, Any]) -> Any:
     """The scoring options as metrics, ready to work."""
     from evals import score, suites
 
-    if o["metrics"] and o["suite"]:
-        raise UsageError("--metrics and --suite exclude each other; a suite file can list both")
-    if o["metrics"]:
-        ids = list(dict.fromkeys(m.strip() for m in o["metrics"].split(",") if m.strip()))
+    given, suite = o["metrics"], o["suite"]
+    if given is not None and suite is not None:
+        # The command line has the last word over a configuration file.
+        source = click.get_current_context().get_parameter_source
+        typed = [
+            name for name in ("metrics", "suite") if source(name) == click.core.ParameterSource.COMMANDLINE
+        ]
+        if len(typed) != 1:
+            raise UsageError("--metrics and --suite exclude each other; a suite file can list both")
+        given, suite = (given, None) if typed == ["metrics"] else (None, suite)
+    if given is not None:
+        ids = list(dict.fromkeys(m.strip() for m in _split(given) if m.strip()))
+        if not ids:
+            raise UsageError(f"--metrics {given!r}: names no metric; see `t2v-evals list metrics`")
     else:
-        ids = list(suites.load(o["suite"] or "quick").metrics)
+        ids = list(suites.load(suite or "quick").metrics)
     return score.prepare(ids, {k: Path(v) for k, v in o["weights"].items()})
 
 

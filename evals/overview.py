@@ -124,7 +124,8 @@ def catalogue(what: str) -> Iterator[tuple[str, str]]:
 
 CONFIG = """\
 # Options of `t2v-evals run --config {path}`; the command line has the last word.
-# Any option of run, generate, score and compare can stand here under its long name.
+# Any option of run, generate, score and compare can stand here under its long name (`out` is where
+# runs are kept; compare does not read it).
 
 generator: folder:clips/modelA   # a folder with videos.jsonl: {{"path": "0.mp4", "prompt": "…"}}
 # prompts: parks,animals,physics # standard sets or files; a folder can do without

@@ -27,7 +27,7 @@ import yaml
 from pydantic import ValidationError
 
 from evals.errors import InputError, PromptError, UnknownName, nearest
-from evals.records import Prompt, PromptSet, Question, Record, Subject, explain
+from evals.records import Prompt, PromptSet, Question, Record, Subject, explain, is_regular
 
 MAX_FILE_BYTES = 20_000_000
 _NESTED: dict[str, type[Record]] = {"prompts": Prompt, "subjects": Subject, "questions": Question}
@@ -40,6 +40,8 @@ class Document:
 
     def __init__(self, path: Path, error: type[InputError]) -> None:
         self.path, self.error = path, error
+        if path.exists() and not is_regular(path):
+            raise error("not a plain file", path)
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise error(f"larger than {MAX_FILE_BYTES:,} bytes", path)

@@ -13,7 +13,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from evals.errors import UsageError, nearest
 
@@ -21,6 +29,7 @@ SCHEMA = 1
 
 PromptId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=120)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Category = Annotated[Text, AfterValidator(lambda x: _category(x))]
 Direction = Literal["higher", "lower", "none"]
 Outcome = Literal["ok", "refused", "failed", "timed_out"]
 
@@ -31,10 +40,24 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def is_regular(path: Path) -> bool:
+    """Whether there is a plain file: a pipe or device would never end, and an odd path is no error here."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, 64 hex digits: the identity of a video or weight file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _category(value: str) -> str:
+    if value == "all":
+        raise ValueError("'all' is the tables' word for every category; use another")
+    return value
 
 
 class Record(BaseModel):
@@ -82,7 +105,7 @@ class Prompt(Record):
 
     id: PromptId
     text: Text
-    category: Text = "uncategorised"
+    category: Category = "uncategorised"
     tags: tuple[str, ...] = ()
     subjects: tuple[Subject, ...] = ()
     action: Text | None = None
@@ -267,6 +290,8 @@ class View(Record):
         for part in text.split(","):
             key, _, value = part.partition("=")
             key = key.strip()
+            if key in fields:
+                raise UsageError(f"--normalize {text}: {key!r} is given twice")
             if key not in cls.model_fields:
                 raise UsageError(
                     f"--normalize: unknown key {key!r}{nearest(key, cls.model_fields)}"

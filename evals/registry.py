@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evals.errors import UnknownName, UsageError
+from evals.records import is_regular
 
 T = TypeVar("T")
 
@@ -42,6 +43,9 @@ class Registry:
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator for a user's own class: `@METRICS.register("my_metric")`."""
+
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"a plugin registers a {self.kind} without a name: {name!r}")
 
         def add(component: T) -> T:
             self._add(name, component, "a plugin")
@@ -70,11 +74,14 @@ class Registry:
 
 def load_plugin(path: Path) -> None:
     """Import a user's Python file once, so that it can register components. A plugin is code."""
-    path = path.resolve()
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"plugin {path}: {error}") from None
     name = f"evals_plugin_{abs(hash(str(path))):x}"
     if name in sys.modules:
         return
-    if not path.is_file():
+    if not is_regular(path):
         raise UsageError(f"plugin {path}: no such file")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -85,6 +92,6 @@ def load_plugin(path: Path) -> None:
         spec.loader.exec_module(module)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"plugin {path}: {type(error).__name__}: {error}") from error

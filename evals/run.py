@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,11 @@ from typing import Any
 import evals.compare as comparing
 from evals import generators, rundir
 from evals.decoding.pool import Job, Pool, default_workers
-from evals.errors import SampleError, UsageError
+from evals.errors import EvalsWarning, SampleError, UsageError
 from evals.generate import Retry, assign, due, generate, grow, narrow
 from evals.generators import Generator
 from evals.provenance import provenance
-from evals.records import Prompt, PromptSet, Sample, ScoreLine, Settings, View
+from evals.records import Prompt, PromptSet, Sample, ScoreLine, Settings, View, digest, is_regular
 from evals.rundir import RunDir
 from evals.score import Metrics, prepare, score
 from evals.video import Limits
@@ -88,12 +89,35 @@ def generate_run(
     run = rundir.create(plan.folder, generator.label, generator.spec, plan.settings, provenance())
     with run.writing(), resources.pool() as pool:
         tasks = assign(run, generator, wanted, plan.settings)
+        _warn_of_leftovers(run, plan)
         grow(run, wanted)
         watcher.generating(sum(due(t, plan.retry) for t in tasks))
         samples = generate(run, generator, tasks, pool, plan.retry, watcher.sample)
         if run.info.status == "started":
             run.update(status="generated")
     return run, samples
+
+
+def _warn_of_leftovers(run: RunDir, plan: Plan) -> None:
+    """Videos that were recorded and that a folder no longer lists stay in the run: say so."""
+    if not plan.generator.fixed:
+        return
+    asked = {p.id for p in plan.prompts.prompts} if plan.prompts else None
+    prompts = {p.id: p for p in run.info.prompts}
+    left = [
+        (prompt_id, seed)
+        for (prompt_id, seed), sample in run.samples().items()
+        if sample.outcome == "ok"
+        and (asked is None or prompt_id in asked)
+        and plan.generator.identity(prompts[prompt_id], seed) is None
+    ]
+    if left:
+        warnings.warn(
+            f"{run.path}: holds {len(left)} samples that {plan.generator.label} does not have now (such as"
+            f" {left[0][0]}, seed {left[0][1]}); they stay in it. For a run without them use another --name",
+            EvalsWarning,
+            stacklevel=2,
+        )
 
 
 def score_run(
@@ -112,6 +136,15 @@ def score_run(
         written = score(run, metrics, view, pool, device, None, retry, rescore, watcher.scoring, watcher.line)
         run.update(status="scored", provenance=provenance())
     return written
+
+
+def checked_name(name: str) -> str:
+    """A run's name, which is a folder's name and nothing else. Raises `UsageError`."""
+    if not re.fullmatch(r"\w[\w.+ -]{0,99}", name):
+        raise UsageError(
+            f"--name {name!r:.120}: a name is 1 to 100 letters, digits, spaces and any of _ . + -"
+        )
+    return name
 
 
 def default_name(label: str) -> str:
@@ -136,9 +169,9 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
         made = [
             plan.generator.generate(t.request, Path(scratch) / "0.mp4").path
             for t in tasks
-            if not plan.generator.accepts  # clips that exist cost nothing to ask for
+            if plan.generator.fixed  # clips that exist cost nothing to ask for
         ]
-        clips = [p for p in made if p is not None and p.is_file()]
+        clips = [p for p in made if p is not None and is_regular(p)]
         if not clips:
             return facts
         sizes = {p: p.stat().st_size for p in clips}
@@ -177,7 +210,10 @@ def reference_run(
         return RunDir(path)
     generator = generators.create(f"folder:{path}", {})
     chosen = prepare(set_ids, weights)
-    folder = cache / path.resolve().name
+    # Named after what the folder holds now, so that clips which left it never count.
+    held = [(p.id, s, generator.identity(p, s)) for p, s in generator.plan(None, None)]
+    name = re.sub(r"\W+", "-", path.resolve().name).strip("-") or "folder"
+    folder = cache / f"{name}-{digest([generator.spec.to_json(), held])[:8]}"
     run, _ = generate_run(Plan(generator, folder), resources)
     score_run(run, chosen, view, resources)
     return RunDir(folder)
@@ -194,6 +230,8 @@ def compare_runs(
     """Compare run folders; a folder of clips as reference is scored first, into `out`/reference."""
     runs = comparing.load(paths, view)
     sets = sorted({n for r in runs for n, info in r.metrics.items() if info.kind == "set"})
+    if weights and (reference is None or (reference / "run.json").is_file()):
+        raise UsageError("--weights is only used to score a folder of clips given as --reference")
     if reference is None:
         return comparing.compare(runs)
     if not sets:

@@ -18,14 +18,14 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from evals import journal
-from evals.errors import RunError, RunLocked, RunMismatch, SchemaTooNew, UsageError
+from evals.errors import RunError, RunLocked, RunMismatch, UsageError
 from evals.records import (
     SCHEMA,
     MetricInfo,
@@ -115,13 +115,11 @@ class RunDir:
             raise RunError(f"{self.path}: {what}; `t2v-evals run` makes one") from None
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise RunError(f"{path}: not valid JSON ({error})") from None
-        if isinstance(data, dict) and data.get("schema", SCHEMA) > SCHEMA:
-            raise SchemaTooNew(
-                f"{path}: written with schema {data['schema']}, this version reads up to {SCHEMA};"
-                " install a newer t2v-evals"
-            )
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{path}: not valid JSON ({error}); the run cannot be read without it") from None
+        if not isinstance(data, dict):
+            raise RunError(f"{path}: is not a run's record")
+        journal.check_schema(data, str(path))
         try:
             return RunInfo.model_validate(data)
         except ValidationError as error:
@@ -147,8 +145,9 @@ class RunDir:
         """
         words = {p.id: text_digest(p) for p in self.info.prompts}
         found: dict[SampleId, Sample] = {}
-        for record in journal.read(self.path / "samples.jsonl"):
-            sample = _valid(Sample, record, self.path / "samples.jsonl")
+        path = self.path / "samples.jsonl"
+        for number, record in journal.read(path):
+            sample = _valid(Sample, record, path, number)
             if sample.text == words.get(sample.prompt_id):
                 found[sample.prompt_id, sample.seed] = sample
             else:
@@ -175,8 +174,9 @@ class RunDir:
         }
         samples = self.samples() if samples is None else samples
         found: dict[SampleId, dict[str, Score]] = {}
-        for record in journal.read(self.path / "scores.jsonl"):
-            line = _valid(ScoreLine, record, self.path / "scores.jsonl")
+        path = self.path / "scores.jsonl"
+        for number, record in journal.read(path):
+            line = _valid(ScoreLine, record, path, number)
             at = (line.prompt_id, line.seed)
             sample = samples.get(at)
             if line.view != view or sample is None or sample.sha256 != line.sha256:
@@ -197,11 +197,13 @@ class RunDir:
             yield self
 
 
-def _valid(kind: type[R], record: dict[str, Any], path: Path) -> R:
+def _valid(kind: type[R], record: dict[str, Any], path: Path, line: int) -> R:
     try:
         return kind.model_validate(record)
     except ValidationError as error:
-        raise RunError(f"{path}: {explain(error)}") from None
+        raise RunError(
+            f"{path}:{line}: not a record of this suite ({explain(error)}); remove that line to go on"
+        ) from None
 
 
 @contextmanager
@@ -222,10 +224,12 @@ def _lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from None
     try:
-        owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        with suppress(OSError):  # only for the message that another process would show
+            owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:
-        owner.unlink(missing_ok=True)
+        with suppress(OSError):
+            owner.unlink(missing_ok=True)
         lock.release()
 
 
@@ -234,19 +238,21 @@ def create(path: Path, label: str, generator: Spec, settings: Settings, provenan
 
     Raises `RunMismatch` where the folder holds a run of another generator or other settings.
     """
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file; a run needs a folder")
-    if path.is_dir() and not (path / "run.json").exists() and any(path.glob("[!.]*")):
-        raise RunMismatch(f"{path}: holds other files and no run.json; choose an empty or new folder")
     try:
-        (path / "features").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be made: {error.strerror}; choose another --out") from None
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path}: is a file; a run needs a folder")
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "the name cannot be written"
+        raise RunError(f"{path}: cannot be made: {reason}; choose another --out or --name") from None
     with _lock(path):
         if not (path / "run.json").exists():
+            if any(p for p in path.glob("[!.]*") if p.name != "features" or any(p.iterdir())):
+                raise RunMismatch(f"{path}: holds other files and no run.json; choose an empty or new folder")
             info = RunInfo(name=path.name, label=label, generator=generator, settings=settings)
             data = info.model_dump(mode="json", by_alias=True, exclude_defaults=True)
             write_atomically(path / "run.json", json.dumps({"schema": SCHEMA, **data}).encode())
+        (path / "features").mkdir(exist_ok=True)
         run = RunDir(path)
         if run.info.generator != generator:
             raise RunMismatch(

@@ -13,7 +13,7 @@ from pathlib import Path
 from evals import metrics
 from evals.decoding.pool import Pool
 from evals.encoders import Encoder, TextEncoder, resolve
-from evals.errors import UsageError
+from evals.errors import RunError, UsageError
 from evals.extract import (
     Extractors,
     Problem,
@@ -30,7 +30,7 @@ from evals.folds import FOLDS
 from evals.generate import Retry
 from evals.journal import Journal
 from evals.metrics import SetMetric, Skip, VideoMetric
-from evals.records import MetricInfo, Prompt, Sample, Score, ScoreLine, View, file_sha256
+from evals.records import MetricInfo, Prompt, Sample, Score, ScoreLine, View, file_sha256, is_regular
 from evals.rundir import RunDir, SampleId, read_fields
 
 
@@ -162,7 +162,9 @@ class _Scoring:
             return Score.model_validate(
                 {"status": "ok", "value": float(result.value), "notes": notes + result.notes, **stamp}
             )
-        except Exception as error:  # noqa: BLE001 - a metric's fault costs this score and is recorded
+        except RunError:
+            raise  # a damaged shard is the run's trouble, not this score's
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a metric's fault costs this score alone
             reason = f"{type(error).__name__}: {error}"
             return Score.model_validate({"status": "failed", "reason": reason, **stamp})
 
@@ -241,6 +243,9 @@ def changed_needs(chosen: Metrics, problem: Problem) -> Problems:
 def _changed(source: Source) -> Problem | None:
     """A video that is gone or is another one than was recorded must not be scored."""
     try:
+        if not is_regular(source.path):
+            reason = "the file cannot be read any more: it is gone"
+            return Problem(False, f"{source.path.name}: {reason}", transient=True)
         if file_sha256(source.path) == source.sha256:
             return None
         reason = "the file has changed since it was recorded; run `generate` again"

@@ -64,7 +64,7 @@ def test_broken_files_cost_only_themselves(clips: MakeClips, cli: Cli, tmp_path:
     [
         ('{"path": "0-0.mkv"}\n', 1, "'prompt' is missing"),
         ('{"prompt": "x"}\n', 1, "'path' is missing"),
-        ('{"path": "0-0.mkv", "prompt": "x"}\n{"path": 3, "prompt": "y"}\n', 2, "'path' is missing"),
+        ('{"path": "0-0.mkv", "prompt": "x"}\n{"path": 3, "prompt": "y"}\n', 2, "'path' is 3, not text"),
         ('{"path": "0-0.mkv", "prompt": "x", "seed": "one"}\n', 1, "seed 'one' is not a whole number"),
         ('{"path": "0-0.mkv", "prompt": "x", "prompt_id": "A b"}\n', 1, "id"),
         ('{"path": "../x.mp4", "prompt": "x"}\n', 1, "leads out of the folder"),
@@ -136,14 +136,14 @@ def test_links_out_of_the_folder_need_a_word(clips: MakeClips, cli: Cli, tmp_pat
     assert "did you mean 'follow_symlinks'" in cli(*base, "-o", "follow_symlink=true").err
 
 
-def test_prompts_pick_from_a_folder(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+def test_prompts_pick_from_a_folder(clips: MakeClips, tmp_path: Path) -> None:
     made = clips("a").write(2)
     mine = tmp_path / "mine.yaml"
     mine.write_text(
         "prompts:\n- {id: disc-0, text: other}\n- {id: by-text, text: 'A disc, number 1'}\n"
         "- {id: none, text: nothing}\n"
     )
-    done = cli(
+    done = call(
         "run",
         "--generator",
         f"folder:{made.folder}",
@@ -293,7 +293,7 @@ def test_dry_run_makes_nothing(clips: MakeClips, cli: Cli, tmp_path: Path) -> No
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_plugin_adds_a_metric(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+def test_a_plugin_adds_a_metric(clips: MakeClips, tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "import numpy as np\n"
@@ -311,16 +311,16 @@ def test_a_plugin_adds_a_metric(clips: MakeClips, cli: Cli, tmp_path: Path) -> N
     )
     folder = clips("a").write(1).folder
     base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--plugin", plugin)
-    assert cli(*base, "--metrics", "redness").code == 0
+    assert call(*base, "--metrics", "redness").code == 0
     found = RunDir(tmp_path / "runs" / "a").scores("native")["disc-0", 0]["redness"].value
     assert found == pytest.approx(ball(12, seed=0)[..., 0].mean())
-    assert "redness" in cli("list", "metrics", "--plugin", plugin).out
+    assert "redness" in call("list", "metrics", "--plugin", plugin).out
 
 
-def test_a_collision_is_refused(cli: Cli, tmp_path: Path) -> None:
+def test_a_collision_is_refused(tmp_path: Path) -> None:
     plugin = tmp_path / "clash.py"
     plugin.write_text("from evals import METRICS\nMETRICS.register('sharpness')(object)\n")
-    done = cli("list", "metrics", "--plugin", plugin)
+    done = call("list", "metrics", "--plugin", plugin)
     assert done.code == 2 and "'sharpness', which exists already" in done.err
 
 

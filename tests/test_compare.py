@@ -212,7 +212,10 @@ def test_p_values_are_corrected_together(made: Callable[..., Path]) -> None:
 
 def test_other_words_under_one_id_are_left_out(made: Callable[..., Path]) -> None:
     found = of(made("a", values(1.0)), made("b", values(0.0, seed=1), words="other words of {}"))
-    assert found.pairs.iloc[0]["n_pairs"] == 0 and found.pairs.iloc[0]["verdict"] == "cannot decide"
+    pair = found.pairs.iloc[0]
+    assert (
+        pair["n_pairs"] == 0 and pair["verdict"] == "not comparable" and "in the same words" in pair["reason"]
+    )
     assert any("other words" in w for w in found.warnings)
 
 

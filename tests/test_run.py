@@ -324,7 +324,7 @@ def test_journal_appends_and_reads(tmp_path: Path) -> None:
     with journal.Journal(path) as one:
         one.append({"a": "ü\n"})
         one.append({"a": 2})
-    assert list(journal.read(path)) == [{"a": "ü\n"}, {"a": 2}]
+    assert list(journal.read(path)) == [(1, {"a": "ü\n"}), (2, {"a": 2})]
     with pytest.raises(ValueError), journal.Journal(path) as one:
         one.append({"a": float("nan")})
     assert len(list(journal.read(path))) == 2

@@ -8,6 +8,7 @@ verdict.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import pandas as pd
 
 from evals import statistics
-from evals.compare.load import LoadedRun, by_prompt, load, seed_of
+from evals.compare.load import LoadedRun, by_prompt, load, missing_videos, seed_of
 from evals.compare.pairs import MIN_COVERAGE, PAIRS, pairs
 from evals.compare.sets import SETS, sets
+from evals.errors import UsageError
 from evals.records import MetricInfo, View
 
 __all__ = ["MIN_COVERAGE", "PAIRS", "SCORES", "SETS", "SUMMARY", "Comparison", "LoadedRun", "compare", "load"]
@@ -47,6 +49,11 @@ class Comparison:
 def compare(runs: Sequence[LoadedRun], reference: LoadedRun | None = None) -> Comparison:
     """Summary, paired differences with verdicts, and distances to a reference."""
     infos: dict[str, MetricInfo] = {}
+    if not any(run.metrics for run in runs):
+        raise UsageError(
+            "none of these runs has scores; make them first: t2v-evals score "
+            + " ".join(str(run.run.path) for run in runs)
+        )
     for run in runs:
         for name, info in run.metrics.items():
             infos.setdefault(name, info)
@@ -137,6 +144,12 @@ def _within(e: statistics.Estimate, info: MetricInfo) -> tuple[float | None, flo
 COUNTED = ("ok", "failed", "skipped", "refused", "missing")
 
 
+def _floor(value: float) -> str:
+    """A number rounded down to three digits, for a limit that must not be overshot."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return f"{math.floor(value / step + 1e-9) * step:.6g}"
+
+
 def _warnings(runs: Sequence[LoadedRun]) -> Iterable[str]:
     """What a reader must know before believing a difference."""
     view = View.parse(runs[0].view) if runs and len({r.view for r in runs}) == 1 else View()
@@ -150,23 +163,16 @@ def _warnings(runs: Sequence[LoadedRun]) -> Iterable[str]:
     differ = [k for k, v in shapes.items() if settled[k] is None and len({tuple(x) for x in v.values()}) > 1]
     everything = [f for v in facts.values() for f in v]
     if differ and everything and len(runs) > 1:
-        seconds = min(f.duration for f in everything)
         hint = (
-            f"fps={min(f.fps for f in everything):g},seconds={int(seconds * 100) / 100:g},"
+            f"fps={_floor(min(f.fps for f in everything))},"
+            f"seconds={_floor(min(f.duration for f in everything))},"
             f"short_side={max(16, min(min(f.width, f.height) for f in everything))}"
         )
         yield (
             f"the runs differ in {', '.join(differ)}, which moves temporal and sharpness metrics by"
             f" itself; to score them alike: t2v-evals score RUN … --normalize {hint}"
         )
-    for run in runs:
-        planned = run.run.info.sample_ids()
-        lost = sum(1 for at in planned if at not in run.samples or run.samples[at].outcome != "ok")
-        if lost:
-            yield (
-                f"{run.label}: {lost} of {len(planned)} samples have no video; its means are over the"
-                " others, pairs over what both sides have"
-            )
+    yield from missing_videos(runs)
     few = [r.label for r in runs if len({p for p, _ in r.run.info.sample_ids()}) < statistics.MIN_PROMPTS]
     if few:
         yield f"fewer than {statistics.MIN_PROMPTS} prompts ({', '.join(few)}): no intervals are given"

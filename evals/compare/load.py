@@ -82,15 +82,32 @@ def load(paths: Sequence[Path], view: View | None = None) -> list[LoadedRun]:
 
 
 def _labels(runs: Sequence[RunDir]) -> list[str]:
-    seen: dict[Path, str] = {}
+    """The shortest ends of the runs' paths that tell them apart."""
+    paths = [run.path.resolve() for run in runs]
+    for i, path in enumerate(paths):
+        if path in paths[:i]:
+            raise UsageError(f"{runs[i].path}: is given twice")
+    labels = []
+    for path in paths:
+        depth = 1
+        while sum(p.parts[-depth:] == path.parts[-depth:] for p in paths) > 1:
+            depth += 1
+        labels.append("/".join(path.parts[-depth:]))
+    return labels
+
+
+def missing_videos(runs: Sequence[LoadedRun]) -> list[str]:
+    """A sentence for every run that lacks videos."""
+    found = []
     for run in runs:
-        if run.path.resolve() in seen:
-            raise UsageError(f"{run.path}: is given twice")
-        seen[run.path.resolve()] = run.info.name
-    names = [r.info.name for r in runs]
-    return [
-        n if names.count(n) == 1 else f"{r.path.parent.name}/{n}" for n, r in zip(names, runs, strict=True)
-    ]
+        planned = run.run.info.sample_ids()
+        lost = sum(1 for at in planned if at not in run.samples or run.samples[at].outcome != "ok")
+        if lost:
+            found.append(
+                f"{run.label}: {lost} of {len(planned)} samples have no video; its means and distances"
+                " are over the others, pairs over what both sides have"
+            )
+    return found
 
 
 def why_not_comparable(a: MetricInfo, b: MetricInfo) -> str:

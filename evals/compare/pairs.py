@@ -89,7 +89,11 @@ def _measure(name: str, a: LoadedRun, b: LoadedRun, leave_out: set[str], flips: 
     pair.pairs = len(both)
     pair.coverage = len(both) / len(applies) if applies else None
     if not both:
-        pair.reason = "no prompt and seed has a score on both sides"
+        shared = set(a.run.info.sample_ids()) & set(b.run.info.sample_ids())
+        if not {at for at in shared if at[0] not in leave_out}:
+            pair.reason, pair.verdict = "they share no prompt (in the same words) and seed", "not comparable"
+        else:
+            pair.reason = "no prompt and seed has a score on both sides"
         return pair
     differences = by_prompt(both)
     seed = seed_of(name, a.label, b.label)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evals import metrics
-from evals.compare.load import LoadedRun, why_not_comparable
+from evals.compare.load import LoadedRun, missing_videos, why_not_comparable
 from evals.errors import MetricError
 from evals.extract import feature_key
 from evals.features import FeatureStore
@@ -27,6 +27,10 @@ def sets(
     """One row per run and set metric; what could not be computed is said in `warnings`."""
     if names and reference is None:
         warnings.append(f"{', '.join(names)}: needs --reference RUN or FOLDER")
+    if reference is not None:
+        warnings += missing_videos([reference])
+        if all(run.run.path.resolve() == reference.run.path.resolve() for run in runs):
+            warnings.append(f"{reference.label} is the reference itself: there is nothing to measure")
     rows = []
     for name in names if reference else []:
         metric = metrics.create(name)

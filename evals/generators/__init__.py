@@ -28,11 +28,13 @@ class Generation:
 
 @runtime_checkable
 class Generator(Protocol):
-    """`spec` is the generator's identity; `accepts` names the settings it can follow."""
+    """`spec` is the generator's identity; `accepts` names the settings it can follow; `fixed` says that
+    its videos exist already, so that its plan is all there is."""
 
     spec: Spec
     label: str
     accepts: frozenset[str]
+    fixed: bool
 
     def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
         """What is to be made, in order: mostly `cross`; a folder knows its own prompts."""
@@ -63,7 +65,7 @@ def create(name: str, options: Mapping[str, str]) -> Generator:
     if not colon or not argument:
         raise UsageError(f"--generator {name}: write KIND:ARGUMENT, such as folder:clips/modelA")
     maker: Any = GENERATORS.get(kind)
-    model: type[Record] = maker.Options
+    model: type[Record] = getattr(maker, "Options", Record)
     for key in options:
         if key not in model.model_fields:
             known = ", ".join(model.model_fields) or "none"

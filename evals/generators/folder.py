@@ -21,7 +21,17 @@ from pydantic import ValidationError
 
 from evals.errors import EvalsWarning, ManifestError, UsageError, nearest
 from evals.generators import Generation
-from evals.records import Prompt, PromptSet, Record, Request, Spec, digest, explain, file_sha256
+from evals.records import (
+    Prompt,
+    PromptSet,
+    Record,
+    Request,
+    Spec,
+    digest,
+    explain,
+    file_sha256,
+    is_regular,
+)
 from evals.rundir import RunDir
 
 MANIFESTS = ("videos.jsonl", "videos.csv")
@@ -47,13 +57,18 @@ class Folder:
         follow_symlinks: bool = False
 
     accepts: ClassVar[frozenset[str]] = frozenset()
+    fixed = True
 
     def __init__(self, argument: str, options: Options) -> None:
-        self.folder = Path(argument).expanduser()
+        try:
+            self.folder = Path(argument).expanduser()
+            if not self.folder.is_dir():
+                raise UsageError(f"folder:{argument}: no such folder")
+            argument.encode()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UsageError(f"folder:{argument!r}: cannot be read: {error}") from None
         self.options = options
-        self.label = f"folder:{self.folder.name or argument}"
-        if not self.folder.is_dir():
-            raise UsageError(f"folder:{argument}: no such folder")
+        self.label = f"folder:{self.folder.resolve().name or argument}"
         params: dict[str, Any] = {"path": str(self.folder.resolve())}
         self.spec = Spec(name="folder", version=1, params={**params, **options.to_json()})
         self._clips: dict[tuple[str, int], _Clip] = {}
@@ -74,10 +89,20 @@ class Folder:
             return [(p, s) for p in known.values() for s in seeds]
         by_id = {p.id: p for p in prompts.prompts}
         by_text = {p.text.casefold(): p for p in prompts.prompts}
+        other: list[str] = []
         for clip in clips:
             prompt = by_id.get(clip.prompt.id) or by_text.get(clip.prompt.text.casefold())
             if prompt is not None:
                 self._clips.setdefault((prompt.id, clip.seed), clip)
+                if prompt.text.casefold() != clip.prompt.text.casefold():
+                    other.append(prompt.id)
+        if other:
+            warnings.warn(
+                f"{self.label}: {len(other)} clips have other words than the prompts they are taken for, by"
+                f" their ids ({', '.join(other[:3])}); scores go by the words of --prompts",
+                EvalsWarning,
+                stacklevel=2,
+            )
         planned = []
         for prompt in prompts.prompts:
             there = sorted(s for p, s in self._clips if p == prompt.id)
@@ -91,7 +116,7 @@ class Folder:
     def _hash(self, path: Path) -> str | None:
         if path not in self._hashes:
             try:
-                self._hashes[path] = file_sha256(path)
+                self._hashes[path] = file_sha256(path) if is_regular(path) else None
             except OSError:
                 self._hashes[path] = None
         return self._hashes[path]
@@ -100,7 +125,7 @@ class Folder:
         clip = self._clips.get((request.prompt.id, request.seed))
         if clip is None:
             return Generation("failed", reason=f"{self.label} has no clip of this prompt with this seed")
-        if not clip.path.is_file():
+        if not is_regular(clip.path):
             where = f" (line {clip.line} of the manifest)" if clip.line else ""
             return Generation("failed", reason=f"{clip.path.name}: no such file{where}")
         return Generation("ok", clip.path.resolve())
@@ -109,7 +134,7 @@ class Folder:
         names = (self.options.manifest,) if self.options.manifest else MANIFESTS
         for name in names:
             path = self.folder / name
-            if path.is_file():
+            if is_regular(path):
                 return self._from_manifest(path, prompts)
             if self.options.manifest:
                 raise ManifestError("no such manifest", path)
@@ -175,11 +200,17 @@ class Folder:
         taken: dict[tuple[str, int], int],
     ) -> _Clip:
         path, text = row.get("path"), row.get("prompt")
+        for name in COLUMNS:
+            value = row.get(name)
+            if name != "seed" and not isinstance(value, str | None):
+                raise ManifestError(f"{name!r} is {value!r:.40}, not text", manifest, line)
+            if isinstance(value, str) and ("\0" in value or not _encodable(value)):
+                raise ManifestError(f"{name!r} holds a character that cannot be written", manifest, line)
         prompt_id = row.get("prompt_id") or None
         if not text and prompt_id in known:
             text = known[str(prompt_id)].text
         for name, value in (("path", path), ("prompt", text)):
-            if not isinstance(value, str) or not value.strip():
+            if not value or not value.strip():
                 raise ManifestError(f"{name!r} is missing or empty", manifest, line)
         text = str(text).strip()
         slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
@@ -192,7 +223,7 @@ class Folder:
         except ValidationError as error:
             raise ManifestError(explain(error), manifest, line) from None
         seed = row.get("seed")
-        if seed in (None, ""):
+        if seed is None or seed == "":
             number = 0
             while (prompt.id, number) in taken:
                 number += 1
@@ -205,10 +236,14 @@ class Folder:
 
     def _inside(self, path: Path, manifest: Path, line: int) -> Path:
         """The clip's place, which must lie in the folder."""
-        if path.is_absolute() or ".." in path.parts or "\0" in str(path):
+        if path.is_absolute() or ".." in path.parts:
             raise ManifestError(f"path {str(path)!r} leads out of the folder", manifest, line or None)
         whole = self.folder / path
-        if not self.options.follow_symlinks and not whole.resolve().is_relative_to(self.folder.resolve()):
+        try:
+            inside = whole.resolve().is_relative_to(self.folder.resolve())
+        except (OSError, RuntimeError):
+            return whole  # a link to itself or a path too long: this sample will fail
+        if not self.options.follow_symlinks and not inside:
             raise ManifestError(
                 f"path {str(path)!r} is a link that leads out of the folder; if that is meant, add"
                 " -o follow_symlinks=true",
@@ -218,6 +253,14 @@ class Folder:
         return whole
 
 
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows with their line numbers. Raises `ManifestError`."""
     try:
@@ -225,7 +268,7 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ManifestError(f"larger than {MAX_MANIFEST_BYTES:,} bytes", manifest)
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             if manifest.suffix == ".csv":
-                reader = csv.DictReader(file)
+                reader = csv.DictReader(file, strict=True)
                 if reader.fieldnames is None or "path" not in reader.fieldnames:
                     raise ManifestError(f"needs a header with {', '.join(COLUMNS[:2])}", manifest, 1)
                 for row in reader:

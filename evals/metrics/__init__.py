@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.errors import UsageError
+from evals.errors import EvalsError, UsageError
 from evals.features import Rows
 from evals.records import Direction, MetricInfo, Prompt, Spec, View
 from evals.registry import Registry
@@ -118,14 +118,27 @@ def create(metric_id: str) -> VideoMetric | SetMetric:
     name, argument = match.groups()
     maker: Any = METRICS.get(name)
     takes = getattr(maker, "takes", None)
-    if takes is None:
-        if argument is not None:
-            raise UsageError(f"{name} takes no extractor in brackets, {metric_id!r} gives one")
-        metric: VideoMetric | SetMetric = maker()
-        return metric
-    if argument is None:
+    if takes is None and argument is not None:
+        raise UsageError(f"{name} takes no extractor in brackets, {metric_id!r} gives one")
+    if takes is not None and argument is None:
         raise UsageError(f"{name} needs an extractor in brackets: {name}[{takes}]")
-    metric = maker(argument)
+    try:
+        metric = maker(argument) if takes is not None else maker()
+    except EvalsError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{metric_id} cannot be made: {type(error).__name__}: {error}") from error
+    return _checked(metric_id, metric)
+
+
+def _checked(metric_id: str, metric: Any) -> VideoMetric | SetMetric:
+    """A plugin's class may lack what a metric needs; say so before any work starts."""
+    if not isinstance(metric, VideoMetric | SetMetric):
+        lacks = [n for n in ("spec", "about", "needs", "reads", "score") if not hasattr(metric, n)]
+        raise UsageError(f"{metric_id} is not a metric: it lacks {', '.join(lacks)}")
+    for field in getattr(metric, "reads", ()):
+        if field not in Prompt.model_fields:
+            raise UsageError(f"{metric_id} reads {field!r}, which prompts don't have")
     return metric
 
 

@@ -5,6 +5,7 @@ Same inputs, same bytes: nothing here knows the time or the machine.
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def write(comparison: Comparison, out: Path, pool: Pool | None = None, prompts: 
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, frame in tables.frames(comparison).items():
-            (out / f"{name}.csv").write_text(frame.to_csv(index=False, lineterminator="\n"), encoding="utf-8")
+            (out / f"{name}.csv").write_text(
+                frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC), encoding="utf-8"
+            )
         data = json.dumps(tables.as_json(comparison), indent=1, ensure_ascii=False, allow_nan=False)
         (out / "comparison.json").write_text(data + "\n", encoding="utf-8")
         (out / "summary.md").write_text(markdown.render(comparison), encoding="utf-8")

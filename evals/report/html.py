@@ -15,6 +15,7 @@ import jinja2
 from evals.compare import Comparison, LoadedRun
 from evals.decoding.pool import Job, Pool
 from evals.records import MetricInfo, Prompt
+from evals.report import tables
 from evals.report.markdown import means
 from evals.report.tables import arrow, findings, interval, number, records
 
@@ -66,6 +67,7 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
         left_out=left_out,
         interval=interval,
         arrow=arrow,
+        versions=lambda run: tables.versions(run),
         slug=lambda verdict: verdict.replace(" ", "-"),
     )
 

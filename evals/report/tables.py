@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from evals.compare import Comparison
+from evals.compare import Comparison, LoadedRun
 from evals.records import MetricInfo
 
 VERDICTS = ("better", "worse", "differs", "no difference shown", "cannot decide", "not comparable")
@@ -34,7 +34,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "generator": run.run.info.label,
                 "samples_planned": len(run.run.info.sample_ids()),
                 "samples_ok": sum(s.outcome == "ok" for s in run.samples.values()),
-                "versions": run.run.info.provenance.get("versions", {}),
+                "versions": versions(run),
                 "hardware": run.run.info.provenance.get("hardware", {}),
                 "revision": run.run.info.provenance.get("revision"),
             }
@@ -47,6 +47,12 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "sets": records(comparison.sets),
         "problems": records(comparison.problems),
     }
+
+
+def versions(run: LoadedRun) -> dict[str, str]:
+    """What a run was made with, as far as it is recorded."""
+    found = run.run.info.provenance.get("versions")
+    return found if isinstance(found, dict) else {}
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

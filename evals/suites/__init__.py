@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from evals.errors import ConfigError, UnknownName
 from evals.prompts import Document
@@ -20,7 +21,7 @@ class Suite(Record):
     version: int = 1
     description: str = ""
     needs: str = ""
-    metrics: tuple[Text, ...]
+    metrics: Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 def names() -> list[str]:

@@ -165,6 +165,9 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
                 if len(stamps) > limits.frames:
                     raise VideoError(f"has more than the limit of {limits.frames:,} frames")
             rate, base, declared = _rate(stream), stream.time_base, stream.frames
+            # Matroska announces no frame count, but how long it lasts; other streams may last longer.
+            alone = "matroska" in container.format.name and len(container.streams) == 1
+            announced = container.duration / 1e6 if alone and container.duration else 0.0
             is_gif = "gif" in container.format.name
         if not stamps:
             raise VideoError("holds no frames")
@@ -187,6 +190,9 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
     if declared and declared - len(stamps) > 1:
         raise VideoError(f"truncated: the container announces {declared} frames, {len(stamps)} are there")
     times, variable = _times(stamps, base, rate)
+    lasts = times[-1] + 1 / rate
+    if announced - lasts > max(0.05 * announced, 2 / rate):
+        raise VideoError(f"truncated: the container announces {announced:.3g} s, {lasts:.3g} s are there")
     if variable:
         notes.append("variable frame rate")
     if rotation % 180:
