@@ -183,8 +183,10 @@ class _Extraction:
         view: View,
         device: str,
         report: Callable[[Source, Problems], None],
+        progress: Callable[[Source, bool], None] | None,
     ) -> None:
-        self.extractors, self.store, self.view, self.report = extractors, store, view, report
+        self.extractors, self.store, self.view = extractors, store, view
+        self.report, self.progress = report, progress
         self.specs = extractors.specs()
         self.batchers = {n: _Batcher(e, device) for n, e in extractors.encoders.items()}
         self.open: set[_State] = set()
@@ -242,6 +244,8 @@ class _Extraction:
                 data = np.frombuffer(json.dumps(state.notes).encode(), np.uint8)
                 self.store.put(notes_key(state.source.sha256, self.view), {"json": data})
             state.encoded, state.arrays = {}, {}
+            if self.progress:
+                self.progress(state.source, any(not p.skip for p in state.problems.values()))
         due = time.monotonic() - self.committed > COMMIT_SECONDS
         if self.finished and (
             due or len(self.finished) >= COMMIT_VIDEOS or self.store.pending_bytes > COMMIT_BYTES
@@ -271,13 +275,15 @@ def extract(
     pool: Pool,
     device: str,
     report: Callable[[Source, Problems], None],
+    progress: Callable[[Source, bool], None] | None = None,
 ) -> None:
     """Bring the store up to date for `sources`.
 
     `report` is called once per source, after its rows are committed, with the needs that have none and
-    why. Interrupted by an exception (Ctrl-C), what is complete is committed and reported first.
+    why; `progress` when a source is through, with whether something failed. Interrupted by an exception
+    (Ctrl-C), what is complete is committed and reported first.
     """
-    work = _Extraction(extractors, store, view, device, report)
+    work = _Extraction(extractors, store, view, device, report, progress)
     try:
         for event in pool.run(work.job(source) for source in sources):
             work.take(event)

@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from evals.records import Sample, ScoreLine
+from evals.records import Sample
 from evals.run import Watcher
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ class Bar(Watcher):
     """A `Watcher` that draws; use as a context manager."""
 
     def __init__(self, quiet: bool = False) -> None:
-        super().__init__(self._generating, self._sample, self._scoring, self._line)
+        super().__init__(self._generating, self._sample, self._scoring, self._advance)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._failed = 0
@@ -77,6 +77,3 @@ class Bar(Watcher):
 
     def _scoring(self, total: int) -> None:
         self._begin("scoring", total)
-
-    def _line(self, line: ScoreLine) -> None:
-        self._advance(any(s.status == "failed" for s in line.scores.values()))

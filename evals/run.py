@@ -18,7 +18,7 @@ from evals.errors import EvalsWarning, SampleError, UsageError
 from evals.generate import Retry, assign, due, generate, grow, narrow
 from evals.generators import Generator
 from evals.provenance import provenance
-from evals.records import Prompt, PromptSet, Sample, ScoreLine, Settings, View, digest, is_regular
+from evals.records import Prompt, PromptSet, Sample, Settings, View, digest, is_regular
 from evals.rundir import RunDir
 from evals.score import Metrics, prepare, score
 from evals.video import Limits
@@ -61,22 +61,28 @@ class Resources:
         return Pool(self.workers, self.limits, self.plugins)
 
     def resolved_device(self) -> str:
-        """`cuda` where there is one, else `cpu`; torch is asked only if the choice is open."""
-        if self.device != "auto":
-            return self.device
+        """`cuda` where there is one, else `cpu`. Raises `UsageError` for a device that isn't there."""
         import torch
 
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"--device {self.device}: cannot be used here: {reason:.200}") from None
+        return self.device
 
 
 @dataclass
 class Watcher:
-    """Callbacks for progress: how many samples and videos there will be, then each as it is done."""
+    """Callbacks for progress: how many samples and videos there will be, then each as it is through; for a
+    scored video whether something failed."""
 
     generating: Callable[[int], None] = lambda n: None
     sample: Callable[[Sample], None] = lambda s: None
     scoring: Callable[[int], None] = lambda n: None
-    line: Callable[[ScoreLine], None] = lambda s: None
+    scored: Callable[[bool], None] = lambda failed: None
 
 
 def generate_run(
@@ -133,7 +139,9 @@ def score_run(
     watcher = watcher or Watcher()
     device = resources.resolved_device() if metrics.extractors.encoders else "cpu"
     with run.writing(), resources.pool() as pool:
-        written = score(run, metrics, view, pool, device, None, retry, rescore, watcher.scoring, watcher.line)
+        written = score(
+            run, metrics, view, pool, device, None, retry, rescore, watcher.scoring, watcher.scored
+        )
         run.update(status="scored", provenance=provenance())
     return written
 

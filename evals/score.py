@@ -95,9 +95,8 @@ class _Scoring:
         run: RunDir,
         chosen: Metrics,
         view: View,
-        report: Callable[[ScoreLine], None] | None,
     ) -> None:
-        self.run, self.chosen, self.view, self.report = run, chosen, view, report
+        self.run, self.chosen, self.view, self.written = run, chosen, view, 0
         self.infos = chosen.infos(view)
         self.specs = chosen.extractors.specs()
         self.store = FeatureStore(run.features)
@@ -141,8 +140,7 @@ class _Scoring:
             scores={m: self._score(m, item, problems, notes) for m in item.metrics},
         )
         journal.append({"schema": line.schema_, **line.to_json()})
-        if self.report:
-            self.report(line)
+        self.written += 1
 
     def _score(self, name: str, item: _Todo, problems: Problems, notes: tuple[str, ...]) -> Score:
         metric = self.chosen.video[name]
@@ -187,27 +185,21 @@ def score(
     retry: Retry = "transient",
     rescore: bool = False,
     begin: Callable[[int], None] | None = None,
-    report: Callable[[ScoreLine], None] | None = None,
+    progress: Callable[[bool], None] | None = None,
 ) -> int:
     """Score what is missing of `wanted` (default: all samples); gives the number of lines written.
 
-    `begin` is told how many lines there will be, `report` gets each one. The caller holds the run's lock.
+    `begin` is told how many videos there are to score, `progress` is called for each one that is
+    through, with whether something failed. The caller holds the run's lock.
     """
     known = dict(run.info.metrics)
     known[str(view)] = {**known.get(str(view), {}), **chosen.infos(view)}
     run.update(metrics=known)
-    written = 0
-
-    def counted(line: ScoreLine) -> None:
-        nonlocal written
-        written += 1
-        if report:
-            report(line)
-
-    work = _Scoring(run, chosen, view, counted)
+    work = _Scoring(run, chosen, view)
+    step = progress or (lambda failed: None)
     items = work.todo(wanted if wanted is not None else run.info.sample_ids(), retry, rescore)
     if begin:
-        begin(sum(bool(item.metrics) for item in items))
+        begin(sum(bool(item.metrics) or work.lacks_rows(item) for item in items))
     if any(n.startswith("text:") for m in chosen.video.values() for n in m.needs):
         texts = [item.prompt.text for item in items if item.metrics]
         extract_texts(texts, chosen.extractors, work.store, device)
@@ -217,11 +209,14 @@ def score(
         for item in items:
             if not work.lacks_rows(item):
                 work.write(journal, item, {})
+                if item.metrics:
+                    step(False)
                 continue
             source = Source(str(item.sample.sha256), run.video_path(item.sample))
             changed = _changed(source) if source.sha256 not in waiting else None
             if changed is not None:
                 work.write(journal, item, changed_needs(chosen, changed))
+                step(True)
                 continue
             if source.sha256 not in waiting:
                 sources.append(source)
@@ -231,8 +226,12 @@ def score(
             for item in waiting.pop(source.sha256):
                 work.write(journal, item, problems)
 
-        extract(sources, chosen.extractors, work.store, view, pool, device, finished)
-    return written
+        def through(source: Source, failed: bool) -> None:
+            for _ in waiting[source.sha256]:
+                step(failed)
+
+        extract(sources, chosen.extractors, work.store, view, pool, device, finished, through)
+    return work.written
 
 
 def changed_needs(chosen: Metrics, problem: Problem) -> Problems:

@@ -62,15 +62,15 @@ def results(events: list[Event]) -> dict[str, Event]:
 def test_each_fault_costs_one_file(tmp_path: Path, plugin: Path) -> None:
     paths = [clip(tmp_path, w) for w in (32, 48, 34, 50, 36, 52, 38, 54, 40, 56, 42, 44, 58)]
     started = time.monotonic()
-    with Pool(2, Limits(stall=3.0, memory=3 << 30), [plugin]) as pool:
+    with Pool(2, Limits(stall=5.0, memory=3 << 30), [plugin]) as pool:
         found = results(list(pool.run(Job(p, "extract", None, FIELDS) for p in paths)))
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
     assert set(found) == {p.stem for p in paths}
     for width in ("48", "50", "52", "54", "56", "58"):
         assert found[width].kind == "done", found[width].error
     expected = {
         "32": (DecoderDied, "SIGSEGV", False),
-        "34": (DecoderDied, "no progress for 3 s", True),
+        "34": (DecoderDied, "no progress for 5 s", True),
         "36": (DecoderDied, "SIGKILL", True),
         "38": (DecoderDied, "exit code 7", False),
         "40": (VideoError, "limit of 3 GiB", False),

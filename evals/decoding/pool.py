@@ -20,6 +20,9 @@ from evals.errors import DecoderDied, DoesNotApply, SampleError, UsageError, Vid
 from evals.video import Limits
 
 
+START_SECONDS = 120.0
+
+
 @dataclass(frozen=True)
 class Job:
     """One file for one worker. `kind` is `probe`, `preview` or `extract`; `tag` is the caller's."""
@@ -191,6 +194,8 @@ class Pool:
             if worker.job is None:
                 continue
             limits = self.limits
+            if not worker.ready and now - worker.started < START_SECONDS:
+                continue
             if now - worker.heard > limits.stall:
                 reason = f"the decoder made no progress for {limits.stall:g} s and was ended"
             elif now - worker.started > limits.seconds:
@@ -216,7 +221,7 @@ class Pool:
         while (message := worker.receiver.next()) is not None:
             kind = message.head["type"]
             if kind == "ready":
-                worker.ready = True
+                worker.ready, worker.started = True, worker.heard  # its start is not the video's time
             elif kind == "error" and message.head["kind"] == "usage":
                 raise UsageError(message.head["message"])
             elif worker.job is not None and kind != "progress":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ def _clip(comparison: Comparison, run: LoadedRun, at: tuple[str, int], previews:
 def _previews(runs: list[LoadedRun], chosen: list[tuple[Prompt, int]], pool: Pool) -> dict[Any, str]:
     """Small H.264 copies as data URLs, made in decoder processes, up to a total size."""
     found: dict[Any, str] = {}
+    numbers = itertools.count()
     with tempfile.TemporaryDirectory() as folder:
 
         def jobs() -> Iterator[Job]:
@@ -128,7 +130,7 @@ def _previews(runs: list[LoadedRun], chosen: list[tuple[Prompt, int]], pool: Poo
                 for run in runs:
                     sample = run.samples.get((prompt.id, seed))
                     if sample is not None and sample.outcome == "ok":
-                        out = Path(folder) / f"{len(found)}-{run.label.replace('/', '_')}-{prompt.id}.mp4"
+                        out = Path(folder) / f"{next(numbers)}.mp4"
                         tag = (run.label, (prompt.id, seed), out)
                         yield Job(run.run.video_path(sample), "preview", tag, {**PREVIEW, "out": str(out)})
 
