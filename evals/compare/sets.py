@@ -45,6 +45,11 @@ def sets(
                 warnings.append(f"{name}: {run.label} against {reference.label}: {error}")
                 continue
             warnings += [f"{name}: {w}" for w in value.warnings if f"{name}: {w}" not in warnings]
+            videos = sum(s.outcome == "ok" for s in run.samples.values())
+            if value.n < videos:
+                warnings.append(
+                    f"{name}: {run.label}: {videos - value.n} of {videos} videos have no features for it"
+                )
             rows.append(
                 (name, run.label, reference.label, value.value, None, None, value.n, value.n_reference,
                  metric.protocol)

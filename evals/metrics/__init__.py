@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -146,20 +146,12 @@ def info(
     metric_id: str, metric: VideoMetric | SetMetric, extractors: Mapping[str, Spec], view: View
 ) -> MetricInfo:
     """The record of a metric that readers go by."""
-    about = metric.about
     return MetricInfo(
         id=metric_id,
         kind="video" if isinstance(metric, VideoMetric) else "set",
         spec=metric.spec,
         extractors={need: extractors[need] for need in metric.needs},
         reads=metric.reads if isinstance(metric, VideoMetric) else (),
-        direction=about.direction,
-        low=about.low,
-        high=about.high,
-        unit=about.unit,
-        binary=about.binary,
-        temporal=about.temporal,
-        source=about.source,
-        note=about.note,
+        **asdict(metric.about),
         view=str(view),
     )
