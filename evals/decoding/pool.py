@@ -19,7 +19,6 @@ from evals.decoding import wire
 from evals.errors import DecoderDied, DoesNotApply, SampleError, UsageError, VideoError
 from evals.video import Limits
 
-
 START_SECONDS = 120.0
 
 
