@@ -179,6 +179,8 @@ def compare(runs: tuple[Path, ...], **o: Any) -> int:
     if o["as_json"]:
         click.echo(json.dumps(as_json(found), ensure_ascii=False))
     else:
+        if view is None and found.view != "native":
+            click.echo(f"videos scored: {found.view}, as no other view is in all of these runs", err=True)
         for warning in found.warnings:
             click.echo(f"warning: {warning}", err=True)
         for sentence in findings(found):
@@ -186,8 +188,8 @@ def compare(runs: tuple[Path, ...], **o: Any) -> int:
         click.echo(f"report: {page}")
     if o["open_page"]:
         click.launch(str(page))
-    verdicts = set(found.pairs["verdict"])
-    return NOT_COMPARABLE if verdicts == {"not comparable"} else 0
+    nothing = len(found.pairs) > 0 and not found.pairs["n_pairs"].any()
+    return NOT_COMPARABLE if nothing else 0
 
 
 @cli.command()

@@ -70,6 +70,11 @@ def one_line(facts: dict[str, Any]) -> str:
     )
     for view, metrics in facts["scores"].items():
         text += f"; {len(metrics)} metrics ({view})"
+        skipped = sum(counts.get("skipped", 0) for counts in metrics.values())
+        if skipped:
+            every = sum(sum(counts.values()) for counts in metrics.values())
+            why = next(r.split(": ", 1)[1] for r in facts["reasons"] if " skipped: " in r)
+            text += f"\n{skipped} of {every} scores skipped ({view}), mostly because: {why}"
     if facts["failed"]:
         text += f"\n{facts['failed']} samples or scores failed; see: t2v-evals show {facts['run']}"
     return text
@@ -125,7 +130,7 @@ def catalogue(what: str) -> Iterator[tuple[str, str]]:
 CONFIG = """\
 # Options of `t2v-evals run --config {path}`; the command line has the last word.
 # Any option of run, generate, score and compare can stand here under its long name (`out` is where
-# runs are kept; compare does not read it).
+# runs are kept; compare does not read it). Paths are taken from the folder the command is run in.
 
 generator: folder:clips/modelA   # a folder with videos.jsonl: {{"path": "0.mp4", "prompt": "…"}}
 # prompts: parks,animals,physics # standard sets or files; a folder can do without
@@ -139,6 +144,7 @@ suite: quick                     # see `t2v-evals list suites`
 # weights:
 #   ViT-B-32-quickgelu/openai: weights/clip.safetensors
 
+# plugin: [my_metric.py]
 # workers: 4
 # device: auto
 # retry: transient               # none | transient | all

@@ -27,7 +27,8 @@ from evals.errors import UsageError, nearest
 
 SCHEMA = 1
 
-PromptId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=120)]
+PROMPT_ID = r"^[a-z0-9-]+$"
+PromptId = Annotated[str, StringConstraints(pattern=PROMPT_ID, max_length=120)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Category = Annotated[Text, AfterValidator(lambda x: _category(x))]
 Direction = Literal["higher", "lower", "none"]
@@ -310,6 +311,8 @@ def explain(error: ValidationError) -> str:
     for item in error.errors():
         where = ".".join(str(x) for x in item["loc"])
         message = re.sub(r"^(Value|Assertion) error, ", "", item["msg"])
+        if item["type"] == "string_pattern_mismatch" and item["ctx"]["pattern"] == PROMPT_ID:
+            message = "only a-z, 0-9 and '-' are allowed, since files are named after it"
         got = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
         parts.append(f"{where}: {message}{got}" if where else f"{message}{got}")
     return "; ".join(parts)

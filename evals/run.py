@@ -166,17 +166,21 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
     run = RunDir(plan.folder) if (plan.folder / "run.json").exists() else None
     tasks = assign(run, plan.generator, plan.wanted(), plan.settings)
     todo = [t for t in tasks if due(t, plan.retry)]
+    have = run.scores(str(view)) if run and view else {}
+    wanted = set(metrics.video) if metrics else set()
+    unscored = [t for t in tasks if wanted - set(have.get(t.id, {}))] if metrics else []
     facts: dict[str, Any] = {
         "run": str(plan.folder),
         "prompts": len({t.request.prompt.id for t in tasks}),
         "samples": len(tasks),
-        "to_do": len(todo),
+        "samples_to_make": len(todo),
+        "videos_to_score": len(unscored),
         "metrics": len(metrics.video) + len(metrics.sets) if metrics else 0,
     }
     with tempfile.TemporaryDirectory() as scratch:
         made = [
             plan.generator.generate(t.request, Path(scratch) / "0.mp4").path
-            for t in tasks
+            for t in (unscored if metrics else todo)
             if plan.generator.fixed  # clips that exist cost nothing to ask for
         ]
         clips = [p for p in made if p is not None and is_regular(p)]

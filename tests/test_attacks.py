@@ -349,6 +349,32 @@ def test_nothing_to_compare(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     assert useless.code == 2 and "--weights is only used" in useless.err
 
 
+def test_a_normalisation_that_fits_no_clip_says_so(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    a, b = clips("a").write(2), clips("b").write(2)
+    for made in (a, b):
+        assert cli("generate", "--generator", f"folder:{made.folder}", "--out", tmp_path).code == 0
+    runs = (tmp_path / "a", tmp_path / "b")
+    done = cli("score", *runs, *FAST, "--normalize", "seconds=9")
+    assert "2 of 2 scores skipped (seconds=9), mostly because: lasts 1.5 s" in done.out
+    found = cli("compare", *runs, "--out", tmp_path / "r", "--videos", 0)
+    assert found.code == 3 and "a: 2 of 2 videos have no score under seconds=9: each lasts 1.5 s" in found.err
+    assert "videos scored: seconds=9" in found.err
+    assert cli("score", *runs, *FAST, "--normalize", "short_side=96").code == 0
+    large = cli("compare", *runs, "--out", tmp_path / "r", "--videos", 0, "--normalize", "short_side=96")
+    assert "4 of 4 videos are smaller than short_side=96 and were enlarged" in large.err
+
+
+def test_the_page_has_the_same_bytes_each_time(assets: Path, tmp_path: Path) -> None:
+    generator = f"folder:{assets / 'fetv' / 'cogvideo'}"
+    assert call("run", "--generator", generator, "--out", tmp_path, "--limit", 4, *FAST).code == 0
+    pages = set()
+    for workers in (1, 2, 2):
+        base = ("compare", tmp_path / "cogvideo", "--out", tmp_path / "r", "--workers", workers)
+        assert call(*base).code == 0
+        pages.add((tmp_path / "r" / "index.html").read_bytes())
+    assert len(pages) == 1
+
+
 def test_hints_can_be_followed(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     a, b = clips("a").write(1), clips("b").write(1)
     encode(b.folder / "0-0.mkv", ball(1), 600, "ffv1")

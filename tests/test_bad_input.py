@@ -288,7 +288,11 @@ def test_dry_run_makes_nothing(clips: MakeClips, cli: Cli, tmp_path: Path) -> No
     folder = clips("a").write(3).folder
     done = cli("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--dry-run", "--json")
     facts = json.loads(done.out)
-    assert done.code == 0 and facts["samples"] == facts["to_do"] == 3 and facts["seconds_for_folds"] > 0
+    assert (
+        done.code == 0
+        and facts["samples"] == facts["samples_to_make"] == facts["videos_to_score"] == 3
+        and facts["seconds_for_folds"] > 0
+    )
     assert facts["bytes_to_read"] == sum(p.stat().st_size for p in folder.glob("*.mkv"))
     assert not (tmp_path / "runs").exists()
 

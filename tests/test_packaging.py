@@ -59,6 +59,20 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
     assert printed.stdout.strip() == block[1].strip()
 
 
+def test_the_readmes_python_runs(tmp_path: Path) -> None:
+    from evals.video import encode
+    from tests.conftest import ball
+
+    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert block is not None
+    folder = tmp_path / "clips" / "modelA"
+    folder.mkdir(parents=True)
+    encode(folder / "0.mp4", ball(), 8)
+    (folder / "videos.jsonl").write_text('{"path": "0.mp4", "prompt": "a disc"}\n')
+    check = block[1] + "\nassert len(scores) == 1 and all(len(s) == 2 for s in scores.values())"
+    subprocess.run([sys.executable, "-c", check], cwd=tmp_path, check=True, capture_output=True)
+
+
 def test_the_version_has_a_changelog_entry() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"## {version}" in (ROOT / "docs" / "changelog.md").read_text()

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from evals import statistics
-from evals.compare.load import LoadedRun, by_prompt, load, missing_videos, seed_of
+from evals.compare.load import LoadedRun, by_prompt, load, missing_videos, seed_of, skipped_videos
 from evals.compare.pairs import MIN_COVERAGE, PAIRS, pairs
 from evals.compare.sets import SETS, sets
 from evals.errors import UsageError
@@ -173,6 +173,14 @@ def _warnings(runs: Sequence[LoadedRun]) -> Iterable[str]:
             f" itself; to score them alike: t2v-evals score RUN … --normalize {hint}"
         )
     yield from missing_videos(runs)
+    yield from skipped_videos(runs)
+    small = [f for f in everything if view.short_side and min(f.width, f.height) < view.short_side]
+    if small:
+        yield (
+            f"{len(small)} of {len(everything)} videos are smaller than short_side={view.short_side} and were"
+            " enlarged, which moves sharpness; choose no more than"
+            f" {min(min(f.width, f.height) for f in everything)}"
+        )
     few = [r.label for r in runs if len({p for p, _ in r.run.info.sample_ids()}) < statistics.MIN_PROMPTS]
     if few:
         yield f"fewer than {statistics.MIN_PROMPTS} prompts ({', '.join(few)}): no intervals are given"

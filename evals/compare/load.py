@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +107,26 @@ def missing_videos(runs: Sequence[LoadedRun]) -> list[str]:
             found.append(
                 f"{run.label}: {lost} of {len(planned)} samples have no video; its means and distances"
                 " are over the others, pairs over what both sides have"
+            )
+    return found
+
+
+def skipped_videos(runs: Sequence[LoadedRun]) -> list[str]:
+    """A sentence for every run with videos that no metric applies to, with the commonest reason."""
+    found = []
+    for run in runs:
+        video = [n for n, info in run.metrics.items() if info.kind == "video"]
+        reasons: Counter[str] = Counter()
+        count = 0
+        for scores in run.scores.values():
+            missing = [s for n, s in scores.items() if n in video]
+            if missing and all(s.status == "skipped" for s in missing):
+                count += 1
+                reasons.update(s.reason for s in missing)
+        if count:
+            found.append(
+                f"{run.label}: {count} of {len(run.scores)} videos have no score under {run.view}: each"
+                f" {reasons.most_common(1)[0][0]}"
             )
     return found
 

@@ -149,6 +149,9 @@ def _tag_config(arch: str, tag: str) -> dict[str, Any]:
 
 def _published_weights(arch: str, tag: str) -> Path:
     log.info("looking for the weights of %s/%s, fetching them if they are not cached", arch, tag)
+    hub = logging.getLogger("huggingface_hub")
+    before = hub.level
+    hub.setLevel(logging.ERROR)  # its retries are not the user's; the error below says what matters
     try:
         return Path(open_clip.download_pretrained(_tag_config(arch, tag)))
     except Exception as error:
@@ -157,6 +160,8 @@ def _published_weights(arch: str, tag: str) -> Path:
             f" ({type(error).__name__}); with a connection they are fetched once, or give a file:"
             f" --weights '{arch}/{tag}=PATH'"
         ) from error
+    finally:
+        hub.setLevel(before)
 
 
 def _preprocess(config: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

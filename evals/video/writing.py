@@ -16,10 +16,12 @@ from av.video.stream import VideoStream
 from evals.video.reading import Frames
 
 Codec = Literal["h264", "ffv1", "h264rgb"]
+# Without this, x264's macroblock tree reads memory it never wrote, and equal frames give unequal bytes.
+_SAME_BYTES = {"x264-params": "cpu-independent=1"}
 _CODECS: dict[Codec, tuple[str, str, dict[str, str], str]] = {
-    "h264": ("libx264", "yuv420p", {"crf": "18", "preset": "medium"}, ".mp4"),
+    "h264": ("libx264", "yuv420p", {"crf": "18", "preset": "medium", **_SAME_BYTES}, ".mp4"),
     "ffv1": ("ffv1", "bgr0", {}, ".mkv"),
-    "h264rgb": ("libx264rgb", "rgb24", {"crf": "0", "preset": "medium"}, ".mp4"),
+    "h264rgb": ("libx264rgb", "rgb24", {"crf": "0", "preset": "medium", **_SAME_BYTES}, ".mp4"),
 }
 
 
@@ -29,8 +31,8 @@ def encode(
     """Write frames (H, W, 3) uint8 RGB. `ffv1` (.mkv) and `h264rgb` (.mp4) keep every bit.
 
     H.264 in yuv420p needs even sides: an odd one is padded by repeating its last row or column.
-    The file appears under its name only when it is complete; one thread makes equal bytes from
-    equal frames. Raises `ValueError` for frames of unequal size, none at all, or another suffix.
+    The file appears under its name only when it is complete; equal frames
+    give equal bytes. Raises `ValueError` for frames of unequal size, none at all, or another suffix.
     """
     name, pixel_format, options, suffix = _CODECS[codec]
     if path.suffix != suffix:
