@@ -230,6 +230,9 @@ class Pool:
                 if kind == "error":
                     error = DoesNotApply if message.head["kind"] == "skip" else VideoError
                     events.append(Event(job, error=error(message.head["message"])))
+                    if message.head.get("last"):
+                        self._drop(worker)  # it is leaving and must not get another job
+                        return events
                 else:
                     events.append(Event(job, message))
         return events

@@ -56,8 +56,8 @@ def main() -> None:
             wire.send(sock, {"type": "error", "kind": "video", "message": str(error)})
         except MemoryError:
             message = f"decoding needs more than the limit of {limits.memory / 2**30:.3g} GiB"
-            wire.send(sock, {"type": "error", "kind": "video", "message": message})
-            return
+            wire.send(sock, {"type": "error", "kind": "video", "message": message, "last": True})
+            return  # what memory is left in what state is anybody's guess
         except Exception as error:  # noqa: BLE001 - reported to the pool, which records it
             message = f"decoder error: {type(error).__name__}: {error}"
             wire.send(sock, {"type": "error", "kind": "video", "message": message})
