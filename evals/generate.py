@@ -126,7 +126,7 @@ def _one(run: RunDir, generator: Generator, task: Task, pool: Pool) -> Sample:
         whole, root = made.path.resolve(), run.path.resolve()
         place = str(whole.relative_to(root) if whole.is_relative_to(root) else whole)
         try:
-            sha256, size = file_sha256(made.path), made.path.stat().st_size
+            sha256, size = made.sha256 or file_sha256(made.path), made.path.stat().st_size
             facts = VideoFacts.model_validate(pool.ask(Job(made.path, "probe")).head["facts"])
         except OSError as error:
             outcome, reason = "failed", f"{made.path.name}: cannot be read: {error.strerror}"

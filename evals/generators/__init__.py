@@ -16,10 +16,12 @@ from evals.registry import Registry
 
 @dataclass(frozen=True)
 class Generation:
-    """What became of one request. `path` is the finished video where the outcome is `ok`."""
+    """What became of one request. `path` is the finished video where the outcome is `ok`; `sha256` its
+    hash, where the generator knows it already."""
 
     outcome: Outcome
     path: Path | None = None
+    sha256: str | None = None
     reason: str = ""
     transient: bool = False
     cost: float | None = None

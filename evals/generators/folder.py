@@ -128,7 +128,7 @@ class Folder:
         if not is_regular(clip.path):
             where = f" (line {clip.line} of the manifest)" if clip.line else ""
             return Generation("failed", reason=f"{clip.path.name}: no such file{where}")
-        return Generation("ok", clip.path.resolve())
+        return Generation("ok", clip.path.resolve(), self._hash(clip.path))
 
     def _read(self, prompts: PromptSet | None) -> Iterator[_Clip]:
         names = (self.options.manifest,) if self.options.manifest else MANIFESTS
