@@ -74,11 +74,13 @@ def _studentised(x: Array, seed: int, resamples: int) -> tuple[float, float] | N
     if spread <= 1e-12 * abs(mean):
         return None  # nothing varies, so nothing is known of how much it could
     rng = np.random.default_rng(seed)
-    picked = x[rng.integers(0, n, (resamples, n))]
-    errors = picked.std(axis=1, ddof=1) / math.sqrt(n)
-    kept = errors > 0
-    t = (picked.mean(axis=1)[kept] - mean) / errors[kept]
-    below, above = np.quantile(t, [0.025, 0.975])
+    blocks = []
+    for start in range(0, resamples, block := max(1, 4_000_000 // n)):  # bounded memory for many prompts
+        picked = x[rng.integers(0, n, (min(block, resamples - start), n))]
+        errors = picked.std(axis=1, ddof=1) / math.sqrt(n)
+        kept = errors > 0
+        blocks.append((picked.mean(axis=1)[kept] - mean) / errors[kept])
+    below, above = np.quantile(np.concatenate(blocks), [0.025, 0.975])
     error = spread / math.sqrt(n)
     return float(mean - above * error), float(mean - below * error)
 
