@@ -8,7 +8,6 @@ that shaped the rows, so a row is never updated, and two shards that hold one ke
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from evals.errors import RunError
+from evals.journal import write_atomically
 
 Rows = dict[str, NDArray[Any]]
 
@@ -97,22 +97,7 @@ class FeatureStore:
         number = len(list(self.folder.glob("*.safetensors")))
         while (path := self.folder / f"{number:06d}.safetensors").exists():
             number += 1
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        try:
-            self.folder.mkdir(exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(save(tensors, {name: _digest(array) for name, array in tensors.items()}))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from None
-        finally:
-            partial.unlink(missing_ok=True)
+        digests = {name: _digest(array) for name, array in tensors.items()}
+        write_atomically(path, save(tensors, digests))
         for key, rows in new.items():
             self._shard[key], self._names[key] = path, sorted(rows)

@@ -1,4 +1,4 @@
-"""Append-only JSON lines: one writer, many readers.
+"""What is written for good: append-only JSON lines (one writer, many readers), and whole files at once.
 
 A record is one line, flushed to the disk before `append` returns. A line cut by a crash is skipped
 by readers and closed by the next writer, so nothing recorded after it is lost.
@@ -52,6 +52,27 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write, fsync, rename, fsync the folder: the file is old or new, never half, and stays."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

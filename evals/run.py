@@ -139,9 +139,7 @@ def score_run(
     watcher = watcher or Watcher()
     device = resources.resolved_device() if metrics.extractors.encoders else "cpu"
     with run.writing(), resources.pool() as pool:
-        written = score(
-            run, metrics, view, pool, device, None, retry, rescore, watcher.scoring, watcher.scored
-        )
+        written = score(run, metrics, view, pool, device, retry, rescore, watcher.scoring, watcher.scored)
         run.update(status="scored", provenance=provenance())
     return written
 
@@ -165,7 +163,7 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
     """What a run would do: counts, bytes, and the time scoring would take, measured on one clip."""
     run = RunDir(plan.folder) if (plan.folder / "run.json").exists() else None
     tasks = assign(run, plan.generator, plan.wanted(), plan.settings)
-    todo = [t for t in tasks if due(t, plan.retry)]
+    to_make = [t for t in tasks if due(t, plan.retry)]
     have = run.scores(str(view)) if run and view else {}
     wanted = set(metrics.video) if metrics else set()
     unscored = [t for t in tasks if wanted - set(have.get(t.id, {}))] if metrics else []
@@ -173,14 +171,14 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
         "run": str(plan.folder),
         "prompts": len({t.request.prompt.id for t in tasks}),
         "samples": len(tasks),
-        "samples_to_make": len(todo),
+        "samples_to_make": len(to_make),
         "videos_to_score": len(unscored),
         "metrics": len(metrics.video) + len(metrics.sets) if metrics else 0,
     }
     with tempfile.TemporaryDirectory() as scratch:
         made = [
             plan.generator.generate(t.request, Path(scratch) / "0.mp4").path
-            for t in (unscored if metrics else todo)
+            for t in (unscored if metrics else to_make)
             if plan.generator.fixed  # clips that exist cost nothing to ask for
         ]
         clips = [p for p in made if p is not None and is_regular(p)]

@@ -76,21 +76,6 @@ def read_fields(prompt: Prompt, reads: Sequence[str]) -> str:
     return digest({name: fields[name] for name in reads})
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write, fsync, rename: the file is old or new, never half."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 class RunDir:
     """A run folder, for reading; `writing` gives the lock and the right to append."""
 
@@ -130,7 +115,9 @@ class RunDir:
         self.info = self.info.model_copy(update=changes)
         data = self.info.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         data = {"schema": SCHEMA, **data}
-        write_atomically(self.path / "run.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
+        journal.write_atomically(
+            self.path / "run.json", json.dumps(data, indent=1, ensure_ascii=False).encode()
+        )
 
     def prompt(self, prompt_id: str) -> Prompt:
         for prompt in self.info.prompts:
@@ -251,7 +238,7 @@ def create(path: Path, label: str, generator: Spec, settings: Settings, provenan
                 raise RunMismatch(f"{path}: holds other files and no run.json; choose an empty or new folder")
             info = RunInfo(name=path.name, label=label, generator=generator, settings=settings)
             data = info.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-            write_atomically(path / "run.json", json.dumps({"schema": SCHEMA, **data}).encode())
+            journal.write_atomically(path / "run.json", json.dumps({"schema": SCHEMA, **data}).encode())
         (path / "features").mkdir(exist_ok=True)
         run = RunDir(path)
         if run.info.generator != generator:

@@ -6,7 +6,7 @@ as `ok` or `skipped` for the same bytes, metric and prompt is not computed again
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def prepare(metric_ids: Sequence[str], weights: Mapping[str, Path]) -> Metrics:
 
 
 @dataclass
-class _Todo:
+class _Item:
     """What is missing for one sample."""
 
     at: SampleId
@@ -102,31 +102,32 @@ class _Scoring:
         self.store = FeatureStore(run.features)
         self.samples = {at: s for at, s in run.samples().items() if s.outcome == "ok"}
 
-    def todo(self, wanted: Iterable[SampleId], retry: Retry, rescore: bool) -> list[_Todo]:
+    def items(self, retry: Retry, rescore: bool) -> list[_Item]:
+        """Every video of the run, each with the metrics that are missing for it."""
         recorded = {} if rescore else self.run.scores(str(self.view), self.samples)
         prompts = {p.id: p for p in self.run.info.prompts}
         found = []
-        for at in wanted:
+        for at in self.run.info.sample_ids():
             if at not in self.samples:
                 continue
             have = recorded.get(at, {})
             missing = [m for m in self.chosen.video if _due(have.get(m), retry)]
-            found.append(_Todo(at, self.samples[at], prompts[at[0]], missing))
+            found.append(_Item(at, self.samples[at], prompts[at[0]], missing))
         return found
 
-    def key(self, item: _Todo, need: str) -> str:
+    def key(self, item: _Item, need: str) -> str:
         if need.startswith("text:"):
             return text_key(item.prompt.text, self.specs[need])
         assert item.sample.sha256 is not None
         return feature_key(item.sample.sha256, self.specs[need], self.view)
 
-    def lacks_rows(self, item: _Todo) -> bool:
+    def lacks_rows(self, item: _Item) -> bool:
         """Whether the video must be decoded. Sets need their encoder's rows of every video."""
         needs = {n for m in item.metrics for n in self.chosen.video[m].needs}
         needs |= {n for m in self.chosen.sets.values() for n in m.needs}
         return any(self.key(item, n) not in self.store for n in needs if not n.startswith("text:"))
 
-    def write(self, journal: Journal, item: _Todo, problems: Problems) -> None:
+    def write(self, journal: Journal, item: _Item, problems: Problems) -> None:
         """Score one sample and journal it."""
         if not item.metrics:
             return
@@ -142,7 +143,7 @@ class _Scoring:
         journal.append({"schema": line.schema_, **line.to_json()})
         self.written += 1
 
-    def _score(self, name: str, item: _Todo, problems: Problems, notes: tuple[str, ...]) -> Score:
+    def _score(self, name: str, item: _Item, problems: Problems, notes: tuple[str, ...]) -> Score:
         metric = self.chosen.video[name]
         stamp = {"spec": self.infos[name].digest, "reads": read_fields(item.prompt, metric.reads)}
         for need in metric.needs:
@@ -181,13 +182,12 @@ def score(
     view: View,
     pool: Pool,
     device: str,
-    wanted: Sequence[SampleId] | None = None,
     retry: Retry = "transient",
     rescore: bool = False,
     begin: Callable[[int], None] | None = None,
     progress: Callable[[bool], None] | None = None,
 ) -> int:
-    """Score what is missing of `wanted` (default: all samples); gives the number of lines written.
+    """Score what is missing of a run; gives the number of lines written.
 
     `begin` is told how many videos there are to score, `progress` is called for each one that is
     through, with whether something failed. The caller holds the run's lock.
@@ -197,14 +197,14 @@ def score(
     run.update(metrics=known)
     work = _Scoring(run, chosen, view)
     step = progress or (lambda failed: None)
-    items = work.todo(wanted if wanted is not None else run.info.sample_ids(), retry, rescore)
+    items = work.items(retry, rescore)
     if begin:
         begin(sum(bool(item.metrics) or work.lacks_rows(item) for item in items))
     if any(n.startswith("text:") for m in chosen.video.values() for n in m.needs):
         texts = [item.prompt.text for item in items if item.metrics]
         extract_texts(texts, chosen.extractors, work.store, device)
     with Journal(run.path / "scores.jsonl") as journal:
-        waiting: dict[str, list[_Todo]] = {}
+        waiting: dict[str, list[_Item]] = {}
         sources: list[Source] = []
         for item in items:
             if not work.lacks_rows(item):
@@ -215,7 +215,7 @@ def score(
             source = Source(str(item.sample.sha256), run.video_path(item.sample))
             changed = _changed(source) if source.sha256 not in waiting else None
             if changed is not None:
-                work.write(journal, item, changed_needs(chosen, changed))
+                work.write(journal, item, _of_every_need(chosen, changed))
                 step(True)
                 continue
             if source.sha256 not in waiting:
@@ -234,7 +234,7 @@ def score(
     return work.written
 
 
-def changed_needs(chosen: Metrics, problem: Problem) -> Problems:
+def _of_every_need(chosen: Metrics, problem: Problem) -> Problems:
     """The same problem for every need that comes from the video."""
     return dict.fromkeys((n for n in chosen.extractors.specs() if not n.startswith("text:")), problem)
 

@@ -22,6 +22,14 @@ MakeClips = Callable[[str], Clips]
 FAST = ("--metrics", "temporal_flicker")
 
 
+@pytest.fixture
+def scored(clips: MakeClips, cli: Cli, tmp_path: Path) -> Path:
+    """A run of one clip with one metric."""
+    made = clips("a").write(1)
+    assert cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST).code == 0
+    return tmp_path / "a"
+
+
 def test_runs_of_one_name_keep_their_own_numbers(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     a, b = clips("a").write(2), clips("b").write(2, step=5.0)
     for made, parent in ((a, "x/runs"), (b, "y/runs")):
@@ -86,18 +94,16 @@ def test_other_words_than_the_prompt_set_are_named(clips: MakeClips, tmp_path: P
     assert "1 clips have other words" in call(*base, *FAST).err
 
 
-def test_a_flipped_bit_in_a_shard_is_noticed(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
-    made = clips("a").write(1)
-    assert cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST).code == 0
-    shard = tmp_path / "a" / "features" / "000000.safetensors"
+def test_a_flipped_bit_in_a_shard_is_noticed(scored: Path, cli: Cli) -> None:
+    shard = scored / "features" / "000000.safetensors"
     data = bytearray(shard.read_bytes())
     data[-3] ^= 1
     shard.write_bytes(data)
     assert load_file(shard)  # still a valid file
-    done = cli("score", tmp_path / "a", *FAST, "--rescore")
+    done = cli("score", scored, *FAST, "--rescore")
     assert done.code == 2 and "is damaged" in done.err and "delete it to recompute" in done.err
     shard.unlink()
-    assert cli("score", tmp_path / "a", *FAST, "--rescore").code == 0
+    assert cli("score", scored, *FAST, "--rescore").code == 0
 
 
 def test_odd_categories_survive_the_tables(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
@@ -231,23 +237,17 @@ def test_odd_manifest_values(
         ("run.json", "[]", "is not a run's record"),
     ],
 )
-def test_damaged_records_are_named(
-    clips: MakeClips, cli: Cli, tmp_path: Path, file: str, text: str, message: str
-) -> None:
-    made = clips("a").write(1)
-    assert cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST).code == 0
-    path = tmp_path / "a" / file
+def test_damaged_records_are_named(scored: Path, cli: Cli, file: str, text: str, message: str) -> None:
+    path = scored / file
     path.write_text((path.read_text() if file != "run.json" else "") + text)
-    done = cli("show", tmp_path / "a")
+    done = cli("show", scored)
     assert done.code == 2 and message in done.err, done.err
 
 
-def test_a_line_nested_too_deeply_is_skipped(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
-    made = clips("a").write(1)
-    assert cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST).code == 0
-    with (tmp_path / "a" / "scores.jsonl").open("a") as file:
+def test_a_line_nested_too_deeply_is_skipped(scored: Path, cli: Cli) -> None:
+    with (scored / "scores.jsonl").open("a") as file:
         file.write("[" * 100_000 + "\n")
-    assert cli("show", tmp_path / "a").code == 0
+    assert cli("show", scored).code == 0
 
 
 @pytest.mark.parametrize(

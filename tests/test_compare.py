@@ -220,13 +220,16 @@ def test_other_words_under_one_id_are_left_out(made: Callable[..., Path]) -> Non
 
 
 def test_other_sizes_carry_a_warning_and_a_remedy(made: Callable[..., Path]) -> None:
-    a = made("a", values(1.0))
-    b = made("b", values(0.0, seed=1), width=128, height=96, fps=24.0, frames=72, duration=3.0)
+    metric = info(temporal=True)
+    a = made("a", values(1.0), metric)
+    b = made("b", values(0.0, seed=1), metric, width=128, height=96, fps=24.0, frames=72, duration=3.0)
     warning = of(a, b).warnings[0]
     assert "differ in size, fps, frames" in warning
     assert "--normalize fps=8,seconds=2,short_side=48" in warning
-    same = of(a, made("c", values(0.0, seed=1)))
+    same = of(a, made("c", values(0.0, seed=1), metric))
     assert not any("differ in" in w for w in same.warnings)
+    shorter = of(made("d", values(0.0)), made("e", values(0.0, seed=1), frames=8, duration=1.0))
+    assert not any("differ in" in w for w in shorter.warnings)  # nothing scored there looks at time
 
 
 def test_rates_have_an_interval_within_0_and_1(made: Callable[..., Path]) -> None:

@@ -16,9 +16,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from evals import journal
-from evals.errors import RunError, SchemaTooNew
-from evals.features import FeatureStore
 from evals.rundir import RunDir
 from evals.video import encode
 from tests.conftest import Cli, Clips, ball, start
@@ -280,71 +277,6 @@ def test_two_writers_exclude_each_other(clips: MakeClips, cli: Cli, tmp_path: Pa
         assert f"process {os.getpid()}" in err and "is writing to this run" in err
         assert cli("show", tmp_path / "a").code == 0  # readers need no lock
     assert cli(*base).code == 0
-
-
-def test_readers_skip_a_torn_line_and_writers_close_it(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
-    folder = clips("a").write(2).folder
-    base: tuple[object, ...] = (
-        "run",
-        "--generator",
-        f"folder:{folder}",
-        "--out",
-        tmp_path,
-        "--metrics",
-        "temporal_flicker",
-    )
-    assert cli(*base).code == 0
-    path = tmp_path / "a" / "scores.jsonl"
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) - 30])
-    torn = path.read_bytes()
-    assert len(scores(tmp_path / "a")) == 1 and path.read_bytes() == torn
-    assert cli(*base).code == 0
-    assert len(scores(tmp_path / "a")) == 2 and path.read_bytes().startswith(torn + b"\n")
-
-
-def test_a_later_schema_is_refused(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
-    folder = clips("a").write(1).folder
-    assert (
-        cli("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--metrics", "temporal_flicker").code
-        == 0
-    )
-    lines = (tmp_path / "a" / "samples.jsonl").read_text()
-    (tmp_path / "a" / "samples.jsonl").write_text(lines.replace('"schema":1', '"schema":2'))
-    with pytest.raises(SchemaTooNew, match="install a newer"):
-        RunDir(tmp_path / "a").samples()
-    info = tmp_path / "a" / "run.json"
-    info.write_text(info.read_text().replace('"schema": 1', '"schema": 9'))
-    assert "schema 9" in cli("show", tmp_path / "a").err
-
-
-def test_journal_appends_and_reads(tmp_path: Path) -> None:
-    path = tmp_path / "x.jsonl"
-    assert list(journal.read(path)) == []
-    with journal.Journal(path) as one:
-        one.append({"a": "ü\n"})
-        one.append({"a": 2})
-    assert list(journal.read(path)) == [(1, {"a": "ü\n"}), (2, {"a": 2})]
-    with pytest.raises(ValueError), journal.Journal(path) as one:
-        one.append({"a": float("nan")})
-    assert len(list(journal.read(path))) == 2
-
-
-def test_feature_store_keeps_first_and_names_broken_shards(tmp_path: Path) -> None:
-    store = FeatureStore(tmp_path)
-    store.put("k", {"row": np.arange(3)})
-    assert "k" in store and list(tmp_path.iterdir()) == []
-    store.commit()
-    store.put("k", {"row": np.arange(9)})
-    store.commit()
-    assert [p.name for p in tmp_path.iterdir()] == ["000000.safetensors"]
-    again = FeatureStore(tmp_path)
-    assert np.array_equal(again.get("k")["row"], np.arange(3))
-    with pytest.raises(ValueError, match="no rows"):
-        again.put("k", {})
-    (tmp_path / "000001.safetensors").write_bytes(b"junk")
-    with pytest.raises(RunError, match="000001"):
-        FeatureStore(tmp_path)
 
 
 def test_normalised_scores_stand_beside_native_ones(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:

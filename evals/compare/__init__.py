@@ -160,6 +160,8 @@ def _warnings(runs: Sequence[LoadedRun]) -> Iterable[str]:
         "frames": {k: sorted({str(f.frames) for f in v}) for k, v in facts.items()},
     }
     settled = {"size": view.short_side, "fps": view.fps, "frames": view.seconds}
+    if not any(info.temporal for r in runs for info in r.metrics.values()):
+        del shapes["fps"], shapes["frames"]  # nothing here looks at time
     differ = [k for k, v in shapes.items() if settled[k] is None and len({tuple(x) for x in v.values()}) > 1]
     everything = [f for v in facts.values() for f in v]
     if differ and everything and len(runs) > 1:

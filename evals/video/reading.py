@@ -69,7 +69,6 @@ class Video:
     times: list[float]
     rotation: int = 0
     declared: int = 0
-    stream: int = 0
 
 
 @dataclass
@@ -179,7 +178,6 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
             rotation = int(round(first.rotation / 90) * 90) % 360
             width, height = first.width, first.height
             codec, pixel_format = context.name, first.format.name
-            index = stream.index
     notes: list[str] = []
     if is_gif and _gif_delay_missing(path):
         rate = GIF_DEFAULT_FPS
@@ -208,7 +206,7 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
         variable_rate=variable,
         notes=tuple(notes),
     )
-    return Video(path, facts, times, rotation, declared, index)
+    return Video(path, facts, times, rotation, declared)
 
 
 def _times(stamps: Sequence[int | None], base: Fraction | None, rate: float) -> tuple[list[float], bool]:
