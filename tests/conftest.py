@@ -98,6 +98,15 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     return call
 
 
+@pytest.fixture
+def scored(clips: Callable[[str], Clips], cli: Cli, tmp_path: Path) -> Path:
+    """A run of one clip with one metric."""
+    made = clips("a").write(1)
+    base = ("run", "--generator", f"folder:{made.folder}", "--out", tmp_path)
+    assert cli(*base, "--metrics", "temporal_flicker").code == 0
+    return tmp_path / "a"
+
+
 def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
     """Start the command line as a process of its own."""
     return subprocess.Popen(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from evals import journal
 from evals.errors import RunError, SchemaTooNew
@@ -15,6 +16,7 @@ from evals.rundir import RunDir
 from tests.conftest import Cli, Clips, call
 from tests.test_run import scores
 
+FAST = ("--metrics", "temporal_flicker")
 MakeClips = Callable[[str], Clips]
 
 
@@ -123,3 +125,39 @@ def test_a_final_failure_is_tried_again_only_for_all(
     assert cli(*base, "--retry", retry).code == 4
     attempts = [s.attempts for s in RunDir(tmp_path / "a").samples().values()]
     assert attempts == [2 if tried else 1]
+
+
+def test_a_flipped_bit_in_a_shard_is_noticed(scored: Path, cli: Cli) -> None:
+    shard = scored / "features" / "000000.safetensors"
+    data = bytearray(shard.read_bytes())
+    data[-3] ^= 1
+    shard.write_bytes(data)
+    assert load_file(shard)  # still a valid file
+    done = cli("score", scored, *FAST, "--rescore")
+    assert done.code == 2 and "is damaged" in done.err and "delete it to recompute" in done.err
+    shard.unlink()
+    assert cli("score", scored, *FAST, "--rescore").code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("samples.jsonl", '{"schema": "x"}\n', "samples.jsonl:2: schema 'x' is no number"),
+        ("scores.jsonl", '{"schema": null}\n', "scores.jsonl:2: schema"),
+        ("samples.jsonl", "{}\n", "samples.jsonl:2: not a record of this suite"),
+        ("run.json", "[" * 100_000, "not valid JSON"),
+        ("run.json", '{"schema": "x"}', "is no number"),
+        ("run.json", "[]", "is not a run's record"),
+    ],
+)
+def test_damaged_records_are_named(scored: Path, cli: Cli, file: str, text: str, message: str) -> None:
+    path = scored / file
+    path.write_text((path.read_text() if file != "run.json" else "") + text)
+    done = cli("show", scored)
+    assert done.code == 2 and message in done.err, done.err
+
+
+def test_a_line_nested_too_deeply_is_skipped(scored: Path, cli: Cli) -> None:
+    with (scored / "scores.jsonl").open("a") as file:
+        file.write("[" * 100_000 + "\n")
+    assert cli("show", scored).code == 0
