@@ -17,6 +17,7 @@
     ├── MetricError                a statistic cannot be computed from what it was given
     └── SampleError                costs one sample, never the run
         ├── VideoError             the file is no usable video
+        ├── CannotDraw             a simulated world cannot show what the prompt asks for
         ├── DoesNotApply           a metric or view has no meaning for this video: skipped, final
         └── DecoderDied            the decoder process crashed or ran past a limit
 """
@@ -110,6 +111,10 @@ class SampleError(EvalsError):
 
 class VideoError(SampleError):
     """The file is not a usable video."""
+
+
+class CannotDraw(SampleError):
+    """A simulated world cannot show what a prompt asks for."""
 
 
 class DoesNotApply(SampleError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from PIL import Image
+from pydantic import model_validator
 
 from evals.errors import DoesNotApply
 from evals.records import Record
@@ -18,8 +19,9 @@ class Sampling(Record):
     """Which frames an encoder sees and at what size, as data: part of every feature's key.
 
     At most `windows` windows of `frames` consecutive frames, at the middles of equal intervals (all
-    frames where the video has no more). Resizing is Pillow's, antialiased, on uint8: `shortest` scales
-    the short side and crops the centre, `squash` stretches.
+    frames where the video has no more). With `spread` there is one window, whose frames stand at the
+    middles of equal intervals of the whole video. Resizing is Pillow's, antialiased, on uint8: `shortest`
+    scales the short side and crops the centre, `squash` stretches.
     """
 
     windows: int = 16
@@ -28,14 +30,24 @@ class Sampling(Record):
     width: int = 224
     resize: Literal["shortest", "squash"] = "shortest"
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    spread: bool = False
 
-    def starts(self, count: int) -> list[int]:
-        """First frames of the windows in a video of `count` frames; `DoesNotApply` if it is too short."""
+    @model_validator(mode="after")
+    def _one_window(self) -> Self:
+        if self.spread and self.windows != 1:
+            raise ValueError("frames that are spread over the video make one window")
+        return self
+
+    def indices(self, count: int) -> list[list[int]]:
+        """The frames of every window in a video of `count` frames; `DoesNotApply` if it is too short."""
         places = count - self.frames + 1
         if places < 1:
             raise DoesNotApply(f"has {count} frames, the encoder needs {self.frames}")
+        if self.spread:
+            return [[(2 * i + 1) * count // (2 * self.frames) for i in range(self.frames)]]
         windows = min(self.windows, places)
-        return [(2 * i + 1) * places // (2 * windows) for i in range(windows)]
+        starts = [(2 * i + 1) * places // (2 * windows) for i in range(windows)]
+        return [list(range(start, start + self.frames)) for start in starts]
 
     def prepare(self, frame: Frames) -> Frames:
         """One frame (H, W, 3) to (height, width, 3), as torchvision's Resize and CenterCrop do on PIL."""
@@ -61,23 +73,25 @@ class Sampler:
 
     def __init__(self, sampling: Sampling, count: int) -> None:
         self.sampling = sampling
-        self.starts = sampling.starts(count)
+        self.windows = sampling.indices(count)
+        self.starts = [window[0] for window in self.windows]
         self._open: dict[int, list[Frames]] = {}
-        self._next = 0
+        self._wanted: dict[int, list[int]] = {}
+        for number, window in enumerate(self.windows):
+            for index in window:
+                self._wanted.setdefault(index, []).append(number)
 
     def step(self, chunk: Chunk) -> list[tuple[int, Frames]]:
         """Windows (T, H, W, 3) that this chunk completes, each with its number."""
         complete = []
         for offset, frame in enumerate(chunk.new):
-            index = chunk.start + offset
-            while self._next < len(self.starts) and self.starts[self._next] == index:
-                self._open[self._next] = []
-                self._next += 1
-            if not self._open:
+            numbers = self._wanted.get(chunk.start + offset)
+            if not numbers:
                 continue
             prepared = self.sampling.prepare(frame)
-            for number in list(self._open):
-                self._open[number].append(prepared)
-                if len(self._open[number]) == self.sampling.frames:
+            for number in numbers:
+                frames = self._open.setdefault(number, [])
+                frames.append(prepared)
+                if len(frames) == self.sampling.frames:
                     complete.append((number, np.stack(self._open.pop(number))))
         return complete
