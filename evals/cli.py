@@ -97,6 +97,37 @@ def _show_warning(
 
 
 @cli.command()
+@click.option("--out", type=path_type, default=Path("reports/demo"), show_default=True, help="Report folder.")
+@click.option("--per-set", type=click.IntRange(1, 40), default=8, show_default=True,
+              help="Prompts of each of the three standard sets.")  # fmt: skip
+@click.option("--videos", type=click.IntRange(0), default=6, show_default=True,
+              help="Prompts whose videos the page shows.")  # fmt: skip
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@common
+def demo(**o: Any) -> int:
+    """A whole evaluation on simulated worlds with known flaws: no GPU, network, weights or videos needed."""
+    from evals.demo import demo as run_demo
+    from evals.progress import Bar
+    from evals.report.tables import as_json, findings
+
+    resources = resources_of(o)
+    said = (lambda text: None) if o["quiet"] else (lambda text: click.echo(text, err=True))
+    with Bar(o["quiet"]) as bar:
+        made = run_demo(o["out"], o["per_set"], o["videos"], resources, bar, said)
+    if o["as_json"]:
+        click.echo(json.dumps(as_json(made.comparison), ensure_ascii=False))
+    else:
+        for warning in made.comparison.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        for sentence in findings(made.comparison, of="sound"):
+            click.echo(sentence)
+        click.echo(f"report: {made.page}")
+    if o["open_page"]:
+        click.launch(str(made.page))
+    return 0
+
+
+@cli.command()
 @generating
 @scoring
 @retrying
@@ -167,7 +198,7 @@ def score(runs: tuple[Path, ...], **o: Any) -> int:
 def compare(runs: tuple[Path, ...], **o: Any) -> int:
     """Compare RUNS: means with intervals, paired differences, verdicts, and a report."""
     from evals.report import write
-    from evals.report.tables import as_json, findings
+    from evals.report.tables import as_json, findings, unmeasured
     from evals.run import compare_runs
 
     resources = resources_of(o)
@@ -185,6 +216,8 @@ def compare(runs: tuple[Path, ...], **o: Any) -> int:
             click.echo(f"warning: {warning}", err=True)
         for sentence in findings(found):
             click.echo(sentence)
+        if hint := unmeasured(found):
+            click.echo(hint, err=True)
         click.echo(f"report: {page}")
     if o["open_page"]:
         click.launch(str(page))

@@ -15,6 +15,7 @@
     │   └── SchemaTooNew           written by a later version
     ├── WeightsError               a weight file is missing, wrong or of another architecture
     ├── MetricError                a statistic cannot be computed from what it was given
+    │   └── OutOfDomain            too many videos are unlike what the encoder was made for
     └── SampleError                costs one sample, never the run
         ├── VideoError             the file is no usable video
         ├── CannotDraw             a simulated world cannot show what the prompt asks for
@@ -101,6 +102,10 @@ class WeightsError(EvalsError):
 
 class MetricError(EvalsError):
     """A statistic cannot be computed from what it was given."""
+
+
+class OutOfDomain(MetricError):
+    """Too many videos are unlike anything the encoder was made for: a distance would mean nothing."""
 
 
 class SampleError(EvalsError):

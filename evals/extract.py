@@ -86,15 +86,28 @@ def read_notes(store: FeatureStore, sha256: str, view: View) -> tuple[str, ...]:
     return tuple(json.loads(store.get(key)["json"].tobytes())) if key in store else ()
 
 
-def extract_texts(texts: Sequence[str], extractors: Extractors, store: FeatureStore, device: str) -> None:
-    """Encode the texts that the store lacks, with every encoder that has a text side."""
+def extract_texts(
+    texts: Sequence[str], extractors: Extractors, store: FeatureStore, device: str
+) -> dict[str, Problem]:
+    """Encode the texts that the store lacks, with every encoder that has a text side.
+
+    Gives, by text key, why an encoder has nothing for a text.
+    """
+    problems: dict[str, Problem] = {}
+    there = ""
     for encoder in extractors.encoders.values():
         missing = sorted({t for t in texts if text_key(t, encoder.spec) not in store})
         if missing and isinstance(encoder, TextEncoder):
-            encoder.load(device)
+            there = there or _actual(device)
+            encoder.load(there)
             for text, rows in zip(missing, encoder.encode_text(missing), strict=True):
-                store.put(text_key(text, encoder.spec), rows)
+                key = text_key(text, encoder.spec)
+                if isinstance(rows, DoesNotApply):
+                    problems[key] = Problem(True, str(rows))
+                else:
+                    store.put(key, rows)
     store.commit()
+    return problems
 
 
 class _Batcher:
@@ -114,16 +127,24 @@ class _Batcher:
         if not self.pending:
             return
         if not self.loaded:
+            self.device = _actual(self.device)
             self.encoder.load(self.device)
             self.loaded = True
         batch = np.zeros((self.encoder.batch, *self.pending[0][3].shape), np.uint8)
         for i, (*_, window) in enumerate(self.pending):
             batch[i] = window
-        features = _to_numpy(self.encoder.encode(_to_device(batch, self.device)))
+        rows = {k: _to_numpy(v) for k, v in self.encoder.encode(_to_device(batch, self.device)).items()}
         for i, (state, attempt, number, _) in enumerate(self.pending):
             if attempt == state.attempt:
-                state.encoded.setdefault(name, {})[number] = features[i].copy()
+                state.encoded.setdefault(name, {})[number] = {k: v[i].copy() for k, v in rows.items()}
         self.pending = []
+
+
+def _actual(device: str) -> str:
+    """`auto` is `cuda` where there is one, else `cpu`."""
+    import torch
+
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _to_device(batch: NDArray[np.uint8], device: str) -> Tensor:
@@ -144,7 +165,7 @@ class _State:
     folds: list[str]
     encoders: list[str]
     attempt: int = 0
-    encoded: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
+    encoded: dict[str, dict[int, dict[str, NDArray[np.float32]]]] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] | None = None
     problems: Problems = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -171,8 +192,8 @@ class _State:
         for name in self.encoders:
             if f"encoder:{name}" not in self.problems:
                 encoded = self.encoded[name]
-                features = np.stack([encoded[i] for i in range(len(encoded))])
-                yield f"encoder:{name}", {"features": features, "index": self.arrays[f"{name}/index"]}
+                rows = {k: np.stack([encoded[i][k] for i in range(len(encoded))]) for k in encoded[0]}
+                yield f"encoder:{name}", {**rows, "index": self.arrays[f"{name}/index"]}
 
 
 class _Extraction:
@@ -277,7 +298,7 @@ def extract(
     report: Callable[[Source, Problems], None],
     progress: Callable[[Source, bool], None] | None = None,
 ) -> None:
-    """Bring the store up to date for `sources`.
+    """Bring the store up to date for `sources`. `device` may be `auto`.
 
     `report` is called once per source, after its rows are committed, with the needs that have none and
     why; `progress` when a source is through, with whether something failed. Interrupted by an exception

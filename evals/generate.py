@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from evals.decoding.pool import Job, Pool
@@ -90,25 +93,59 @@ def generate(
     pool: Pool,
     retry: Retry = "transient",
     report: Callable[[Sample], None] | None = None,
+    workers: int = 1,
 ) -> list[Sample]:
-    """Do the tasks that are due and journal their samples; gives the current sample of every task."""
-    done = []
-    with Journal(run.path / "samples.jsonl") as journal:
+    """Do the tasks that are due and journal their samples; gives the current sample of every task.
+
+    At most `workers` videos are made at once, fewer where the generator says so.
+    """
+    wanted = [task for task in tasks if due(task, retry)]
+    done = {task.id: task.before for task in tasks if task.before is not None}
+    at_once = max(1, min(workers, getattr(generator, "concurrency", 1)))
+    try:
+        with Journal(run.path / "samples.jsonl") as journal:
+            for task, made, wall in _made(run, generator, wanted, at_once):
+                sample = _sample(run, task, made, wall, pool)
+                journal.append({"schema": sample.schema_, **sample.to_json()})
+                done[task.id] = sample
+                if report:
+                    report(sample)
+    finally:
+        if close := getattr(generator, "close", None):
+            close()
+    return [done[task.id] for task in tasks]
+
+
+def _made(
+    run: RunDir, generator: Generator, tasks: Sequence[Task], at_once: int
+) -> Iterator[tuple[Task, Generation, float]]:
+    """What became of each task, as it is done, with the seconds it took."""
+    if at_once == 1:
         for task in tasks:
-            if task.before is not None and not due(task, retry):
-                done.append(task.before)
-                continue
-            sample = _one(run, generator, task, pool)
-            journal.append({"schema": sample.schema_, **sample.to_json()})
-            done.append(sample)
-            if report:
-                report(sample)
-    return done
+            yield (task, *_make(run, generator, task))
+        return
+    with ThreadPoolExecutor(at_once) as threads:
+        running: dict[Future[tuple[Generation, float]], Task] = {}
+        waiting = iter(tasks)
+        try:
+            while True:
+                for task in itertools.islice(waiting, 2 * at_once - len(running)):
+                    running[threads.submit(_make, run, generator, task)] = task
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield (running.pop(future), *future.result())
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
-def _one(run: RunDir, generator: Generator, task: Task, pool: Pool) -> Sample:
-    prompt, seed = task.request.prompt, task.request.seed
-    out = run.videos / prompt.id / f"{seed}-{digest(prompt.text)[:8]}.mp4"
+def _place(run: RunDir, task: Task) -> Path:
+    prompt = task.request.prompt
+    return run.videos / prompt.id / f"{task.request.seed}-{digest(prompt.text)[:8]}.mp4"
+
+
+def _make(run: RunDir, generator: Generator, task: Task) -> tuple[Generation, float]:
+    out = _place(run, task)
     started = time.monotonic()
     try:
         made = generator.generate(task.request, out)
@@ -118,7 +155,12 @@ def _one(run: RunDir, generator: Generator, task: Task, pool: Pool) -> Sample:
         raise
     except Exception as error:  # noqa: BLE001 - a generator's fault costs this sample and is recorded
         made = Generation("failed", reason=f"{type(error).__name__}: {error}", transient=True)
-    wall = time.monotonic() - started
+    return made, time.monotonic() - started
+
+
+def _sample(run: RunDir, task: Task, made: Generation, wall: float, pool: Pool) -> Sample:
+    """The record of what was made: hashed, measured."""
+    prompt, seed = task.request.prompt, task.request.seed
     facts: VideoFacts | None = None
     sha256, size, place = None, None, None
     outcome, reason, transient = made.outcome, made.reason, made.transient
@@ -146,7 +188,9 @@ def _one(run: RunDir, generator: Generator, task: Task, pool: Pool) -> Sample:
         bytes=size,
         requested=task.request.settings,
         actual=facts,
-        wall_seconds=round(wall, 3) if made.path == out else None,  # a clip that was there took no time
+        wall_seconds=round(wall, 3)
+        if made.path == _place(run, task)
+        else None,  # a clip that was there took no time
         cost=made.cost,
         job_id=made.job_id,
         attempts=task.before.attempts + 1 if task.before else 1,

@@ -12,7 +12,7 @@ from typing import Any
 
 PACKAGES = (
     "t2v-evals", "torch", "torchvision", "open_clip_torch", "av", "opencv-python-headless", "numpy",
-    "scipy", "pandas", "pillow",
+    "scipy", "pandas", "pillow", "pymunk",
 )  # fmt: skip
 
 

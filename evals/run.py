@@ -60,12 +60,13 @@ class Resources:
     def pool(self) -> Pool:
         return Pool(self.workers, self.limits, self.plugins)
 
-    def resolved_device(self) -> str:
-        """`cuda` where there is one, else `cpu`. Raises `UsageError` for a device that isn't there."""
+    def checked_device(self) -> str:
+        """The device, once it is known to be usable; `auto` as it is, so that torch is not loaded before
+        something is encoded. Raises `UsageError` for a device that isn't there."""
+        if self.device == "auto":
+            return self.device
         import torch
 
-        if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
         try:
             torch.empty(1, device=self.device)
         except (RuntimeError, AssertionError) as error:
@@ -98,7 +99,8 @@ def generate_run(
         _warn_of_leftovers(run, plan)
         grow(run, wanted)
         watcher.generating(sum(due(t, plan.retry) for t in tasks))
-        samples = generate(run, generator, tasks, pool, plan.retry, watcher.sample)
+        workers = resources.workers or default_workers()
+        samples = generate(run, generator, tasks, pool, plan.retry, watcher.sample, workers)
         if run.info.status == "started":
             run.update(status="generated")
     return run, samples
@@ -137,7 +139,7 @@ def score_run(
 ) -> int:
     """Bring a run's scores up to date; gives the number of videos scored."""
     watcher = watcher or Watcher()
-    device = resources.resolved_device() if metrics.extractors.encoders else "cpu"
+    device = resources.checked_device() if metrics.extractors.encoders else "cpu"
     with run.writing(), resources.pool() as pool:
         written = score(run, metrics, view, pool, device, retry, rescore, watcher.scoring, watcher.scored)
         run.update(status="scored", provenance=provenance())

@@ -100,6 +100,7 @@ class _Scoring:
         self.infos = chosen.infos(view)
         self.specs = chosen.extractors.specs()
         self.store = FeatureStore(run.features)
+        self.unread: Problems = {}  # texts that an encoder has nothing for, by text key
         self.samples = {at: s for at, s in run.samples().items() if s.outcome == "ok"}
 
     def items(self, retry: Retry, rescore: bool) -> list[_Item]:
@@ -147,7 +148,8 @@ class _Scoring:
         metric = self.chosen.video[name]
         stamp = {"spec": self.infos[name].digest, "reads": read_fields(item.prompt, metric.reads)}
         for need in metric.needs:
-            problem = problems.get(need)
+            text = need.startswith("text:")
+            problem = self.unread.get(self.key(item, need)) if text else problems.get(need)
             if problem is not None:
                 status = "skipped" if problem.skip else "failed"
                 return Score.model_validate(
@@ -202,7 +204,7 @@ def score(
         begin(sum(bool(item.metrics) or work.lacks_rows(item) for item in items))
     if any(n.startswith("text:") for m in chosen.video.values() for n in m.needs):
         texts = [item.prompt.text for item in items if item.metrics]
-        extract_texts(texts, chosen.extractors, work.store, device)
+        work.unread = extract_texts(texts, chosen.extractors, work.store, device)
     with Journal(run.path / "scores.jsonl") as journal:
         waiting: dict[str, list[_Item]] = {}
         sources: list[Source] = []

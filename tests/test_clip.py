@@ -54,7 +54,7 @@ def test_features_equal_open_clips_own(encoder: OpenClip, theirs: tuple[torch.nn
     prepared = np.stack([encoder.sampling.prepare(f) for f in frames])
     batch = np.zeros((16, 1, 64, 64, 3), np.uint8)
     batch[:5, 0] = prepared
-    mine = encoder.encode(torch.from_numpy(batch))[:5, 0]
+    mine = encoder.encode(torch.from_numpy(batch))["features"][:5, 0]
     model, preprocess = theirs
     with torch.inference_mode():
         pictures = torch.stack([preprocess(Image.fromarray(f)) for f in frames])  # type: ignore[operator]
@@ -68,12 +68,12 @@ def test_features_equal_open_clips_own(encoder: OpenClip, theirs: tuple[torch.nn
 def test_a_row_does_not_depend_on_its_place_or_company(encoder: OpenClip) -> None:
     rng = np.random.default_rng(1)
     batch = rng.integers(0, 256, (16, 1, 64, 64, 3), dtype=np.uint8)
-    whole = encoder.encode(torch.from_numpy(batch))
+    whole = encoder.encode(torch.from_numpy(batch))["features"]
     order = rng.permutation(16)
-    assert torch.equal(encoder.encode(torch.from_numpy(batch[order])), whole[order])
+    assert torch.equal(encoder.encode(torch.from_numpy(batch[order]))["features"], whole[order])
     alone = np.zeros_like(batch)
     alone[9] = batch[2]
-    assert torch.equal(encoder.encode(torch.from_numpy(alone))[9], whole[2])
+    assert torch.equal(encoder.encode(torch.from_numpy(alone))["features"][9], whole[2])
 
 
 def test_texts_do_not_depend_on_their_company(encoder: OpenClip) -> None:
@@ -120,11 +120,12 @@ def test_similarity_and_consistency_are_mean_cosines() -> None:
 
 
 def test_sampling_takes_the_middles_of_equal_intervals() -> None:
-    assert Sampling(windows=4).starts(16) == [2, 6, 10, 14]
-    assert Sampling(windows=16).starts(5) == [0, 1, 2, 3, 4]
-    assert Sampling(windows=2, frames=4).starts(10) == [1, 5]
+    assert [w[0] for w in Sampling(windows=4).indices(16)] == [2, 6, 10, 14]
+    assert Sampling(windows=16).indices(5) == [[0], [1], [2], [3], [4]]
+    assert Sampling(windows=2, frames=4).indices(10) == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert Sampling(windows=1, frames=4, spread=True).indices(10) == [[1, 3, 6, 8]]
     with pytest.raises(DoesNotApply, match="has 3 frames, the encoder needs 4"):
-        Sampling(frames=4).starts(3)
+        Sampling(frames=4).indices(3)
 
 
 @pytest.mark.parametrize("sizes", [[10], [1] * 10, [3, 4, 3]])
@@ -166,7 +167,7 @@ def test_a_checkpoint_of_a_built_in_architecture(tmp_path: Path) -> None:
     found = OpenClip(f"{arch}/mine", tmp_path / "weights.pt")
     found.load("cpu")
     batch = torch.zeros((16, 1, 224, 224, 3), dtype=torch.uint8)
-    assert found.encode(batch).shape == (16, 1, 256)
+    assert found.encode(batch)["features"].shape == (16, 1, 256)
     with pytest.raises(WeightsError, match="cannot be loaded as RN50"):
         OpenClip("RN50/mine", tmp_path / "weights.pt").load("cpu")
 

@@ -73,10 +73,12 @@ def test_reference_may_be_a_folder(
     chosen = prepare([f"fvd[{TINY}]"], {TINY: tiny_clip})
     metric = chosen.sets[f"fvd[{TINY}]"]
     from evals.compare.load import load
-    from evals.compare.sets import _matrix
+    from evals.compare.sets import vectors_of
 
-    both = [_matrix(load([runs / m])[0], f"fvd[{TINY}]", metric) for m in ("zeroscope", "gt")]
-    assert both[0] is not None and both[1] is not None and both[0].shape == (18, 32)
+    both = [
+        np.stack(vectors_of(load([runs / m])[0], f"fvd[{TINY}]", metric).rows) for m in ("zeroscope", "gt")
+    ]
+    assert both[0].shape == (18, 32)
     assert a["value"].item() == pytest.approx(frechet_distance(both[0], both[1]), rel=1e-12)
 
 

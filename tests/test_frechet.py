@@ -132,8 +132,8 @@ def test_refuses_moments() -> None:
 
 def test_fvd_warns_of_few_samples() -> None:
     metric = FrechetVideoDistance("any/thing")
-    few = metric.compute(np.random.default_rng(0).normal(size=(18, 4)), np.zeros((20, 4)))
+    few = metric.compute(np.random.default_rng(0).normal(size=(18, 4)), np.zeros((20, 4)), ([], []))
     assert (few.n, few.n_reference) == (18, 20) and "far too few" in few.warnings[0]
-    assert metric.compute(np.zeros((2048, 2)), np.zeros((2048, 2))).warnings == ()
+    assert metric.compute(np.zeros((2048, 2)), np.zeros((2048, 2)), ([], [])).warnings == ()
     frames = np.arange(6.0).reshape(3, 1, 2)
     assert np.array_equal(metric.pool({"encoder:any/thing": {"features": frames}}), [2.0, 3.0])

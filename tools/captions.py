@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evals import prompts
+from evals.encoders.embedded import split
 from evals.errors import CannotDraw
 from evals.records import Prompt, Subject
 from evals.worlds import check
@@ -30,32 +31,44 @@ PLURAL = {
 }  # fmt: skip
 SYNONYMS = {
     "dog": ("dog", "dog", "puppy"), "cat": ("cat", "cat", "kitten"), "rabbit": ("rabbit", "bunny"),
-    "football": ("football", "soccer ball"), "person": ("person", "person", "friend"), "child": ("child", "kid"),
-    "stone": ("stone", "pebble"), "can": ("can", "tin can"), "tyre": ("tyre", "tire"), "block": ("block", "wooden block"),
+    "football": ("football", "soccer ball"), "person": ("person", "person", "friend"),
+    "child": ("child", "kid"),
+    "stone": ("stone", "pebble"), "can": ("can", "tin can"), "tyre": ("tyre", "tire"),
+    "block": ("block", "wooden block"),
     "toy-boat": ("toy boat", "sailing boat"), "boat": ("boat", "sailing boat"), "petal": ("petal",),
     "horse": ("horse", "horse", "pony"), "box": ("box", "cardboard box"), "fish": ("fish", "goldfish"),
     "puck": ("puck", "hockey puck"), "bear": ("bear", "brown bear"), "cart": ("cart", "wagon"),
 }  # fmt: skip
 NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight")
 PLACES = {
-    "park": ("in a park", "in the park"), "lawn": ("on a lawn", "on a wide lawn"), "meadow": ("in a meadow", "on a meadow"),
-    "garden": ("in a garden",), "field": ("in a field", "on a field"), "hill": ("on a hill",), "forest": ("in a forest",),
-    "farm": ("on a farm",), "playground": ("on a playground",), "savanna": ("on the savanna", "in the savanna"),
-    "desert": ("in the desert", "in a desert"), "beach": ("on a beach", "along the beach"), "square": ("on a square",),
+    "park": ("in a park", "in the park"), "lawn": ("on a lawn", "on a wide lawn"),
+    "meadow": ("in a meadow", "on a meadow"),
+    "garden": ("in a garden",), "field": ("in a field", "on a field"), "hill": ("on a hill",),
+    "forest": ("in a forest",),
+    "farm": ("on a farm",), "playground": ("on a playground",),
+    "savanna": ("on the savanna", "in the savanna"),
+    "desert": ("in the desert", "in a desert"), "beach": ("on a beach", "along the beach"),
+    "square": ("on a square",),
     "ice": ("on the ice", "on ice"), "snow": ("in the snow", "on snow"), "mountain": ("on a mountain",),
-    "pond": ("on a pond", "in a pond"), "lake": ("on a lake", "across the lake"), "sea": ("in the sea", "by the sea"),
-    "river": ("in a river",), "sky": ("in the sky", "across the sky"), "reef": ("over a reef", "at a coral reef"),
-    "tank": ("in a tank", "in an aquarium"), "room": ("in a room", "on a wooden floor"), "hall": ("in a hall",),
+    "pond": ("on a pond", "in a pond"), "lake": ("on a lake", "across the lake"),
+    "sea": ("in the sea", "by the sea"),
+    "river": ("in a river",), "sky": ("in the sky", "across the sky"),
+    "reef": ("over a reef", "at a coral reef"),
+    "tank": ("in a tank", "in an aquarium"), "room": ("in a room", "on a wooden floor"),
+    "hall": ("in a hall",),
     "gym": ("in a gym",), "laboratory": ("in a laboratory", "in a lab"), "kitchen": ("in a kitchen",),
     "table": ("on a table", "across a table"), "corridor": ("in a corridor",), "path": ("on a path",),
     "desk": ("on a desk",), "court": ("on a court",),
 }  # fmt: skip
 VERBS = {
-    "walk": ("walks", "walking"), "run": ("runs", "running"), "jump": ("jumps", "jumping"), "stand": ("stands", "standing"),
+    "walk": ("walks", "walking"), "run": ("runs", "running"), "jump": ("jumps", "jumping"),
+    "stand": ("stands", "standing"),
     "chase": ("chases", "chasing"), "throw": ("throws", "throwing"), "catch": ("catches", "catching"),
     "kick": ("kicks", "kicking"), "wave": ("waves", "waving"), "stretch": ("stretches", "stretching"),
-    "swing": ("swings", "swinging"), "lie": ("lies", "lying"), "sleep": ("sleeps", "sleeping"), "eat": ("eats", "eating"),
-    "fly": ("flies", "flying"), "swim": ("swims", "swimming"), "drift": ("drifts", "drifting"), "fall": ("falls", "falling"),
+    "swing": ("swings", "swinging"), "lie": ("lies", "lying"), "sleep": ("sleeps", "sleeping"),
+    "eat": ("eats", "eating"),
+    "fly": ("flies", "flying"), "swim": ("swims", "swimming"), "drift": ("drifts", "drifting"),
+    "fall": ("falls", "falling"),
     "bounce": ("bounces", "bouncing"), "roll": ("rolls", "rolling"), "slide": ("slides", "sliding"),
     "float": ("floats", "floating"), "splash": ("splashes", "splashing"), "sit": ("sits", "sitting"),
 }  # fmt: skip
@@ -99,7 +112,7 @@ def scene(rng: Rng) -> Prompt:
 
 
 def held_out(prompt: Prompt) -> bool:
-    """Whether a scene's main combination (kind, colour, action, place) is kept from training: one in eight."""
+    """Whether a scene's main combination (kind, colour, action, place) is kept from training: 1 in 8."""
     one = prompt.subjects[0]
     key = f"{one.kind}|{one.colour}|{one.action}|{prompt.place}"
     return hashlib.sha256(key.encode()).digest()[0] < 32
@@ -109,7 +122,11 @@ def _subjects(rng: Rng) -> tuple[list[Subject], str]:
     kinds = [k for k, v in KINDS.items() if v.family not in ("wall", "front", "ramp")]
     first = _subject(rng, str(rng.choice(kinds)))
     family = KINDS[first.kind].family
-    if family in ("floater",) or (first.action == "swim" and family == "bird") or (family == "swimmer" and first.action == "jump"):
+    if (
+        family in ("floater",)
+        or (first.action == "swim" and family == "bird")
+        or (family == "swimmer" and first.action == "jump")
+    ):
         place = str(rng.choice(WET))
     elif family in ("swimmer", "drifter"):
         place = str(rng.choice(["sea", "reef", "tank"]))
@@ -120,7 +137,9 @@ def _subjects(rng: Rng) -> tuple[list[Subject], str]:
     subjects = [first]
     if first.action in ("throw", "catch", "kick", "chase"):
         ball = str(rng.choice(["ball", "basketball", "football", "ball"]))
-        subjects[0] = first.model_copy(update={"target": ball, "count": 2 if first.action == "catch" else first.count})
+        subjects[0] = first.model_copy(
+            update={"target": ball, "count": 2 if first.action == "catch" else first.count}
+        )
         subjects.append(_subject(rng, ball, "roll" if first.action in ("kick", "chase") else "fly"))
     elif rng.uniform() < 0.35 and place not in ("sky", "reef", "tank", *WET):
         other = str(rng.choice([k for k in kinds if k != first.kind]))
@@ -133,9 +152,15 @@ def _subject(rng: Rng, kind: str, action: str | None = None) -> Subject:
     able = sorted(cast(kind, None).actions & set(VERBS))
     action = action or str(rng.choice(able))
     count = 1 if rng.uniform() < 0.62 else int(rng.integers(2, 6))
-    colour = str(rng.choice(COLOURS)) if rng.uniform() < (0.75 if what.family in ("ball", "box", "cart") else 0.5) else None
+    colour = (
+        str(rng.choice(COLOURS))
+        if rng.uniform() < (0.75 if what.family in ("ball", "box", "cart") else 0.5)
+        else None
+    )
     size = str(rng.choice(["small", "large"])) if rng.uniform() < 0.15 else None
-    return Subject.model_validate({"kind": kind, "count": count, "colour": colour, "size": size, "action": action})
+    return Subject.model_validate(
+        {"kind": kind, "count": count, "colour": colour, "size": size, "action": action}
+    )
 
 
 def tell(prompt: Prompt, rng: Rng) -> str:
@@ -157,7 +182,11 @@ def _phrase(subject: Subject, everyone: Sequence[Subject], rng: Rng, place: int)
         last = PLURAL.get(last, last + ("es" if last.endswith(("s", "sh", "ch", "x")) else "s"))
         noun = f"{head} {last}".strip()
     words = [subject.size or "", subject.colour or "", noun]
-    count = (NUMBERS[subject.count] if subject.count < 9 else "many") if many else str(rng.choice(["a", "the", "one"]))
+    count = (
+        (NUMBERS[subject.count] if subject.count < 9 else "many")
+        if many
+        else str(rng.choice(["a", "the", "one"]))
+    )
     if many and rng.uniform() < 0.2:
         count = str(rng.choice(["some", "several"]))
     thing = " ".join(w for w in (count, *words) if w)
@@ -167,7 +196,11 @@ def _phrase(subject: Subject, everyone: Sequence[Subject], rng: Rng, place: int)
     if action is None or (place and rng.uniform() < 0.3):
         return thing
     does, doing = VERBS[action]
-    form = str(rng.choice([doing, f"{'are' if many else 'is'} {doing}", action if many else does, action if many else does]))
+    form = str(
+        rng.choice(
+            [doing, f"{'are' if many else 'is'} {doing}", action if many else does, action if many else does]
+        )
+    )
     goal = ""
     if subject.target:
         goal = f"after a {subject.target}" if action == "run" else f"a {subject.target}"
@@ -176,7 +209,8 @@ def _phrase(subject: Subject, everyone: Sequence[Subject], rng: Rng, place: int)
 
 def vocabulary() -> list[str]:
     """Every word of the standard prompts that can be drawn and of the grammar, sorted."""
-    words: set[str] = {"a", "an", "the", "one", "and", "while", "of", "video", "scene", "with", "is", "are", "many",
+    words: set[str] = {"a", "an", "the", "one", "and", "while", "of", "video", "scene", "with", "is",
+        "are", "many",
                        "some", "several", "after", "small", "large", "big", "medium"}  # fmt: skip
     words.update(w for w in NUMBERS if w)
     words.update(COLOURS)
@@ -184,18 +218,16 @@ def vocabulary() -> list[str]:
         words.update(split(text))
     for kind in KINDS:
         for noun in (kind.replace("-", " "), *SYNONYMS.get(kind, ())):
-            head, _, last = noun.rpartition(" ")
-            words.update([*split(noun), PLURAL.get(last, last + ("es" if last.endswith(("s", "sh", "ch", "x")) else "s"))])
+            last = noun.split()[-1]
+            words.update(
+                [
+                    *split(noun),
+                    PLURAL.get(last, last + ("es" if last.endswith(("s", "sh", "ch", "x")) else "s")),
+                ]
+            )
     for places in PLACES.values():
         for text in places:
             words.update(split(text))
     for action, forms in VERBS.items():
         words.update([action, *forms])
     return sorted(words)
-
-
-def split(text: str) -> list[str]:
-    """The words of a text, as the embedded text encoder reads them."""
-    from evals.encoders.tiny import split as read
-
-    return read(text)

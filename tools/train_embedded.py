@@ -73,7 +73,9 @@ def keep(path: Path, what: Any) -> None:
 def choose(count: int) -> tuple[list[Prompt], list[Prompt]]:
     """Training prompts (two fifths of them standard ones) and 512 held-out scenes."""
     rng = np.random.default_rng(SEED)
-    fixed, train, test = standard(), [], []
+    fixed = standard()
+    train: list[Prompt] = []
+    test: list[Prompt] = []
     while len(train) < count:
         if rng.uniform() < 0.4:
             train.append(fixed[int(rng.integers(len(fixed)))])
@@ -114,11 +116,16 @@ def draw(job: tuple[Prompt, int]) -> Sampled:
     path = []
     for name in (film.scene.lead.name, liveliest):
         one = where[name]
-        path += [np.clip(np.array(one["x"]) / width, -0.5, 1.5), np.clip(np.array(one["y"]) / height, -0.5, 1.5)]
+        path += [
+            np.clip(np.array(one["x"]) / width, -0.5, 1.5),
+            np.clip(np.array(one["y"]) / height, -0.5, 1.5),
+        ]
     return np.stack(frames), np.stack(path).astype(np.float32)
 
 
-def rendered(cache: Path, prompts: Sequence[Prompt], first: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def rendered(
+    cache: Path, prompts: Sequence[Prompt], first: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Films of all prompts, each with a seed of its own; kept in a file."""
     if cache.exists():
         with np.load(cache) as data:
@@ -143,8 +150,8 @@ def train(
     import torch
     from torch.nn import functional
 
-    from evals.encoders.embedded import numbers
-    from evals.encoders.tiny import FEATURES, TextNet, VideoNet
+    from evals.encoders.embedded import split
+    from evals.encoders.tiny import FEATURES, TextNet, VideoNet, numbers
 
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED + 1)
@@ -166,7 +173,7 @@ def train(
         chosen = next(order)
         films = torch.from_numpy(_varied(videos[chosen], rng))
         captions = [_caption(prompts[int(i)], rng) for i in chosen]
-        tokens = torch.stack([numbers(c, index) for c in captions])
+        tokens = torch.stack([numbers(split(c), index) for c in captions])
         with torch.autocast("cpu", torch.bfloat16):
             features, seen, _ = video(films)
             told = text(tokens)
@@ -176,7 +183,9 @@ def train(
         same = torch.from_numpy((names[chosen][:, None] == names[chosen][None]).astype(np.float32))
         right = same / same.sum(1, keepdim=True)
         contrast = (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
-        error = functional.mse_loss(retrace(features.float()), torch.from_numpy(paths[chosen].reshape(size, -1)))
+        error = functional.mse_loss(
+            retrace(features.float()), torch.from_numpy(paths[chosen].reshape(size, -1))
+        )
         loss = contrast + 5.0 * error
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -223,14 +232,15 @@ def retrieval(
     """Text to video among 64: the share of texts whose own film comes first, over groups of 64."""
     import torch
 
-    from evals.encoders.embedded import numbers
+    from evals.encoders.embedded import split
+    from evals.encoders.tiny import numbers
 
     rng = np.random.default_rng(7)
     video.eval()
     text.eval()
     with torch.inference_mode():
         seen = torch.cat([video(torch.from_numpy(films[i : i + 64]))[1] for i in range(0, len(films), 64)])
-        told = text(torch.stack([numbers(tell(p, rng), index) for p in prompts]))
+        told = text(torch.stack([numbers(split(tell(p, rng)), index) for p in prompts]))
     video.train()
     text.train()
     cosines = torch.nn.functional.normalize(told, dim=1) @ torch.nn.functional.normalize(seen, dim=1).T
@@ -241,7 +251,8 @@ def retrieval(
         rank = (block > block.diagonal()[:, None]).sum(1)
         first.append(float((rank == 0).float().mean()))
         five.append(float((rank < 5).float().mean()))
-    return f"R@1 {np.mean(first):.3f} ± {np.std(first) / math.sqrt(groups):.3f}, R@5 {np.mean(five):.3f} among 64"
+    error = np.std(first) / math.sqrt(groups)
+    return f"R@1 {np.mean(first):.3f} ± {error:.3f}, R@5 {np.mean(five):.3f} among 64"
 
 
 def flawed(job: tuple[Prompt, int, str, float]) -> NDArray[np.uint8] | None:
@@ -263,7 +274,7 @@ def measure_domain(video: Any, films: NDArray[np.uint8], cache: Path) -> dict[st
     even a strongly flawed one is."""
     import torch
 
-    from evals.encoders.embedded import domain_statistics, fit_domain
+    from evals.encoders.tiny import domain_statistics, fit_domain
 
     kept = cache / "flawed.npz"
     if not kept.exists():
@@ -282,7 +293,9 @@ def measure_domain(video: Any, films: NDArray[np.uint8], cache: Path) -> dict[st
     wrong = domain_statistics(video, torch.from_numpy(bad))
     half = len(wrong) // 2
     pick = np.random.default_rng(3).permutation(len(wrong))
-    return fit_domain(np.concatenate([clean[:3000], wrong[pick[:half]]]), np.concatenate([clean[3000:], wrong[pick[half:]]]))
+    return fit_domain(
+        np.concatenate([clean[:3000], wrong[pick[:half]]]), np.concatenate([clean[3000:], wrong[pick[half:]]])
+    )
 
 
 def save(path: Path, video: Any, text: Any, words: list[str], domain: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,12 +12,23 @@ from numpy.typing import NDArray
 
 from evals import metrics
 from evals.compare.load import LoadedRun, missing_videos, why_not_comparable
-from evals.errors import MetricError
+from evals.errors import MetricError, OutOfDomain
 from evals.extract import feature_key
 from evals.features import FeatureStore
-from evals.metrics import SetMetric, SetValue
+from evals.metrics import SetMetric, SetValue, outside
 from evals.records import View
 
+
+@dataclass
+class Vectors:
+    """Feature vectors (d,) of a run's videos, their prompts' ids, and how many are out of domain."""
+
+    rows: list[NDArray[np.float64]] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    outside: int = 0
+
+
+MOST_OUTSIDE = 0.2
 SETS = [
     "metric", "generator", "reference", "value", "ci_low", "ci_high", "n", "n_reference", "protocol",
 ]  # fmt: skip
@@ -25,22 +38,28 @@ def sets(
     runs: Sequence[LoadedRun], reference: LoadedRun | None, names: Sequence[str], warnings: list[str]
 ) -> pd.DataFrame:
     """One row per run and set metric; what could not be computed is said in `warnings`."""
-    if names and reference is None:
-        warnings.append(f"{', '.join(names)}: needs --reference RUN or FOLDER")
     if reference is not None:
         warnings += missing_videos([reference])
         if all(run.run.path.resolve() == reference.run.path.resolve() for run in runs):
             warnings.append(f"{reference.label} is the reference itself: there is nothing to measure")
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name in names if reference else []:
         metric = metrics.create(name)
         assert isinstance(metric, SetMetric) and reference is not None
-        theirs = _matrix(reference, name, metric)
+        theirs = vectors_of(reference, name, metric)
         for run in runs:
             if run.run.path.resolve() == reference.run.path.resolve() or name not in run.metrics:
                 continue
             try:
                 value = _measure(run, reference, name, metric, theirs)
+            except OutOfDomain as error:
+                warnings.append(f"{name}: {run.label} against {reference.label}: {error}")
+                counts = (len(vectors_of(run, name, metric).rows), len(theirs.rows))
+                rows.append(
+                    (name, run.label, reference.label, None, None, None, *counts,
+                     f"{metric.protocol}; out of domain")
+                )  # fmt: skip
+                continue
             except MetricError as error:
                 warnings.append(f"{name}: {run.label} against {reference.label}: {error}")
                 continue
@@ -51,8 +70,8 @@ def sets(
                     f"{name}: {run.label}: {videos - value.n} of {videos} videos have no features for it"
                 )
             rows.append(
-                (name, run.label, reference.label, value.value, None, None, value.n, value.n_reference,
-                 metric.protocol)
+                (name, run.label, reference.label, value.value, value.low, value.high, value.n,
+                 value.n_reference, metric.protocol)
             )  # fmt: skip
     return pd.DataFrame(rows, columns=SETS)
 
@@ -62,31 +81,42 @@ def _measure(
     reference: LoadedRun,
     name: str,
     metric: SetMetric,
-    theirs: NDArray[np.float64] | None,
+    theirs: Vectors,
 ) -> SetValue:
     known = reference.metrics.get(name)
     if known is None:
         raise MetricError("the reference was not scored with it")
     if known.digest != run.metrics[name].digest:
         raise MetricError(f"not comparable: {why_not_comparable(run.metrics[name], known)}")
-    ours = _matrix(run, name, metric)
-    if ours is None or theirs is None:
-        raise MetricError(f"{'the reference' if theirs is None else 'the run'} has no features")
-    return metric.compute(ours, theirs)
+    ours = vectors_of(run, name, metric)
+    for vectors, whose in ((ours, run.label), (theirs, reference.label)):
+        if not vectors.rows:
+            raise MetricError(f"{whose} has no features")
+        if vectors.outside > MOST_OUTSIDE * len(vectors.rows):
+            raise OutOfDomain(
+                f"out of domain: {vectors.outside} of {len(vectors.rows)} videos of {whose} are unlike"
+                " anything this encoder was made for, and a distance would mean nothing; use the `standard`"
+                " suite's"
+            )
+    return metric.compute(np.stack(ours.rows), np.stack(theirs.rows), (ours.prompts, theirs.prompts))
 
 
-def _matrix(run: LoadedRun, name: str, metric: SetMetric) -> NDArray[np.float64] | None:
-    """Feature vectors (n, d) of a run's videos, ordered by prompt and seed; None where there are none."""
+def vectors_of(run: LoadedRun, name: str, metric: SetMetric) -> Vectors:
+    """What a run has, ordered by prompt and seed. What is out of domain is counted and kept: leaving it out
+    would flatter whoever made it."""
     info = run.metrics.get(name)
+    found = Vectors()
     if info is None:
-        return None
+        return found
     store = FeatureStore(run.run.features)
-    vectors = []
-    for _, sample in sorted(run.samples.items()):
+    for (prompt_id, _), sample in sorted(run.samples.items()):
         if sample.outcome != "ok" or sample.sha256 is None:
             continue
         view = View.parse(run.view)
         keys = {need: feature_key(sample.sha256, spec, view) for need, spec in info.extractors.items()}
         if all(key in store for key in keys.values()):
-            vectors.append(metric.pool({need: store.get(key) for need, key in keys.items()}))
-    return np.stack(vectors) if vectors else None
+            rows = {need: store.get(key) for need, key in keys.items()}
+            found.rows.append(metric.pool(rows))
+            found.prompts.append(prompt_id)
+            found.outside += any(outside(r) for r in rows.values())
+    return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from evals.decoding.windows import Sampling
+from evals.errors import DoesNotApply
 from evals.features import Rows
 from evals.records import Spec
 from evals.registry import Registry
@@ -32,8 +33,13 @@ class Encoder(Protocol):
         """Bring the network onto the device; called before `encode`, perhaps again."""
         ...
 
-    def encode(self, windows: Tensor) -> Tensor:
-        """uint8 (batch, T, H, W, 3) on the device to float32 (batch, T', d)."""
+    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+        """uint8 (batch, T, H, W, 3) on the device to rows by name, each float32 (batch, T', d).
+
+        `features` is what distances are measured on. Optional: `joint`, in the space of the text side
+        where that is another one; `distance` (batch, 1, 1), how far a window is from what the encoder was
+        made for, above 1 where its numbers mean nothing.
+        """
         ...
 
 
@@ -41,12 +47,17 @@ class Encoder(Protocol):
 class TextEncoder(Encoder, Protocol):
     """An encoder that also has a text side in the same space."""
 
-    def encode_text(self, texts: Sequence[str]) -> list[Rows]:
-        """For each text `features` (1, d) float32 and `truncated` (1,) int64, 1 where words were cut."""
+    def encode_text(self, texts: Sequence[str]) -> Sequence[Rows | DoesNotApply]:
+        """For each text `features` (or `joint`) (1, d) float32 and `truncated` (1,) int64, 1 where words
+        were cut; or why the encoder has no features for it."""
         ...
 
 
-ENCODERS = Registry("encoder", {"*/*": "evals.encoders.clip:OpenClip"}, "evals.encoders")
+ENCODERS = Registry(
+    "encoder",
+    {"embedded": "evals.encoders.embedded:Embedded", "*/*": "evals.encoders.clip:OpenClip"},
+    "evals.encoders",
+)
 
 
 def resolve(name: str, weights: Mapping[str, Path]) -> Encoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class OpenClip:
                 "weights_sha256": file_sha256(self.path),
                 "mean": list(self.preprocess["mean"]),
                 "std": list(self.preprocess["std"]),
-                "sampling": self.sampling.model_dump(mode="json"),
+                "sampling": self.sampling.model_dump(mode="json", exclude={"spread"}),
                 "precision": "fp32",
                 "batch": self.batch,
             },
@@ -87,12 +87,12 @@ class OpenClip:
         self._std = torch.tensor(self.preprocess["std"], device=device).view(shape)
 
     @torch.inference_mode()
-    def encode(self, windows: Tensor) -> Tensor:
+    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
         images = windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255
         images = (images - self._mean) / self._std
         with torch.backends.cudnn.flags(allow_tf32=False):
             features: Tensor = self._model.encode_image(images.flatten(0, 1))
-        return features.float().reshape(*windows.shape[:2], -1)
+        return {"features": features.float().reshape(*windows.shape[:2], -1)}
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> list[Rows]:

@@ -31,7 +31,11 @@ class Generation:
 @runtime_checkable
 class Generator(Protocol):
     """`spec` is the generator's identity; `accepts` names the settings it can follow; `fixed` says that
-    its videos exist already, so that its plan is all there is."""
+    its videos exist already, so that its plan is all there is.
+
+    Optional: `concurrency`, how many videos it may be asked for at once, each from a thread of its own
+    (default 1); `close()`, called when a run has all it wants.
+    """
 
     spec: Spec
     label: str
@@ -51,7 +55,11 @@ class Generator(Protocol):
         ...
 
 
-GENERATORS = Registry("generator", {"folder": "evals.generators.folder:Folder"}, "evals.generators")
+GENERATORS = Registry(
+    "generator",
+    {"folder": "evals.generators.folder:Folder", "simulated": "evals.generators.simulated:Simulated"},
+    "evals.generators",
+)
 
 
 def cross(prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:

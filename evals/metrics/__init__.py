@@ -8,7 +8,7 @@ the column name in every table.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,12 +38,14 @@ class Skip:
 
 @dataclass(frozen=True)
 class SetValue:
-    """A number about two sets of videos, with the size of both."""
+    """A number about two sets of videos, with the size of both and, where one is valid, a 95 % interval."""
 
     value: float
     n: int
     n_reference: int
     warnings: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,17 @@ class About:
     temporal: bool = False
     source: str = ""
     note: str = ""
+
+
+OUTSIDE = (
+    "out of domain: the video is unlike anything this encoder was made for, and a number would mean nothing;"
+    " the `standard` suite's encoders know real footage"
+)
+
+
+def outside(rows: Rows) -> bool:
+    """Whether an encoder says that a video lies outside of what it was made for."""
+    return "distance" in rows and bool((np.asarray(rows["distance"]) > 1).any())
 
 
 @runtime_checkable
@@ -85,7 +98,11 @@ class SetMetric(Protocol):
         """One feature vector (d,) for a video from its rows."""
         ...
 
-    def compute(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> SetValue: ...
+    def compute(
+        self, a: NDArray[np.float64], b: NDArray[np.float64], prompts: tuple[Sequence[str], Sequence[str]]
+    ) -> SetValue:
+        """`prompts` holds the prompt id of every row of both sets: rows of one prompt are not independent."""
+        ...
 
 
 METRICS = Registry(
@@ -101,6 +118,7 @@ METRICS = Registry(
         "flow_magnitude": "evals.metrics.motion:FlowMagnitude",
         "sharpness": "evals.metrics.quality:Sharpness",
         "clip_similarity": "evals.metrics.text:ClipSimilarity",
+        "kvd": "evals.metrics.kernel:KernelVideoDistance",
         "fvd": "evals.metrics.frechet:FrechetVideoDistance",
     },
     "evals.metrics",

@@ -7,7 +7,7 @@ A Bᵀ: exact with fewer samples than dimensions, and never complex, unlike a ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,7 @@ def frechet_distance(a: ArrayLike, b: ArrayLike, ddof: int = 1) -> float:
 
     Raises `MetricError` for other shapes, different d, too few rows, NaN or infinity.
     """
-    x, y = _features(a, "a", ddof), _features(b, "b", ddof)
-    if x.shape[1] != y.shape[1]:
-        raise MetricError(f"features have different dimensions: {x.shape[1]} and {y.shape[1]}")
+    x, y = feature_sets(a, b, ddof)
     mean_x, mean_y = x.mean(0), y.mean(0)
     x = (x - mean_x) / np.sqrt(len(x) - ddof)
     y = (y - mean_y) / np.sqrt(len(y) - ddof)
@@ -75,6 +73,14 @@ def frechet_distance_from_moments(
     return _total(mu_a - mu_b, float(np.trace(cov_a) + np.trace(cov_b)), float(nuclear))
 
 
+def feature_sets(a: ArrayLike, b: ArrayLike, ddof: int = 1) -> tuple[Matrix, Matrix]:
+    """Two feature sets (n, d) and (m, d) in float64. Raises `MetricError` for anything else."""
+    x, y = _features(a, "a", ddof), _features(b, "b", ddof)
+    if x.shape[1] != y.shape[1]:
+        raise MetricError(f"features have different dimensions: {x.shape[1]} and {y.shape[1]}")
+    return x, y
+
+
 def _features(value: ArrayLike, name: str, ddof: int) -> Matrix:
     features = np.asarray(value, np.float64)
     if features.ndim != 2 or features.shape[1] == 0:
@@ -98,31 +104,37 @@ def _total(difference: Matrix, trace: float, nuclear: float) -> float:
     return max(0.0, float(difference @ difference) + trace - 2 * nuclear)
 
 
+def mean_feature(rows: Rows) -> Matrix:
+    """A video's feature vector (d,): the mean over its windows."""
+    features = np.asarray(rows["features"], np.float64)
+    return np.asarray(features.reshape(-1, features.shape[-1]).mean(0), np.float64)
+
+
 class FrechetVideoDistance:
     """Fréchet distance between the features of two sets of videos.
 
-    On an image encoder a video's feature is the mean over its sampled frames: a distance between sets
-    of frame content, blind to the order of frames, and named after its encoder. The FVD of the
-    literature is the one on I3D.
+    A video's feature is the mean over its windows. An image encoder's windows are frames: that is a
+    distance between sets of frame content, blind to their order. The FVD of the literature is the one on
+    I3D; others are named after their encoder.
     """
 
     takes = "ENCODER"
     reads: tuple[str, ...] = ()
-    protocol = "mean over sampled frames, ddof 1"
+    protocol = "mean over windows, ddof 1"
 
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="fvd", version=1, params={"ddof": 1, "pool": "mean"})
         self.about = About(
             "lower", 0.0, None, source="Unterthiner et al. 2018, formula; the encoder is in the id",
-            note=f"on mean-pooled {encoder} features: not the I3D FVD, and blind to the order of frames",
+            note=f"on mean-pooled {encoder} features: not the I3D FVD; an image encoder's is blind to the"
+            " order of frames",
         )  # fmt: skip
         self.needs = (f"encoder:{encoder}",)
 
     def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        features = np.asarray(rows[self.needs[0]]["features"], np.float64)
-        return np.asarray(features.reshape(-1, features.shape[-1]).mean(0), np.float64)
+        return mean_feature(rows[self.needs[0]])
 
-    def compute(self, a: Matrix, b: Matrix) -> SetValue:
+    def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
         value = frechet_distance(a, b)
         few = min(len(a), len(b))
         warnings: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 
 from evals.compare import Comparison
 from evals.records import MetricInfo
-from evals.report.tables import arrow, findings, interval, number, records
+from evals.report.tables import arrow, findings, interval, number, records, unmeasured
 
 
 def _cell(text: str) -> str:
@@ -25,20 +25,23 @@ def render(comparison: Comparison) -> str:
     if comparison.warnings:
         lines += ["## Before you read on", ""]
         lines += [f"- {w}" for w in comparison.warnings] + [""]
-    if len(comparison.pairs):
-        lines += ["## What was found", ""] + [f"- {s}" for s in findings(comparison)] + [""]
+    if found := findings(comparison):
+        lines += ["## What was found", ""] + [f"- {s}" for s in found] + [""]
     lines += ["## Means", "", *_means(comparison), ""]
     lines += ["Mean over prompts, [95 % interval], n scored; f failed, r refused, s skipped, m missing.", ""]
     if len(comparison.sets):
         rows = [
             [
                 s["metric"], s["generator"], s["reference"], number(s["value"]),
+                interval(s["ci_low"], s["ci_high"]),
                 f"{s['n']} / {s['n_reference']}", s["protocol"],
             ]
             for s in records(comparison.sets)
         ]  # fmt: skip
-        header = ["metric", "run", "reference", "value", "N / N reference", "protocol"]
+        header = ["metric", "run", "reference", "value", "95 % interval", "N / N reference", "protocol"]
         lines += ["## Distances to a reference", "", *_table(header, rows), ""]
+    elif hint := unmeasured(comparison):
+        lines += ["## Distances to a reference", "", hint, ""]
     if len(comparison.pairs):
         rows = [
             [

@@ -74,9 +74,9 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits - 1}e}"
 
 
-def interval(low: Any, high: Any) -> str:
+def interval(low: Any, high: Any, digits: int = 4) -> str:
     """`[low, high]`, or nothing where no interval is valid."""
-    return "" if pd.isna(low) or pd.isna(high) else f"[{number(low)}, {number(high)}]"
+    return "" if pd.isna(low) or pd.isna(high) else f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def arrow(info: MetricInfo) -> str:
@@ -84,10 +84,35 @@ def arrow(info: MetricInfo) -> str:
     return {"higher": "↑", "lower": "↓", "none": ""}[info.direction]
 
 
-def findings(comparison: Comparison) -> list[str]:
-    """What was found of every pair of runs, a sentence each."""
+def unmeasured(comparison: Comparison) -> str:
+    """What could be measured against a reference, where none was given; else nothing."""
+    sets = [name for name, info in comparison.metrics.items() if info.kind == "set"]
+    if not sets or len(comparison.sets) or any(s in w for s in sets for w in comparison.warnings):
+        return ""
+    return f"{', '.join(sets)}: a distance to a reference; give one with --reference RUN or FOLDER."
+
+
+def distances(comparison: Comparison) -> list[str]:
+    """What was found of the distances that have intervals, a sentence per metric and reference."""
+    sentences = []
+    measured = comparison.sets[comparison.sets["ci_low"].notna()]
+    for (metric, reference), group in measured.groupby(["metric", "reference"], sort=False):
+        parts = [
+            f"{s['generator']} {number(s['value'], 2)} {interval(s['ci_low'], s['ci_high'], 2)}"
+            for s in group.sort_values("value").to_dict("records")
+        ]
+        apart = list(group.loc[group["ci_low"] > 0].sort_values("value")["generator"])
+        end = f"apart from it: {', '.join(apart)}" if apart else "none is shown to be apart from it"
+        sentences.append(f"{metric} to {reference}: {'; '.join(parts)}; {end}.")
+    return sentences
+
+
+def findings(comparison: Comparison, of: str | None = None) -> list[str]:
+    """What was found of every pair of runs, or of those with `of`, a sentence each; then distances."""
     sentences = []
     pairs = comparison.pairs
+    if of is not None:
+        pairs = pairs[(pairs["a"] == of) | (pairs["b"] == of)]
     for (a, b), group in pairs.groupby(["a", "b"], sort=False):
         by_verdict = {v: list(group.loc[group["verdict"] == v, "metric"]) for v in VERDICTS}
         parts = []
@@ -102,4 +127,4 @@ def findings(comparison: Comparison) -> list[str]:
             if by_verdict[verdict]:
                 parts.append(words.format(b=b, m=", ".join(by_verdict[verdict])))
         sentences.append(f"{a} " + "; ".join(parts) + ".")
-    return sentences
+    return sentences + distances(comparison)

@@ -46,7 +46,7 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 def rotated(points: Points, angle: float) -> Points:
     """Points turned counter-clockwise about the origin."""
     cos, sin = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]), np.float64)
 
 
 def circle(rx: float, ry: float | None = None, n: int = 28) -> Points:
@@ -90,7 +90,7 @@ class Canvas:
     def pixels(self, points: Points) -> NDArray[np.int32]:
         """Metres to fixed-point pixels."""
         xy = np.stack([points[:, 0] - self.left, self.top - points[:, 1]], 1) * (self.scale * 2**_SHIFT)
-        return np.rint(np.clip(xy, -(2**27), 2**27)).astype(np.int32)
+        return np.asarray(np.rint(np.clip(xy, -(2**27), 2**27)), np.int32)
 
     def polygon(self, points: Points, colour: Colour) -> None:
         """A filled outline (n, 2)."""
@@ -103,7 +103,8 @@ class Canvas:
         self.polygon(points, tint(colour, 0.78))
         self.polygon(centre + (points - centre) * 0.9 + size * np.array([-0.04, 0.06]), colour)
         self.polygon(
-            centre + (points - centre) * 0.5 + size * np.array([-0.16, 0.22]), mix(colour, tint(colour, light), 0.6)
+            centre + (points - centre) * 0.5 + size * np.array([-0.16, 0.22]),
+            mix(colour, tint(colour, light), 0.6),
         )
 
     def disc(self, centre: Point, radius: float, colour: Colour) -> None:

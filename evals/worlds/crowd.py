@@ -14,14 +14,24 @@ import numpy as np
 from evals.errors import CannotDraw
 from evals.records import Prompt, Subject
 from evals.worlds import moves, rigid
-from evals.worlds.actors import Actor, Motion
+from evals.worlds.actors import Actor, Motion, Pose
 from evals.worlds.kinds import KINDS
 from evals.worlds.moves import Game
 from evals.worlds.physics import Physics
 from evals.worlds.places import HORIZON, WATERLINE, Place
 
-WALK = {"person": (0.75, 0.5, 0.42), "quadruped": (0.8, 0.75, 0.5), "bird": (0.5, 0.3, 0.5), "hopper": (0.5, 0.4, 0.4)}
-RUN = {"person": (2.1, 1.35, 0.95), "quadruped": (2.7, 1.5, 1.0), "bird": (2.0, 1.0, 0.95), "hopper": (1.2, 0.8, 0.8)}
+WALK = {
+    "person": (0.75, 0.5, 0.42),
+    "quadruped": (0.8, 0.75, 0.5),
+    "bird": (0.5, 0.3, 0.5),
+    "hopper": (0.5, 0.4, 0.4),
+}
+RUN = {
+    "person": (2.1, 1.35, 0.95),
+    "quadruped": (2.7, 1.5, 1.0),
+    "bird": (2.0, 1.0, 0.95),
+    "hopper": (1.2, 0.8, 0.8),
+}
 GROUND = frozenset(WALK)
 RESTING = frozenset({"stand", "lie", "sleep", "eat", "sit"})
 
@@ -99,12 +109,16 @@ def direct(stage: Stage, subject: Subject, group: list[Actor], others: dict[str,
     return _HANDLERS[family](stage, subject, group)
 
 
-def _walkers(stage: Stage, subject: Subject, group: list[Actor], others: dict[str, list[Actor]]) -> list[Actor]:
+def _walkers(
+    stage: Stage, subject: Subject, group: list[Actor], others: dict[str, list[Actor]]
+) -> list[Actor]:
     rng, action = stage.rng, subject.action
     share, base = stage.ground(group[0].size)
     group = [replace(a, size=a.size * share) for a in group]
     if stage.game and action in ("catch", "throw") and len(group) == len(stage.game.hands):
-        return [_put(a, stage.game.player(i, base, stage.starts), base + 0.02 * i) for i, a in enumerate(group)]
+        return [
+            _put(a, stage.game.player(i, base, stage.starts), base + 0.02 * i) for i, a in enumerate(group)
+        ]
     if action == "swing":
         return _on_swings(stage, group)
     direction = 1 if rng.uniform() < 0.7 else -1
@@ -160,7 +174,7 @@ def _busy(stage: Stage, actor: Actor, x: float, y: float, phase: float) -> Motio
         x = -0.62 * stage.half
     on = moves.still(x, y, 1)
 
-    def motion(t: float) -> moves.Pose:
+    def motion(t: float) -> Pose:
         lift = 0.5 + 0.5 * float(np.sin(rate * t + (phase if actor.action in ("wave", "stretch") else -1.2)))
         kick = actor.action == "kick"
         return replace(on(t), act=0.0 if kick else lift, stride=0.7 * lift if kick else 0.0, phase=1.57)
@@ -172,10 +186,12 @@ def _on_swings(stage: Stage, group: list[Actor]) -> list[Actor]:
     """Who swings sits on the swing that stands in the scene, or brings one along."""
     made = []
     for actor in group:
-        seats = rigid.pendulums(stage, [replace(actor, kind="swing", is_=KINDS["swing"], size=0.7)], amplitude=0.6)
+        seats = rigid.pendulums(
+            stage, [replace(actor, kind="swing", is_=KINDS["swing"], size=0.7)], amplitude=0.6
+        )
         seat = seats[0].motion
 
-        def ride(t: float, seat: Motion = seat, h: float = actor.size) -> moves.Pose:
+        def ride(t: float, seat: Motion = seat, h: float = actor.size) -> Pose:
             on = seat(t)
             return replace(on, y=on.y - 0.17 * h, angle=0.0, act=0.4)
 
@@ -192,12 +208,16 @@ def _fliers(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
     for i, actor in enumerate(group):
         wing = i if len(group) > 2 else i * 1.5
         x = float(rng.uniform(-0.3, 0.4)) * stage.half * direction - direction * 0.55 * wing * actor.size
-        y = float(rng.uniform(2.2, 2.9)) + (0.32 * actor.size * (-1) ** i * ((i + 1) // 2) if len(group) > 2 else 0.0)
+        y = float(rng.uniform(2.2, 2.9)) + (
+            0.32 * actor.size * (-1) ** i * ((i + 1) // 2) if len(group) > 2 else 0.0
+        )
         if insect:
             x, y = stage.free(0.2), float(rng.uniform(1.3, 2.8))
         flap = 6.0 if insect else 2.6 / max(0.6, actor.size)
         low, high = (-1e4, 1e4) if stage.follows else (-stage.half * 0.95, stage.half * 0.95)
-        motion = moves.flying(x, min(y, 3.5), speed * direction, low, high, rng, flap, 0.3 if insect else 0.04)
+        motion = moves.flying(
+            x, min(y, 3.5), speed * direction, low, high, rng, flap, 0.3 if insect else 0.04
+        )
         placed.append(_put(actor, motion, 0.3 if insect else 2.0))
     return placed
 
@@ -215,7 +235,9 @@ def _swimmers(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]
     for i, actor in enumerate(group):
         phase = float(rng.uniform(0, 6.28))
         if subject.action == "jump":
-            run = moves.to_and_fro(front - direction * i, WATERLINE - 0.3, 1.6 * direction, low, high, 1.0, 0.5)
+            run = moves.to_and_fro(
+                front - direction * i, WATERLINE - 0.3, 1.6 * direction, low, high, 1.0, 0.5
+            )
             leap = moves.jumping(run, 1.5, 0.6, float(rng.uniform(0.05, 0.3)), stage.g)
             placed.append(_put(actor, _wet(leap), 0.5))
             continue
@@ -232,7 +254,7 @@ def _swimmers(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]
 def _wet(leap: Motion) -> Motion:
     """Seen above the water only."""
 
-    def motion(t: float) -> moves.Pose:
+    def motion(t: float) -> Pose:
         pose = leap(t)
         return replace(pose, visible=pose.y > WATERLINE - 0.25, angle=1.6 * pose.angle)
 
@@ -267,7 +289,7 @@ def _floaters(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]
         start, lane = float(stage.rng.uniform(0, 6.28)), float(stage.rng.uniform(0.8, 1.1))
         sail = moves.swimming(stage.free(0.6), lane, 0.35, -stage.half, stage.half, 0.3, 0.05, start)
 
-        def motion(t: float, sail: Motion = sail) -> moves.Pose:
+        def motion(t: float, sail: Motion = sail) -> Pose:
             on = sail(t)
             return replace(on, angle=0.06 * float(np.sin(on.phase * 1.4)))
 
@@ -283,15 +305,19 @@ def _flutterers(stage: Stage, subject: Subject, group: list[Actor]) -> list[Acto
         fall = 0.55 * stage.g / 9.81 * float(stage.rng.uniform(0.8, 1.3))
         start = float(stage.rng.uniform(0, 6.28))
         drift = gust * float(stage.rng.uniform(0.6, 1.2))
-        span = stage.half * 2.2
-
-        def motion(t: float, x: float = float(x), y: float = float(y), fall: float = fall, drift: float = drift,
-                   start: float = start) -> moves.Pose:  # fmt: skip
-            on = moves.fluttering(x, y, fall, drift, 0.2, 4.1, start)(t)
-            return replace(on, x=(on.x + span / 2) % span - span / 2)
-
-        placed.append(_put(actor, motion, 0.35))
+        down = moves.fluttering(float(x), float(y), fall, drift, 0.2, 4.1, start)
+        placed.append(_put(actor, _coming_back(down, stage.half * 2.2), 0.35))
     return placed
+
+
+def _coming_back(motion: Motion, span: float) -> Motion:
+    """Comes in again on the left when it has left on the right."""
+
+    def around(t: float) -> Pose:
+        pose = motion(t)
+        return replace(pose, x=(pose.x + span / 2) % span - span / 2)
+
+    return around
 
 
 def _kites(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
@@ -309,7 +335,9 @@ def _upright(motion: Motion) -> Motion:
 
 def _clouds(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
     return [
-        _put(a, moves.swimming(stage.free(0.5), float(stage.rng.uniform(3.0, 3.7)), 0.25, -9, 9, 0, 0, 0), 9.0)
+        _put(
+            a, moves.swimming(stage.free(0.5), float(stage.rng.uniform(3.0, 3.7)), 0.25, -9, 9, 0, 0, 0), 9.0
+        )
         for a in group
     ]
 
@@ -319,7 +347,12 @@ def _stills(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
     tall = group[0].size > 1.5
     for actor in group:
         behind = stage.place.style == "water"
-        y = HORIZON - 0.05 if behind else stage.place.base + float(stage.rng.uniform(0.1, 0.35) if tall else stage.rng.uniform(-0.3, 0.3))
+        y = (
+            HORIZON - 0.05
+            if behind
+            else stage.place.base
+            + float(stage.rng.uniform(0.1, 0.35) if tall else stage.rng.uniform(-0.3, 0.3))
+        )
         if tall and stage.law == "permanence":
             y = stage.place.base - 0.25  # something to walk behind
         if stage.place.style == "under":

@@ -78,7 +78,9 @@ class Film:
         drawn = sorted(set(self.order))
         last = {k: place for place, k in enumerate(self.order)}
         kept: dict[int, Frames] = {}
-        source = zip(drawn, render(self.scene, [k / self.fps for k in drawn], self.width, self.height), strict=True)
+        source = zip(
+            drawn, render(self.scene, [k / self.fps for k in drawn], self.width, self.height), strict=True
+        )
         for place, k in enumerate(self.order):
             while k not in kept:
                 number, frame = next(source)

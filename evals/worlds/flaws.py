@@ -49,7 +49,9 @@ FLAWS: dict[str, Flaw] = {
         Flaw("low-fps", "time", "only every eighth frame is new"),
         Flaw("no-gravity", "world", "no gravity; 0.2: four fifths of it"),
         Flaw("vanish", "scene", "the main actor is away for 60 % of the clip"),
-        Flaw("teleport", "scene", "the main actor is off by half the picture's width for a third of the clip"),
+        Flaw(
+            "teleport", "scene", "the main actor is off by half the picture's width for a third of the clip"
+        ),
         Flaw("wrong-subject", "prompt", "another kind plays the part, the least alike; 0: the most alike"),
         Flaw("wrong-colour", "scene", "the main actors have another colour; 0.2: a fifth of it mixed in"),
     )
@@ -87,7 +89,9 @@ def spoil(scene: Scene, name: str, strength: float, duration: float, width: floa
     number = lead.name.split("-")[0]
     change: Callable[[Actor], Actor]
     if name == "wrong-colour":
-        far = [c for c in COLOURS.values() if sum(abs(a - b) for a, b in zip(c, lead.colour, strict=True)) > 220]
+        far = [
+            c for c in COLOURS.values() if sum(abs(a - b) for a, b in zip(c, lead.colour, strict=True)) > 220
+        ]
         other = far[int(rng.integers(len(far)))]
 
         def change(actor: Actor) -> Actor:
@@ -98,7 +102,9 @@ def spoil(scene: Scene, name: str, strength: float, duration: float, width: floa
         share = 0.6 * strength if name == "vanish" else 1 / 3
         start = float(rng.uniform(0.15, 0.85 - min(share, 0.65))) * duration
         end, way = start + share * duration, (0.5 if rng.uniform() < 0.5 else -0.5) * strength * width
-        motion = _gone(lead.motion, start, end) if name == "vanish" else _elsewhere(lead.motion, start, end, way)
+        motion = (
+            _gone(lead.motion, start, end) if name == "vanish" else _elsewhere(lead.motion, start, end, way)
+        )
 
         def change(actor: Actor) -> Actor:
             return actor.with_motion(motion) if actor is lead else actor

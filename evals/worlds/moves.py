@@ -69,8 +69,10 @@ def jumping(base: Motion, height: float, rest: float, start: float, g: float) ->
     return pose
 
 
-def flying(x: float, y: float, speed: float, low: float, high: float, rng: Rng, flap: float, wild: float) -> Motion:
-    """Wings through the air, between `low` and `high`; `wild` metres of wandering, `flap` beats per second."""
+def flying(
+    x: float, y: float, speed: float, low: float, high: float, rng: Rng, flap: float, wild: float
+) -> Motion:
+    """Wings through the air between `low` and `high`: `wild` metres of wandering, `flap` beats a second."""
     a, b, c = rng.uniform(0, TAU, 3)
     across = to_and_fro(x, y, speed, low, high, 1.0, 0.0)
 
@@ -86,7 +88,9 @@ def flying(x: float, y: float, speed: float, low: float, high: float, rng: Rng, 
     return pose
 
 
-def swimming(x: float, y: float, speed: float, low: float, high: float, beat: float, bob: float, start: float) -> Motion:
+def swimming(
+    x: float, y: float, speed: float, low: float, high: float, beat: float, bob: float, start: float
+) -> Motion:
     """Swims between `low` and `high`; `beat` strokes per second, `bob` metres up and down."""
     across = to_and_fro(x, y, speed, low, high, 1.0, 0.4)
 
@@ -107,7 +111,9 @@ def rising(x: float, y: float, speed: float, ceiling: float, start: float) -> Mo
     return pose
 
 
-def fluttering(x: float, y: float, fall: float, drift: float, low: float, high: float, start: float) -> Motion:
+def fluttering(
+    x: float, y: float, fall: float, drift: float, low: float, high: float, start: float
+) -> Motion:
     """Falls slowly, swinging and turning over; comes in again at the top."""
     span = high - low
 
@@ -140,7 +146,14 @@ def hanging(states: Callable[[float], State], pivot: tuple[float, float], length
 
 
 def chasing(
-    target: Motion, x: float, y: float, speed: float, gap: float, stride_length: float, low: float, high: float
+    target: Motion,
+    x: float,
+    y: float,
+    speed: float,
+    gap: float,
+    stride_length: float,
+    low: float,
+    high: float,
 ) -> Motion:
     """Runs after a target along the ground, no faster than `speed`, up to `gap` metres from it."""
     rate = 60.0

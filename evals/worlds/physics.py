@@ -1,8 +1,8 @@
 """Rigid bodies in two dimensions (Chipmunk through pymunk), recorded at a fixed step.
 
-A body's place at any time is read from the record, so it depends on neither frame rate nor length. The
-integrator is semi-implicit Euler; a body starts half a kick ahead, which makes free flight exact
-(y₀ + v t − g t²/2 at every step).
+A body's place at any time is read from the record, so it depends on neither frame rate nor length.
+Chipmunk moves bodies before it changes their velocities; a body therefore starts with half a step's
+gravity in its velocity, which makes free flight exact (y₀ + v t − g t²/2 at every step).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Physics:
 
     def __init__(self, gravity: float = 1.0) -> None:
         self.g = GRAVITY * gravity
+        self._kick = -self.g * STEP / 2
         self.space = pymunk.Space()
         self.space.gravity = (0, -self.g)
         self.space.iterations = _ITERATIONS
@@ -89,18 +90,20 @@ class Physics:
 
     def push(self, number: int, velocity: tuple[float, float], when: float) -> None:
         """Give a body a velocity at a time."""
-        self._pushes.append((round(when / STEP), self._bodies[number], velocity))
+        ahead = (velocity[0], velocity[1] + self._kick)
+        self._pushes.append((round(when / STEP), self._bodies[number], ahead))
 
     def hold(self, number: int, until: float) -> None:
         """Keep a body where it is until a time: it is let go then."""
         body, last = self._bodies[number], round(until / STEP)
+        if not last:
+            return
         body.velocity = (0, 0)
-        kick = (0.0, self.g * STEP / 2)
 
         def waiting(b: pymunk.Body, gravity: tuple[float, float], damping: float, dt: float) -> None:
-            if self._now == last:
-                b.velocity = kick
-            if self._now >= last:
+            if self._now == last - 1:
+                b.velocity = (0.0, self._kick)
+            elif self._now >= last:
                 pymunk.Body.update_velocity(b, gravity, damping, dt)
 
         body.velocity_func = waiting
@@ -129,7 +132,7 @@ class Physics:
         friction: float,
     ) -> int:
         body.position, body.angular_velocity = at, spin
-        body.velocity = (velocity[0], velocity[1] + self.g * STEP / 2)
+        body.velocity = (velocity[0], velocity[1] + self._kick)
         shape.elasticity, shape.friction = elasticity, friction
         self.space.add(body, shape)
         self._bodies.append(body)

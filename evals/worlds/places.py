@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from evals.worlds.actors import Actor, Kind, Pose
-from evals.worlds.brush import COLOURS, Canvas, Colour, circle, mix, smooth, tint
+from evals.worlds.brush import COLOURS, Canvas, Colour, circle, mix, tint
 from evals.worlds.figures.things import THINGS
 
 VIEW, BASE, HORIZON, PERIOD, TALL = 4.0, 0.75, 1.45, 14.0, 5.6
@@ -40,24 +40,31 @@ class Place:
 
 GRASS: Colour = (104, 158, 70)
 PLACES: dict[str, Place] = {
-    "park": Place("land", GRASS, trees=5, benches=1, path=True), "lawn": Place("land", (112, 172, 74), trees=2),
-    "flower bed": Place("land", (112, 92, 62), trees=2), "park gate": Place("land", GRASS, trees=3, path=True),
-    "meadow": Place("land", (126, 170, 80), trees=1), "garden": Place("land", (98, 160, 76), trees=2, clouds=2),
+    "park": Place("land", GRASS, trees=5, benches=1, path=True),
+    "lawn": Place("land", (112, 172, 74), trees=2),
+    "flower bed": Place("land", (112, 92, 62), trees=2),
+    "park gate": Place("land", GRASS, trees=3, path=True),
+    "meadow": Place("land", (126, 170, 80), trees=1),
+    "garden": Place("land", (98, 160, 76), trees=2, clouds=2),
     "field": Place("land", (150, 168, 84)), "hill": Place("land", (110, 160, 78), clouds=4),
     "farm": Place("land", (140, 150, 84), trees=1), "farmyard": Place("land", (176, 150, 108)),
     "paddock": Place("land", (132, 162, 84), trees=1), "path": Place("land", (196, 172, 124), trees=2),
     "playground": Place("land", (208, 184, 136), trees=2), "court": Place("land", (150, 112, 100), trees=2),
-    "forest": Place("land", (74, 110, 56), trees=12, clouds=1), "mountain": Place("land", (136, 134, 120), clouds=2),
+    "forest": Place("land", (74, 110, 56), trees=12, clouds=1),
+    "mountain": Place("land", (136, 134, 120), clouds=2),
     "savanna": Place("land", (202, 174, 100), clouds=1), "desert": Place("land", (226, 188, 120), clouds=0),
-    "beach": Place("land", (230, 208, 160), clouds=2), "square": Place("land", (176, 172, 164), trees=1, clouds=2),
+    "beach": Place("land", (230, 208, 160), clouds=2),
+    "square": Place("land", (176, 172, 164), trees=1, clouds=2),
     "ice": Place("land", (226, 236, 244), clouds=2), "snow": Place("land", (240, 244, 248), trees=2),
     "yard": Place("land", (164, 158, 148)), "building site": Place("land", (178, 158, 130)),
     "pond": Place("water", (70, 134, 120), trees=3), "lake": Place("water", (66, 120, 160), trees=2),
     "river": Place("water", (84, 132, 140), trees=2), "stream": Place("water", (92, 140, 140), trees=3),
     "sea": Place("water", (44, 104, 150)), "coast": Place("water", (58, 118, 158)),
     "basin": Place("water", (100, 170, 190), clouds=1), "reef": Place("under", (30, 110, 150)),
-    "tank": Place("under", (70, 150, 180)), "sky": Place("sky", clouds=5), "cave": Place("sky", (70, 70, 90), clouds=0),
-    "room": Place("room", (164, 118, 74), indoors=True), "hall": Place("room", (150, 136, 120), indoors=True, wall=(214, 208, 196)),
+    "tank": Place("under", (70, 150, 180)), "sky": Place("sky", clouds=5),
+    "cave": Place("sky", (70, 70, 90), clouds=0),
+    "room": Place("room", (164, 118, 74), indoors=True),
+    "hall": Place("room", (150, 136, 120), indoors=True, wall=(214, 208, 196)),
     "gym": Place("room", (206, 160, 98), indoors=True, wall=(188, 200, 206)),
     "corridor": Place("room", (140, 140, 142), indoors=True, wall=(206, 206, 198)),
     "kitchen": Place("room", (190, 186, 180), indoors=True, wall=(222, 214, 190)),
@@ -118,7 +125,9 @@ def _still(kind: str, x: float, y: float, size: float, colour: Colour, variant: 
     what.paint(canvas, actor, Pose(x, y))
 
 
-def _sky(rng: Rng, canvas: Canvas, span: float, shifts: list[float], clouds: int, low: float = HORIZON) -> None:
+def _sky(
+    rng: Rng, canvas: Canvas, span: float, shifts: list[float], clouds: int, low: float = HORIZON
+) -> None:
     hour = rng.uniform()
     top = mix((92, 156, 222), (120, 130, 190), hour * 0.7)
     bottom = mix((200, 226, 244), (250, 214, 170), hour * 0.8)
@@ -135,20 +144,24 @@ def _land(place: Place, rng: Rng, canvas: Canvas, span: float, shifts: list[floa
     far = mix(place.ground, (150, 176, 200), 0.55)
     for layer in range(2):
         heights = rng.uniform(0.05, 0.55 - 0.2 * layer, 9)
-        x = np.linspace(0, span, 10)
-        ridge = np.stack([x, HORIZON + np.append(heights, heights[0])], 1)
+        marks = np.linspace(0, span, 10)
         dense = np.linspace(0, span, 80)
-        wave = np.interp(dense, ridge[:, 0], ridge[:, 1])
+        wave = np.interp(dense, marks, HORIZON + np.append(heights, heights[0]))
         wave = np.convolve(np.concatenate([wave[-6:], wave, wave[:5]]), np.ones(12) / 12, "valid")
         for shift in shifts:
             line = np.stack([dense + canvas.left + shift, wave], 1)
-            canvas.polygon(np.concatenate([line, [[line[-1, 0], 0], [line[0, 0], 0]]]), mix(far, place.ground, 0.3 * layer))
+            hill = np.concatenate([line, [[line[-1, 0], 0], [line[0, 0], 0]]])
+            canvas.polygon(hill, mix(far, place.ground, 0.3 * layer))
     _gradient(canvas, canvas.top - 10, HORIZON, tint(place.ground, 0.82), tint(place.ground, 1.06))
     _strokes(place, rng, canvas, span, shifts)
     if place.path:
         width, y = rng.uniform(0.1, 0.16), rng.uniform(1.1, 1.22)
         for a, b in ((canvas.left - 1, canvas.right + 1),):
-            canvas.veil(np.array([(a, y - width), (b, y - width), (b, y + width), (a, y + width)]), (206, 188, 150), 0.9)
+            canvas.veil(
+                np.array([(a, y - width), (b, y - width), (b, y + width), (a, y + width)]),
+                (206, 188, 150),
+                0.9,
+            )
     for x in sorted(_xs(rng, canvas, span, place.trees), key=lambda _: rng.uniform()):
         y, size, variant = rng.uniform(1.25, 1.45), rng.uniform(1.3, 2.3), int(rng.integers(1 << 30))
         colour = mix(THINGS["tree"].colour, place.ground, rng.uniform(0, 0.35))
@@ -181,15 +194,26 @@ def _water(place: Place, rng: Rng, canvas: Canvas, span: float, shifts: list[flo
         x, near = canvas.left + rng.uniform(0, span), 1 - y / HORIZON
         half = 0.1 + 0.35 * near * rng.uniform()
         for shift in shifts:
-            canvas.veil(circle(half, 0.012 + 0.02 * near, 12) + np.array([x + shift, y]), (225, 240, 248), 0.35)
+            canvas.veil(
+                circle(half, 0.012 + 0.02 * near, 12) + np.array([x + shift, y]), (225, 240, 248), 0.35
+            )
 
 
 def _under(place: Place, rng: Rng, canvas: Canvas, span: float, shifts: list[float]) -> None:
-    _gradient(canvas, canvas.top - 10, canvas.top, tint(place.ground, 0.45), mix(place.ground, (190, 235, 245), 0.45))
+    _gradient(
+        canvas,
+        canvas.top - 10,
+        canvas.top,
+        tint(place.ground, 0.45),
+        mix(place.ground, (190, 235, 245), 0.45),
+    )
     for x in _xs(rng, canvas, span, 4):
         wide = rng.uniform(0.2, 0.5)
         for shift in shifts:
-            beam = np.array([(x, 5.6), (x + wide, 5.6), (x + wide * 2.2 - 1.6, 0), (x - wide - 1.6, 0)]) + [shift, 0]
+            beam = np.array([(x, 5.6), (x + wide, 5.6), (x + wide * 2.2 - 1.6, 0), (x - wide - 1.6, 0)]) + [
+                shift,
+                0,
+            ]
             canvas.veil(beam, (210, 240, 250), 0.1)
     sand = mix((196, 180, 136), place.ground, 0.45)
     dunes = rng.uniform(0.25, 0.5, 12)
@@ -199,7 +223,11 @@ def _under(place: Place, rng: Rng, canvas: Canvas, span: float, shifts: list[flo
     for x in _xs(rng, canvas, span, 7):
         height, lean = rng.uniform(0.5, 1.3), rng.uniform(-0.3, 0.3)
         for shift in shifts:
-            weed = [(x + shift, 0.3), (x + shift + lean, 0.3 + height / 2), (x + shift + lean * 0.4, 0.3 + height)]
+            weed = [
+                (x + shift, 0.3),
+                (x + shift + lean, 0.3 + height / 2),
+                (x + shift + lean * 0.4, 0.3 + height),
+            ]
             canvas.line(weed, 0.07, mix((40, 110, 60), place.ground, 0.3))
 
 
@@ -236,11 +264,22 @@ def _room(place: Place, rng: Rng, canvas: Canvas, span: float, shifts: list[floa
 def _table(place: Place, rng: Rng, canvas: Canvas, span: float, shifts: list[float]) -> None:
     _room(Place("room", (120, 104, 92), wall=place.wall), rng, canvas, span, shifts)
     far = 9 * (canvas.right - canvas.left)
-    top = np.array([(-far, TABLE_TOP - 0.3), (far, TABLE_TOP - 0.3), (far, TABLE_TOP + 0.22), (-far, TABLE_TOP + 0.22)])
+    top = np.array(
+        [(-far, TABLE_TOP - 0.3), (far, TABLE_TOP - 0.3), (far, TABLE_TOP + 0.22), (-far, TABLE_TOP + 0.22)]
+    )
     canvas.polygon(top, place.ground)
     for _ in range(int(4 * span)):
-        x, y, long = canvas.left + rng.uniform(0, span), TABLE_TOP + rng.uniform(-0.28, 0.2), rng.uniform(0.4, 1.4)
+        x, y, long = (
+            canvas.left + rng.uniform(0, span),
+            TABLE_TOP + rng.uniform(-0.28, 0.2),
+            rng.uniform(0.4, 1.4),
+        )
         for shift in shifts:
-            canvas.line([(x + shift, y), (x + shift + long, y + 0.01)], 0.012, tint(place.ground, rng.uniform(0.84, 1.1)))
-    canvas.polygon(np.array([(-far, TABLE_TOP - 0.42), (far, TABLE_TOP - 0.42), (far, TABLE_TOP - 0.3), (-far, TABLE_TOP - 0.3)]),
+            canvas.line(
+                [(x + shift, y), (x + shift + long, y + 0.01)],
+                0.012,
+                tint(place.ground, rng.uniform(0.84, 1.1)),
+            )
+    canvas.polygon(np.array([(-far, TABLE_TOP - 0.42), (far, TABLE_TOP - 0.42), (far, TABLE_TOP - 0.3),
+        (-far, TABLE_TOP - 0.3)]),
                    tint(place.ground, 0.62))  # fmt: skip

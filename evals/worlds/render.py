@@ -15,7 +15,9 @@ from evals.worlds.brush import SUPERSAMPLE, Camera, Canvas
 from evals.worlds.places import PERIOD, TALL, paint
 from evals.worlds.stage import Scene, generator_of
 
-_NO_SHADOW = frozenset({"cloud", "riser", "kite", "flutter", "pendulum", "wall", "ramp", "front", "swimmer", "drifter"})
+_NO_SHADOW = frozenset(
+    {"cloud", "riser", "kite", "flutter", "pendulum", "wall", "ramp", "front", "swimmer", "drifter"}
+)
 
 
 def render(scene: Scene, times: Sequence[float], width: int, height: int) -> Iterator[Frames]:
@@ -57,7 +59,8 @@ def trajectories(scene: Scene, times: Sequence[float], width: int, height: int) 
             angles.append(pose.angle)
             seen.append(bool(pose.visible and 0 <= x < width and 0 <= y < height))
         found[actor.name] = {
-            "kind": actor.kind, "size": actor.size * scale, "x": xs, "y": ys, "angle": angles, "visible": seen,
+            "kind": actor.kind, "size": actor.size * scale, "x": xs, "y": ys, "angle": angles,
+                "visible": seen,
         }  # fmt: skip
     return found
 
@@ -125,7 +128,9 @@ class _Backdrop:
         top = self.tall - (camera.y + camera.height / 2)
         matrix = np.array([[1 / zoom, 0, left * self.scale], [0, 1 / zoom, top * self.scale]], np.float64)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(self.strip, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
+        return np.asarray(
+            cv2.warpAffine(self.strip, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        )
 
 
 def masks(scene: Scene, t: float, width: int, height: int) -> dict[str, NDArray[np.bool_]]:
@@ -139,4 +144,3 @@ def masks(scene: Scene, t: float, width: int, height: int) -> dict[str, NDArray[
             actor.is_.paint(canvas, actor, pose)
         found[actor.name] = np.any(canvas.finished() != np.array([255, 0, 255], np.uint8), axis=-1)
     return found
-

@@ -11,7 +11,6 @@ from evals.records import Subject
 from evals.worlds import moves
 from evals.worlds.actors import Actor
 from evals.worlds.kinds import KINDS
-from evals.worlds.physics import STEP
 
 if TYPE_CHECKING:
     from evals.worlds.crowd import Stage
@@ -71,7 +70,7 @@ def _ball(stage: Stage, subject: Subject, actor: Actor, i: int, count: int) -> A
     if wait:
         stage.physics.hold(number, wait)
         if action == "bounce":
-            stage.physics.push(number, (velocity[0], stage.physics.g * STEP / 2), wait)
+            stage.physics.push(number, velocity, wait)
     flat = look.get("shape") in ("disc", "stick")
     motion = moves.rigid(stage.physics.motion(number))
     if flat and action == "lie":
@@ -122,7 +121,9 @@ def boxes(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
         if tower and i == count - 2:
             stage.physics.push(number, (1.2, 0.0), 0.25)
         motion = moves.rigid(stage.physics.motion(number))
-        made.append(replace(actor, size=mine, motion=motion, depth=base - 0.01, moving=action not in ("stand", "lie")))
+        made.append(
+            replace(actor, size=mine, motion=motion, depth=base - 0.01, moving=action not in ("stand", "lie"))
+        )
     return made
 
 
@@ -183,7 +184,10 @@ def walls(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
     if "wrecking-ball" in stage.kinds:
         brick = (0.5, 0.3)
         for k in range(10):
-            at = (0.42 * stage.half + (k % 2) * 0.52 + (0.1 if (k // 2) % 2 else 0.0), base + 0.3 * (k // 2 + 0.5))
+            at = (
+                0.42 * stage.half + (k % 2) * 0.52 + (0.1 if (k // 2) % 2 else 0.0),
+                base + 0.3 * (k // 2 + 0.5),
+            )
             number = stage.physics.box(at, brick, mass=0.6, friction=0.6)
             look = replace(KINDS["block"], look={"aspect": brick[0] / brick[1]})
             made.append(replace(group[0], name=f"{group[0].name}-{k}", is_=look, size=brick[1],

@@ -156,7 +156,9 @@ def _actors(number: int, subject: Subject, rng: np.random.Generator) -> list[Act
         size = min(kind.size * SIZES[subject.size or "medium"] * float(rng.uniform(0.94, 1.06)), LARGEST)
         name = f"{number}-{subject.kind}-{k}"
         made.append(
-            Actor(name, subject.kind, kind, size, colour, lambda t: Pose(0, BASE), BASE, variant, subject.action)
+            Actor(
+                name, subject.kind, kind, size, colour, lambda t: Pose(0, BASE), BASE, variant, subject.action
+            )
         )
     return made
 

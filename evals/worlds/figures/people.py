@@ -49,7 +49,9 @@ def _person(canvas: Canvas, actor: Actor, pose: Pose) -> None:
             knee = _joint(hip, foot, f * (0.05 + 0.28 * lift / leg))
         canvas.limb(hip, knee, 0.115 * h, 0.09 * h, tint(trousers, shade))
         canvas.limb(knee, foot, 0.09 * h, 0.065 * h, tint(trousers, shade))
-        shoe = rotated(circle(0.075 * h, 0.036 * h), 0) + np.array([foot[0] + f * 0.03 * h, foot[1] + 0.03 * h])
+        shoe = rotated(circle(0.075 * h, 0.036 * h), 0) + np.array(
+            [foot[0] + f * 0.03 * h, foot[1] + 0.03 * h]
+        )
         canvas.polygon(shoe, tint((60.0, 48.0, 44.0), shade))
 
     def arm_at(phase: float, shade: float, raised: float) -> None:
@@ -75,10 +77,15 @@ def _person(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     face = (neck[0] + np.sin(lean) * head, neck[1] + head * 1.05)
     canvas.limb(neck, face, 0.07 * h, 0.07 * h, tint(skin, 0.86))
     if actor.is_.look.get("long_hair"):
-        canvas.polygon(circle(head * 1.1, head * 1.5) + np.array([face[0] - f * head * 0.35, face[1] - head * 0.4]), hair)
+        canvas.polygon(
+            circle(head * 1.1, head * 1.5) + np.array([face[0] - f * head * 0.35, face[1] - head * 0.4]), hair
+        )
     canvas.disc(face, head, skin)
     cap = circle(head * 1.06)
-    canvas.polygon(cap[cap[:, 1] > 0.1 * head] * [1, 1] + np.array([face[0] - f * head * 0.12, face[1] + 0.06 * head]), hair)
+    canvas.polygon(
+        cap[cap[:, 1] > 0.1 * head] * [1, 1] + np.array([face[0] - f * head * 0.12, face[1] + 0.06 * head]),
+        hair,
+    )
     canvas.disc((face[0] + f * head * 0.5, face[1] + head * 0.02), head * 0.13, (30, 26, 26))
     arm_at(pose.phase + np.pi, 1.0, pose.act)
 

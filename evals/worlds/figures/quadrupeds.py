@@ -54,7 +54,9 @@ def _quadruped(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     outline = smooth(np.array([at(x, y + (breath / thick if y > 0 else 0)) for x, y in spine]))
     canvas.shaded(outline, colour)
     for hump in look.get("humps", ()):
-        canvas.shaded(smooth(np.array([at(hump + x, y) for x, y in ((-0.3, 0.3), (0, 1.0), (0.3, 0.3))])), colour)
+        canvas.shaded(
+            smooth(np.array([at(hump + x, y) for x, y in ((-0.3, 0.3), (0, 1.0), (0.3, 0.3))])), colour
+        )
     _pattern(canvas, actor, at, thick)
     if "shell" in look:
         dome = [at(x, y) for x, y in ((-1.05, -0.1), (-0.8, 0.5), (0, 0.85), (0.8, 0.5), (1.05, -0.1))]
@@ -88,11 +90,14 @@ def _tail(canvas: Canvas, actor: Actor, pose: Pose, at: object) -> None:
     if kind == "stub":
         canvas.disc(root, 0.09 * h, tint(actor.colour, 1.25))
     elif kind == "bushy":
-        plume = np.array([(0.02, -0.08), (-0.2, 0.02), (-0.42, 0.42), (-0.28, 0.72), (-0.1, 0.5), (0.03, 0.1)])
+        plume = np.array(
+            [(0.02, -0.08), (-0.2, 0.02), (-0.42, 0.42), (-0.28, 0.72), (-0.1, 0.5), (0.03, 0.1)]
+        )
         canvas.shaded(smooth(plume * [f * h, h] + np.array(root) + [0, wag * 0.3]), actor.colour)
     elif kind == "horse":
         canvas.line([root, (root[0] - f * 0.16 * h, root[1] - 0.1 * h),
-                     (root[0] - f * 0.2 * h + wag * 0.6, root[1] - 0.5 * h)], 0.1 * h, tint(actor.colour, 0.5))  # fmt: skip
+                     (root[0] - f * 0.2 * h + wag * 0.6, root[1] - 0.5 * h)], 0.1 * h, tint(actor.colour,
+                         0.5))  # fmt: skip
     else:
         up = look.get("tail_up", -0.35)
         middle = (root[0] - f * 0.22 * h, root[1] + up * 0.4 * h + wag * 0.4)
@@ -119,7 +124,10 @@ def _head(canvas: Canvas, actor: Actor, pose: Pose, root: Point) -> None:
         canvas.polygon(circle(size * 1.55, size * 1.6) + np.array(place), tint(actor.colour, 0.5))
     canvas.limb(root, place, wide, wide * 0.75, tint(actor.colour, 0.94))
     if look.get("mane") == "horse":
-        back = [(root[0] - f * wide * 0.5, root[1] + wide * 0.2), (place[0] - f * wide * 0.45, place[1] + size * 0.4)]
+        back = [
+            (root[0] - f * wide * 0.5, root[1] + wide * 0.2),
+            (place[0] - f * wide * 0.45, place[1] + size * 0.4),
+        ]
         canvas.line(back, 0.1 * h, tint(actor.colour, 0.45))
     if look.get("pattern") == "giraffe":
         for share in (0.25, 0.5, 0.75):
@@ -133,10 +141,12 @@ def _head(canvas: Canvas, actor: Actor, pose: Pose, root: Point) -> None:
     canvas.limb(place, nose, size * 1.15, size * look.get("snout_width", 0.62), colour)
     if look.get("trunk"):
         sway = 0.08 * h * np.sin(pose.phase)
-        curve = [place, (place[0] + f * 0.3 * h, place[1] - 0.08 * h), (place[0] + f * 0.36 * h, place[1] - 0.34 * h),
+        curve = [place, (place[0] + f * 0.3 * h, place[1] - 0.08 * h), (place[0] + f * 0.36 * h,
+            place[1] - 0.34 * h),
                  (place[0] + f * 0.4 * h + sway, place[1] - 0.56 * h)]  # fmt: skip
         canvas.line(curve, 0.1 * h, tint(colour, 0.95))
-        canvas.limb((place[0] + f * 0.16 * h, place[1] - 0.12 * h), (place[0] + f * 0.4 * h, place[1] - 0.2 * h),
+        canvas.limb((place[0] + f * 0.16 * h, place[1] - 0.12 * h), (place[0] + f * 0.4 * h,
+            place[1] - 0.2 * h),
                     0.05 * h, 0.02 * h, (238, 234, 216))  # fmt: skip
     else:
         canvas.disc(nose, size * 0.2, DARK)
@@ -160,7 +170,7 @@ def _ears(canvas: Canvas, actor: Actor, place: Point, size: float, far: bool) ->
     if kind == "point":
         ear = np.array([(-0.34, 0.0), (0.3, 0.0), (-0.02, 0.85)])
     elif kind == "flop":
-        x -= 0.3 * size * (1 if place[0] >= 0 else 1)
+        x -= 0.3 * size
         ear = smooth(np.array([(-0.3, 0.25), (0.25, 0.25), (0.15, -0.95), (-0.35, -0.9)]))
     elif kind == "long":
         ear = smooth(np.array([(-0.24, 0.0), (0.24, 0.0), (0.2, 1.9), (-0.3, 1.9)]))
@@ -174,7 +184,9 @@ def _ears(canvas: Canvas, actor: Actor, place: Point, size: float, far: bool) ->
     canvas.polygon(ear * size + np.array([x, y]), colour)
 
 
-def _kind(size: float, colour: str | Colour, length: float, thick: float, legs: float, **look: object) -> Kind:
+def _kind(
+    size: float, colour: str | Colour, length: float, thick: float, legs: float, **look: object
+) -> Kind:
     body = COLOURS[colour] if isinstance(colour, str) else colour
     marks = {"length": length, "thick": thick, "legs": legs, **look}
     return Kind("quadruped", size, body, _quadruped, ACTIONS, marks)
@@ -185,17 +197,24 @@ QUADRUPEDS: dict[str, Kind] = {
     "dog": _kind(0.85, "brown", 1.15, 0.44, 0.5, ears="flop", tail_up=0.35, snout=0.9, neck=0.3, head=0.2),
     "cat": _kind(0.62, "grey", 1.25, 0.42, 0.46, ears="point", tail_up=0.75, snout=0.15, neck=0.2, head=0.24,
                  leg=0.11),
-    "fox": _kind(0.66, (206, 98, 40), 1.3, 0.4, 0.48, ears="point", tail="bushy", snout=0.9, neck=0.24, head=0.21,
+    "fox": _kind(0.66, (206, 98, 40), 1.3, 0.4, 0.48, ears="point", tail="bushy", snout=0.9, neck=0.24,
+        head=0.21,
                  snout_width=0.34),
-    "rabbit": _kind(0.55, "white", 1.05, 0.6, 0.3, ears="long", tail="stub", snout=0.25, neck=0.18, head=0.25),
-    "squirrel": _kind(0.5, (170, 74, 36), 1.1, 0.52, 0.3, ears="point", tail="bushy", snout=0.3, neck=0.2, head=0.23),
-    "horse": _kind(1.65, "brown", 1.1, 0.38, 0.56, ears="point", tail="horse", mane="horse", neck=0.5, head=0.12,
+    "rabbit": _kind(0.55, "white", 1.05, 0.6, 0.3, ears="long", tail="stub", snout=0.25, neck=0.18,
+        head=0.25),
+    "squirrel": _kind(0.5, (170, 74, 36), 1.1, 0.52, 0.3, ears="point", tail="bushy", snout=0.3, neck=0.2,
+        head=0.23),
+    "horse": _kind(1.65, "brown", 1.1, 0.38, 0.56, ears="point", tail="horse", mane="horse", neck=0.5,
+        head=0.12,
                    snout=1.6, neck_angle=0.95, leg=0.1, hoof=DARK),
-    "cow": _kind(1.4, "white", 1.3, 0.5, 0.44, ears="flop", tail="tuft", pattern="patches", neck=0.26, head=0.16,
+    "cow": _kind(1.4, "white", 1.3, 0.5, 0.44, ears="flop", tail="tuft", pattern="patches", neck=0.26,
+        head=0.16,
                  snout=1.0, neck_angle=0.5, leg=0.12, marks=DARK, hoof=DARK),
-    "goat": _kind(0.9, "white", 1.15, 0.46, 0.5, ears="flop", tail="stub", neck=0.3, head=0.17, snout=0.9, leg=0.1,
+    "goat": _kind(0.9, "white", 1.15, 0.46, 0.5, ears="flop", tail="stub", neck=0.3, head=0.17, snout=0.9,
+        leg=0.1,
                   hoof=DARK),
-    "elephant": _kind(1.7, "grey", 1.05, 0.56, 0.42, ears="large", tail="tuft", trunk=True, neck=0.2, head=0.21,
+    "elephant": _kind(1.7, "grey", 1.05, 0.56, 0.42, ears="large", tail="tuft", trunk=True, neck=0.2,
+        head=0.21,
                       neck_width=0.4, snout=0.2, leg=0.19, neck_angle=0.35),
     "giraffe": _kind(1.7, "yellow", 0.85, 0.36, 0.66, ears="point", tail="tuft", pattern="giraffe", neck=0.85,
                      neck_angle=1.15, head=0.11, snout=1.4, leg=0.09, neck_width=0.17, marks=(140, 84, 36),
@@ -204,7 +223,8 @@ QUADRUPEDS: dict[str, Kind] = {
                    neck_angle=0.7, head=0.12, snout=1.4, leg=0.1),
     "lion": _kind(1.15, (206, 164, 92), 1.25, 0.44, 0.46, ears="round", tail="tuft", mane="lion", neck=0.22,
                   head=0.19, snout=0.6),
-    "cheetah": _kind(0.95, (222, 182, 96), 1.5, 0.36, 0.54, ears="round", tail="thin", pattern="spots", neck=0.25,
+    "cheetah": _kind(0.95, (222, 182, 96), 1.5, 0.36, 0.54, ears="round", tail="thin", pattern="spots",
+        neck=0.25,
                      head=0.15, snout=0.5, leg=0.1, tail_width=1.2),
     "bear": _kind(1.25, "brown", 1.25, 0.58, 0.36, ears="round", tail="none", neck=0.22, head=0.21, snout=0.8,
                   leg=0.2, neck_width=0.36),
@@ -214,6 +234,7 @@ QUADRUPEDS: dict[str, Kind] = {
                  snout_width=0.8, leg=0.13),
     "sheep": _kind(0.9, "white", 1.2, 0.66, 0.34, ears="flop", tail="stub", neck=0.2, head=0.18, snout=0.6,
                    head_colour=(60, 54, 52), ear_colour=(60, 54, 52), leg=0.09, hoof=DARK, back=0.55),
-    "tortoise": _kind(0.55, "green", 1.7, 0.75, 0.22, ears="none", tail="stub", shell=True, neck=0.3, head=0.18,
+    "tortoise": _kind(0.55, "green", 1.7, 0.75, 0.22, ears="none", tail="stub", shell=True, neck=0.3,
+        head=0.18,
                       snout=0.2, neck_angle=0.3),
 }  # fmt: skip

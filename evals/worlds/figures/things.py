@@ -24,14 +24,21 @@ def _ball(canvas: Canvas, actor: Actor, pose: Pose) -> None:
         for side in (0.0, np.pi):
             arc = np.linspace(-0.32, 0.32, 8)
             band = np.concatenate([
-                np.stack([np.cos(arc), np.sin(arc)], 1) * 0.9, np.stack([np.cos(arc[::-1]), np.sin(arc[::-1])], 1) * 0.2,
+                np.stack([np.cos(arc), np.sin(arc)], 1) * 0.9, np.stack([np.cos(arc[::-1]),
+                    np.sin(arc[::-1])], 1) * 0.2,
             ])  # fmt: skip
             canvas.polygon(rotated(band * r, pose.angle + side) + centre, mix(actor.colour, light, 0.75))
     elif marks == "seams":
         for points in (np.array([(-0.95, 0), (0.95, 0)]), np.array([(0, -0.95), (0, 0.95)])):
             canvas.line(rotated(points * r, pose.angle) + centre, 0.09 * r, dark)
         for side in (-1, 1):
-            bow = np.stack([side * (0.95 - 0.45 * np.cos(np.linspace(-1.2, 1.2, 8))), 0.75 * np.sin(np.linspace(-1.2, 1.2, 8))], 1)
+            bow = np.stack(
+                [
+                    side * (0.95 - 0.45 * np.cos(np.linspace(-1.2, 1.2, 8))),
+                    0.75 * np.sin(np.linspace(-1.2, 1.2, 8)),
+                ],
+                1,
+            )
             canvas.line(rotated(bow * r, pose.angle) + centre, 0.08 * r, dark)
     elif marks == "patches":
         canvas.polygon(rotated(circle(0.34, n=5) * r, pose.angle) + centre, (40, 40, 44))
@@ -65,22 +72,31 @@ def _box(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     centre = np.array([pose.x, pose.y])
 
     def put(points: Points) -> Points:
-        return rotated(points, pose.angle) + centre
+        return np.asarray(rotated(points, pose.angle) + centre, np.float64)
 
     canvas.polygon(put(corners), tint(actor.colour, 0.6))
     canvas.polygon(put(corners * 0.9), actor.colour)
     marks = look.get("marks", "plank")
     if marks == "plank":
-        canvas.line(put(np.array([(-0.8, 0.0), (0.8, 0.0)]) * half), 0.06 * actor.size, tint(actor.colour, 0.78))
-        canvas.line(put(np.array([(-0.8, 0.5), (0.6, 0.5)]) * half), 0.04 * actor.size, tint(actor.colour, 1.2))
+        canvas.line(
+            put(np.array([(-0.8, 0.0), (0.8, 0.0)]) * half), 0.06 * actor.size, tint(actor.colour, 0.78)
+        )
+        canvas.line(
+            put(np.array([(-0.8, 0.5), (0.6, 0.5)]) * half), 0.04 * actor.size, tint(actor.colour, 1.2)
+        )
     elif marks == "dots":
         for x, y in ((0, 0.5), (0.0, -0.5), (0.4, -0.7), (-0.4, -0.3)):
             canvas.polygon(put(circle(0.06 * actor.size) + np.array([x, y]) * half), (30, 30, 30))
         canvas.line(put(np.array([(-0.8, 0.0), (0.8, 0.0)]) * half), 0.04 * actor.size, (60, 60, 60))
     elif marks == "tape":
-        canvas.polygon(put(np.array([(-0.16, -0.9), (0.16, -0.9), (0.16, 0.9), (-0.16, 0.9)]) * half), tint(actor.colour, 1.25))
+        canvas.polygon(
+            put(np.array([(-0.16, -0.9), (0.16, -0.9), (0.16, 0.9), (-0.16, 0.9)]) * half),
+            tint(actor.colour, 1.25),
+        )
     elif marks == "pin":
-        canvas.polygon(put(np.array([(-0.9, 0.35), (0.9, 0.35), (0.9, 0.55), (-0.9, 0.55)]) * half), COLOURS["red"])
+        canvas.polygon(
+            put(np.array([(-0.9, 0.35), (0.9, 0.35), (0.9, 0.55), (-0.9, 0.55)]) * half), COLOURS["red"]
+        )
 
 
 def _cart(canvas: Canvas, actor: Actor, pose: Pose) -> None:
@@ -112,7 +128,9 @@ def _tree(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     crown = rng.uniform(-1, 1, (9, 2)) * [0.24, 0.17] + [0, 0.7]
     for i, (cx, cy) in enumerate(crown[np.argsort(crown[:, 1])]):
         shade = 0.62 + 0.5 * (cy - 0.53) / 0.34 + 0.04 * (i % 2)
-        canvas.disc((x + cx * s + sway * 2, y + cy * s), s * rng.uniform(0.13, 0.19), tint(actor.colour, shade))
+        canvas.disc(
+            (x + cx * s + sway * 2, y + cy * s), s * rng.uniform(0.13, 0.19), tint(actor.colour, shade)
+        )
 
 
 def _bench(canvas: Canvas, actor: Actor, pose: Pose) -> None:
@@ -128,7 +146,9 @@ def _fence(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     s, x, y = actor.size, pose.x, pose.y
     half = actor.is_.look.get("half", 1.0)
     for up in (0.4, 0.78):
-        canvas.line([(x - half * s, y + up * s), (x + half * s, y + up * s)], 0.1 * s, tint(actor.colour, 0.9))
+        canvas.line(
+            [(x - half * s, y + up * s), (x + half * s, y + up * s)], 0.1 * s, tint(actor.colour, 0.9)
+        )
     for post in np.linspace(-half, half, max(2, round(half * 3))):
         canvas.line([(x + post * s, y), (x + post * s, y + s)], 0.12 * s, actor.colour)
 
@@ -136,12 +156,16 @@ def _fence(canvas: Canvas, actor: Actor, pose: Pose) -> None:
 def _wall(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     s, x, y = actor.size, pose.x, pose.y
     half = actor.is_.look.get("half", 0.16) * s
-    canvas.polygon(np.array([(x - half, y), (x + half, y), (x + half, y + s), (x - half, y + s)]), tint(actor.colour, 0.75))
+    canvas.polygon(
+        np.array([(x - half, y), (x + half, y), (x + half, y + s), (x - half, y + s)]),
+        tint(actor.colour, 0.75),
+    )
     rows = 8
     for row in range(rows):
         low, high = y + s * row / rows + 0.008 * s, y + s * (row + 1) / rows - 0.008 * s
         shade = 1 + 0.06 * ((row * 7) % 3 - 1)
-        canvas.polygon(np.array([(x - half * 0.96, low), (x + half * 0.96, low), (x + half * 0.96, high), (x - half * 0.96, high)]),
+        canvas.polygon(np.array([(x - half * 0.96, low), (x + half * 0.96, low), (x + half * 0.96, high),
+            (x - half * 0.96, high)]),
                        tint(actor.colour, shade))  # fmt: skip
 
 
@@ -179,7 +203,8 @@ def _boat(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     tilt, centre = pose.angle, np.array([pose.x, pose.y])
 
     def put(points: list[tuple[float, float]]) -> Points:
-        return rotated(np.array(points, np.float64) * s * [pose.facing, 1], tilt) + centre
+        turned = rotated(np.array(points, np.float64) * s * [pose.facing, 1], tilt) + centre
+        return np.asarray(turned, np.float64)
 
     canvas.line(put([(0, 0), (0, 1.0)]), 0.04 * s, WOOD)
     canvas.polygon(put([(0.04, 0.26), (0.5, 0.3), (0.04, 0.98)]), (244, 242, 234))
@@ -194,7 +219,8 @@ def _flat(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     s, centre = actor.size, np.array([pose.x, pose.y])
     shape = actor.is_.look["shape"]
     if shape == "kite":
-        canvas.line([(pose.x, pose.y - 0.5 * s), (pose.x - 0.2 * s, pose.y - 0.9 * s), (pose.x + 0.1 * s, pose.y - 1.3 * s)],
+        canvas.line([(pose.x, pose.y - 0.5 * s), (pose.x - 0.2 * s, pose.y - 0.9 * s), (pose.x + 0.1 * s,
+            pose.y - 1.3 * s)],
                     0.03 * s, (240, 240, 240))  # fmt: skip
         outline = np.array([(0, 0.6), (0.38, 0.1), (0, -0.55), (-0.38, 0.1)])
         canvas.polygon(rotated(outline * s, pose.angle) + centre, actor.colour)
@@ -220,14 +246,18 @@ def _flower(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     canvas.polygon(circle(0.16 * s, 0.06 * s) + [x + 0.14 * s, y + 0.3 * s], (70, 146, 66))
     for k in range(6):
         angle = k * np.pi / 3
-        canvas.disc((top[0] + 0.14 * s * np.cos(angle), top[1] + 0.14 * s * np.sin(angle)), 0.1 * s, actor.colour)
+        canvas.disc(
+            (top[0] + 0.14 * s * np.cos(angle), top[1] + 0.14 * s * np.sin(angle)), 0.1 * s, actor.colour
+        )
     canvas.disc(top, 0.09 * s, (240, 200, 60))
 
 
 def _cloud(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     s, rng = actor.size, np.random.default_rng(actor.variant)
     for x, y in rng.uniform(-1, 1, (7, 2)) * [0.5, 0.12]:
-        canvas.disc((pose.x + x * s, pose.y + y * s), s * 0.2 * (1.2 - abs(x)), tint(actor.colour, 0.94 + y * 0.4))
+        canvas.disc(
+            (pose.x + x * s, pose.y + y * s), s * 0.2 * (1.2 - abs(x)), tint(actor.colour, 0.94 + y * 0.4)
+        )
 
 
 def _rock(canvas: Canvas, actor: Actor, pose: Pose) -> None:
@@ -276,7 +306,7 @@ def _fountain(canvas: Canvas, actor: Actor, pose: Pose) -> None:
     canvas.polygon(np.array([(-0.8, 0.3), (0.8, 0.3), (0.6, 0), (-0.6, 0)]) * s + [x, y], COLOURS["grey"])
     canvas.limb((x, y + 0.2 * s), (x, y + 0.75 * s), 0.2 * s, 0.12 * s, tint(COLOURS["grey"], 1.1))
     rng = np.random.default_rng(actor.variant)
-    for k in range(70):  # drops thrown up again and again, each on its own parabola
+    for _ in range(70):  # drops thrown up again and again, each on its own parabola
         speed, aside, start = rng.uniform(0.75, 1.0), rng.uniform(-0.42, 0.42), rng.uniform()
         life = (pose.phase * 0.35 + start) % 1.0
         drop = (x + aside * life * s, y + (0.75 + 2.2 * speed * life - 2.7 * life * life) * s)
@@ -284,9 +314,13 @@ def _fountain(canvas: Canvas, actor: Actor, pose: Pose) -> None:
             canvas.veil(circle(0.035 * s, 0.055 * s, 8) + np.array(drop), (215, 235, 250), 0.85)
 
 
-def _thing(size: float, colour: str | Colour, painter: object, actions: frozenset[str], family: str, **look: object) -> Kind:
+def _thing(
+    size: float, colour: str | Colour, painter: object, actions: frozenset[str], family: str, **look: object
+) -> Kind:
     assert callable(painter)
-    return Kind(family, size, COLOURS[colour] if isinstance(colour, str) else colour, painter, actions, dict(look))
+    return Kind(
+        family, size, COLOURS[colour] if isinstance(colour, str) else colour, painter, actions, dict(look)
+    )
 
 
 THINGS: dict[str, Kind] = {
@@ -312,10 +346,12 @@ THINGS: dict[str, Kind] = {
     "pendulum": _thing(0.44, "golden", _pendulum, frozenset({"swing"}), "pendulum"),
     "wrecking-ball": _thing(0.85, "black", _pendulum, frozenset({"swing"}), "pendulum", mass=12.0),
     "swing": _thing(0.9, "brown", _seat, frozenset({"swing"}), "pendulum"),
-    "tree": _thing(2.9, (70, 136, 62), _tree, STILL, "still"), "oak": _thing(3.2, (84, 130, 56), _tree, STILL, "still", thick=True),
+    "tree": _thing(2.9, (70, 136, 62), _tree, STILL, "still"),
+    "oak": _thing(3.2, (84, 130, 56), _tree, STILL, "still", thick=True),
     "pine": _thing(3.0, (52, 110, 74), _tree, STILL, "still", cone=True),
     "bench": _thing(0.85, WOOD, _bench, STILL, "still"), "fence": _thing(0.9, WOOD, _fence, STILL, "still"),
-    "post": _thing(0.9, WOOD, _fence, STILL, "still", half=0.05), "wall": _thing(1.2, "red", _wall, STILL, "wall"),
+    "post": _thing(0.9, WOOD, _fence, STILL, "still", half=0.05),
+    "wall": _thing(1.2, "red", _wall, STILL, "wall"),
     "ramp": _thing(1.35, WOOD, _ramp, STILL, "ramp"), "screen": _thing(1.5, "grey", _screen, STILL, "front"),
     "rock": _thing(0.7, "grey", _rock, STILL, "still"), "flower": _thing(0.7, "red", _flower, STILL, "still"),
     "tulip": _thing(0.6, "red", _flower, STILL, "still"), "coral": _thing(0.7, "pink", _rock, STILL, "still"),
