@@ -58,7 +58,7 @@ def main() -> None:
     else:
         video, text, words = train(prompts, videos, paths, o.epochs, (test_prompts, tests))
         keep(kept, (video, text, words))
-    domain = measure_domain(video, videos, o.cache)
+    domain = measure_domain(video, videos, tests, o.cache)
     save(o.out, video, text, words, domain)
     print(f"{o.out}: {o.out.stat().st_size / 1e6:.2f} MB after {time.monotonic() - started:.0f} s")
 
@@ -269,7 +269,9 @@ def flawed(job: tuple[Prompt, int, str, float]) -> NDArray[np.uint8] | None:
     return np.stack([how.prepare(pictures[i]) for i in how.indices(len(pictures))[0]])
 
 
-def measure_domain(video: Any, films: NDArray[np.uint8], cache: Path) -> dict[str, Any]:
+def measure_domain(
+    video: Any, films: NDArray[np.uint8], tests: NDArray[np.uint8], cache: Path
+) -> dict[str, Any]:
     """What the encoder's own films look like: mean and covariance of their statistics, and how far out
     even a strongly flawed one is."""
     import torch
@@ -289,13 +291,10 @@ def measure_domain(video: Any, films: NDArray[np.uint8], cache: Path) -> dict[st
         np.savez(kept, films=np.stack(made))
     with np.load(kept) as data:
         bad = data["films"]
-    clean = domain_statistics(video, torch.from_numpy(films[:4000]))
+    clean = domain_statistics(video, torch.from_numpy(films[:6000]))
+    fresh = domain_statistics(video, torch.from_numpy(tests))
     wrong = domain_statistics(video, torch.from_numpy(bad))
-    half = len(wrong) // 2
-    pick = np.random.default_rng(3).permutation(len(wrong))
-    return fit_domain(
-        np.concatenate([clean[:3000], wrong[pick[:half]]]), np.concatenate([clean[3000:], wrong[pick[half:]]])
-    )
+    return fit_domain(np.concatenate([clean, wrong[::2]]), np.concatenate([fresh, wrong[1::2]]))
 
 
 def save(path: Path, video: Any, text: Any, words: list[str], domain: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -139,7 +138,7 @@ class Networks:
         """Rows of uint8 windows (B, 12, 64, 80, 3)."""
         with torch.backends.cudnn.flags(allow_tf32=False):
             features, joint, levels = self._video(windows)
-        far = domain_distance(torch.cat([levels, features], 1), self._domain)
+        far = domain_distance(_logarithms(levels), self._domain)
         return {"features": features[:, None], "joint": joint[:, None], "distance": far[:, None, None]}
 
     @torch.inference_mode()
@@ -162,32 +161,32 @@ def numbers(words: Sequence[str], known: Mapping[str, int]) -> Tensor:
 
 
 def domain_statistics(video: VideoNet, films: Tensor) -> NDArray[np.float32]:
-    """What the distance from the training films is measured on: (n, d) for films (n, 12, 64, 80, 3)."""
+    """What the distance from the training films is measured on, (n, 336), for films (n, 12, 64, 80, 3):
+    logarithms of how strongly, and how variedly, the lower layers respond."""
     found = []
     with torch.inference_mode():
         for start in range(0, len(films), 32):
-            features, _, levels = video.eval()(films[start : start + 32])
-            found.append(torch.cat([levels, features], 1).numpy())
+            found.append(_logarithms(video.eval()(films[start : start + 32])[2]).numpy())
     return np.concatenate(found)
 
 
-def fit_domain(seen: NDArray[np.float32], held: NDArray[np.float32]) -> dict[str, Any]:
-    """A Gaussian around the films seen (shrunk covariance), and as the limit 1.25 times the distance
-    that 99 % of films held out, half of them flawed, keep."""
-    mean, std = seen.mean(0), seen.std(0) + 1e-3
-    z = (seen - mean) / std
-    covariance = 0.9 * np.cov(z.T) + 0.1 * np.eye(z.shape[1])
+def _logarithms(levels: Tensor) -> Tensor:
+    return (levels.abs() + 0.01).log()
+
+
+def fit_domain(seen: NDArray[np.float32], held: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """A Gaussian around the films seen, and as the limit the distance that 99 % of those held out keep."""
+    mean, std = seen.mean(0), seen.std(0) + 1e-6
+    covariance = 0.999 * np.cov(((seen - mean) / std).T) + 0.001 * np.eye(seen.shape[1])
     values, vectors = np.linalg.eigh(covariance)
-    whiten = (vectors / np.sqrt(values)) / std[:, None]
-    domain = {"mean": mean, "whiten": whiten.astype(np.float32), "limit": np.ones(1, np.float32)}
-    tensors = {k: torch.as_tensor(v, dtype=torch.float32) for k, v in domain.items()}
-    far = domain_distance(torch.from_numpy(held), tensors).numpy()
-    domain["limit"] = np.array([1.25 * np.quantile(far, 0.99)], np.float32)
-    return domain
+    whiten = np.asarray((vectors / np.sqrt(values)) / std[:, None], np.float32)
+    domain = {"mean": mean, "whiten": whiten, "limit": np.ones(1, np.float32)}
+    far = domain_distance(torch.from_numpy(held), {k: torch.from_numpy(v) for k, v in domain.items()}).numpy()
+    return {**domain, "limit": np.array([np.quantile(far, 0.99)], np.float32)}
 
 
 def domain_distance(statistics: Tensor, domain: Mapping[str, Tensor]) -> Tensor:
-    """Mahalanobis distance per dimension, in units of the limit."""
+    """Mahalanobis distance per dimension, in units of the limit: above 1 is outside."""
     z = (statistics - domain["mean"]) @ domain["whiten"]
     found: Tensor = z.square().mean(1).sqrt() / domain["limit"]
     return found
