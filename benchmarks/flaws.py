@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from evals import compare, generators, suites
 from evals.compare.sets import Vectors, vectors_of
-from evals.demo import chosen
+from evals.demo import SIZE, chosen
 from evals.metrics import SetMetric, create
 from evals.metrics.frechet import frechet_distance
 from evals.metrics.kernel import kernel_distance
@@ -65,7 +65,7 @@ def make(
     name: str, generator: str, prompts: PromptSet, seeds: Sequence[int], metrics: Metrics, work: Path
 ) -> compare.LoadedRun:
     """One run, generated and scored; resumes in `work`."""
-    plan = Plan(generators.create(generator, {}), work / name, prompts, seeds)
+    plan = Plan(generators.create(generator, {}), work / name, prompts, seeds, SIZE)
     resources = Resources()
     run, _ = generate_run(plan, resources, Watcher())
     score_run(run, metrics, View(), resources)

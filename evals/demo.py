@@ -13,7 +13,7 @@ from pathlib import Path
 from evals import generators, prompts, suites
 from evals.compare import Comparison
 from evals.errors import CannotDraw
-from evals.records import Prompt, PromptSet, View
+from evals.records import Prompt, PromptSet, Settings, View
 from evals.report import write
 from evals.run import Plan, Resources, Watcher, compare_runs, generate_run, score_run
 from evals.score import prepare
@@ -28,6 +28,7 @@ VARIANTS = {
     "wrong-subject": "simulated:wrong-subject@1",
 }
 REFERENCE = "more-sound"
+SIZE = Settings(width=192, height=144)  # optical flow is most of the time, and goes by pixels
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def demo(
     metrics = prepare(suites.load("quick").metrics, {})
     for name, generator, seeds in plans:
         say(f"{name}: {generator}, {len(made.prompts)} prompts × {len(seeds)}")
-        plan = Plan(generators.create(generator, {}), out / "runs" / name, made, seeds)
+        plan = Plan(generators.create(generator, {}), out / "runs" / name, made, seeds, SIZE)
         run, _ = generate_run(plan, resources, watcher)
         score_run(run, metrics, View(), resources, watcher=watcher)
     runs = [out / "runs" / name for name in VARIANTS]
