@@ -131,6 +131,8 @@ def _elsewhere(motion: Motion, start: float, end: float, way: float) -> Motion:
 def reorder(name: str, strength: float, count: int, rng: Rng) -> list[int]:
     """Which frame of the world is shown at each place of a film of `count` frames."""
     order = list(range(count))
+    if count < 2:
+        return order
     if not strength:
         return order
     if name == "frozen":
