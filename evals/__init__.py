@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evals.generators import GENERATORS, Generation, Generator
     from evals.metrics import METRICS, About, SetMetric, SetValue, Skip, Value, VideoMetric
     from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
-    from evals.metrics.kernel import kernel_distance
+    from evals.metrics.kernel import kernel_distance, matched_kernel_distances
     from evals.prompts import load as load_prompts
     from evals.records import Prompt, PromptSet, Request, Sample, Score, Settings, Spec, View
     from evals.report import write as write_report
@@ -36,7 +36,7 @@ _HOME = {
     "generators": ("GENERATORS", "Generation", "Generator"),
     "metrics": ("METRICS", "About", "SetMetric", "SetValue", "Skip", "Value", "VideoMetric"),
     "metrics.frechet": ("frechet_distance", "frechet_distance_from_moments"),
-    "metrics.kernel": ("kernel_distance",),
+    "metrics.kernel": ("kernel_distance", "matched_kernel_distances"),
     "prompts": ("load_prompts",),
     "records": ("Prompt", "PromptSet", "Request", "Sample", "Score", "Settings", "Spec", "View"),
     "report": ("write_report",),
@@ -85,6 +85,7 @@ __all__ = [
     "generate_run",
     "kernel_distance",
     "load_prompts",
+    "matched_kernel_distances",
     "prepare",
     "score_run",
     "write_report",

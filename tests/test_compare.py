@@ -17,6 +17,7 @@ from evals.errors import UsageError
 from evals.extract import feature_key
 from evals.features import FeatureStore
 from evals.journal import Journal
+from evals.metrics import OUTSIDE
 from evals.metrics.frechet import frechet_distance
 from evals.records import (
     MetricInfo,
@@ -31,7 +32,7 @@ from evals.records import (
     digest,
 )
 from evals.report import FILES, write
-from evals.report.tables import findings
+from evals.report.tables import findings, unmeasured
 from evals.rundir import RunDir, read_fields, text_digest
 
 Values = dict[tuple[str, int], float | str]
@@ -49,7 +50,7 @@ def facts(**changes: Any) -> VideoFacts:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Callable[..., Path]:
-    """Write a run with given scores. A value is a number, or `skipped`, `failed` (the score), `refused`,
+    """Write a run with given scores. A value is a number, or `skipped`, `failed`, `outside` (the score), `refused`,
     `broken`, `missing` (the sample)."""
 
     def make(
@@ -82,7 +83,9 @@ def made(tmp_path: Path) -> Callable[..., Path]:
                 if outcome != "ok":
                     continue
                 stamp = {"spec": metric.digest, "reads": read_fields(prompts[p], metric.reads)}
-                if isinstance(value, str):
+                if value == "outside":
+                    score = Score.model_validate({"status": "skipped", "reason": OUTSIDE, **stamp})
+                elif isinstance(value, str):
                     score = Score.model_validate({"status": value, "reason": "planted", **stamp})
                 else:
                     score = Score.model_validate({"status": "ok", "value": value, **stamp})
@@ -120,6 +123,16 @@ def test_a_clear_difference_has_a_verdict(made: Callable[..., Path], direction: 
     assert pair["difference"] == pytest.approx(
         np.mean(list(values(2.0).values())) - np.mean(list(values(0.0, seed=1).values()))
     )
+
+
+def test_videos_out_of_domain_are_named_because_the_rest_may_be_the_better(made: Callable[..., Path]) -> None:
+    some, none = values(0.0), dict.fromkeys(values(0.0), "outside")
+    some["p3", 0] = some["p4", 0] = "outside"
+    found = of(made("a", some), made("b", none), made("c", values(0.0)))
+    assert [w for w in found.warnings if "are out of domain" in w] == [
+        "a: m: 2 of 30 videos are out of domain; the mean is over the others, which may be the better",
+        "b: m: 30 of 30 videos are out of domain",
+    ]
 
 
 def test_no_difference_is_not_called_equal(made: Callable[..., Path]) -> None:
@@ -280,7 +293,8 @@ def test_set_metrics_are_computed_against_a_reference(made: Callable[..., Path])
     assert any("N = 30 against 25 is far too few" in w for w in found.warnings)
     assert found.summary[found.summary["metric"] == "fvd[a/b]"]["mean"].item() == row["value"]
     alone = compare.compare(compare.load([a]))
-    assert alone.sets.empty and any("needs --reference" in w for w in alone.warnings)
+    assert alone.sets.empty and not alone.warnings
+    assert unmeasured(alone).startswith("fvd[a/b]: a distance to a reference") and not unmeasured(found)
 
 
 def test_a_reference_of_another_encoder_is_refused(made: Callable[..., Path]) -> None:

@@ -77,7 +77,7 @@ def test_held_out_scenes_are_found_among_64(embedded: Embedded) -> None:
             made = scene(rng)
             if held_out(made):
                 found.append(made)
-        films = see(embedded, [filmed(p, 7) for p in found])["joint"][:, 0, 0]
+        films = see(embedded, [filmed(p, 7) for p in found])["joint"][:, 0]
         told = np.concatenate([r["joint"] for r in texts(embedded, [tell(p, rng) for p in found])])
         cosines = unit(told) @ unit(films).T
         first.append(np.mean(cosines.argmax(1) == np.arange(64)))
@@ -87,7 +87,7 @@ def test_held_out_scenes_are_found_among_64(embedded: Embedded) -> None:
 def test_standard_prompts_find_their_films(embedded: Embedded) -> None:
     """The words of the standard sets, with seeds that training never saw."""
     known = standard()[:64]
-    films = see(embedded, [filmed(p, 11) for p in known])["joint"][:, 0, 0]
+    films = see(embedded, [filmed(p, 11) for p in known])["joint"][:, 0]
     told = np.concatenate([r["joint"] for r in texts(embedded, [p.text for p in known])])
     cosines = unit(told) @ unit(films).T
     assert np.mean(cosines.argmax(1) == np.arange(64)) >= 0.6

@@ -53,22 +53,36 @@ def test_five_folders_into_one_report(runs: Path, cli: Cli, tmp_path: Path) -> N
     )
     assert "N = 18 against 18 is far too few" in done.err
     sets = pd.read_csv(out / "sets.csv")
-    assert list(sets["generator"]) == MODELS[:4] and set(sets["n"]) == {18} == set(sets["n_reference"])
+    assert set(sets["n"]) == {18} == set(sets["n_reference"])
+    assert list(sets.loc[sets["metric"] == f"fvd[{TINY}]", "generator"]) == MODELS[:4]
+    unknown = sets[sets["metric"].isin(["fvd[embedded]", "kvd[embedded]"])]
+    assert len(unknown) == 8 and unknown["value"].isna().all()
+    assert unknown["protocol"].str.endswith("out of domain").all()
+    assert (
+        done.err.count("kvd[embedded]: cogvideo, text2video-zero, videofusion, zeroscope: out of domain") == 1
+    )
     pairs = pd.read_csv(out / "pairs.csv")
+    pairs = pairs[pairs["metric"] != "clip_similarity[embedded]"]
     assert len(pairs) == 8 * 10 and set(pairs["n_pairs"]) == {18} and pairs["ci_low"].isna().all()
     page = (out / "index.html").read_text()
     assert page.count('<video src="data:video/mp4;base64,') == 90
     scores = pd.read_csv(out / "scores.csv")
-    assert len(scores) == 90 * 8 and set(scores["status"]) == {"ok"}
+    assert len(scores) == 90 * 9
+    embedded = scores["metric"] == "clip_similarity[embedded]"
+    assert set(scores.loc[~embedded, "status"]) == {"ok"} and set(scores.loc[embedded, "status"]) == {
+        "skipped"
+    }
 
 
 def test_reference_may_be_a_folder(
     runs: Path, assets: Path, cli: Cli, tmp_path: Path, tiny_clip: Path
 ) -> None:
+    name = f"fvd[{TINY}]"
     base = ("compare", runs / "zeroscope", "--videos", 0, "--weights", f"{TINY}={tiny_clip}")
     assert cli(*base, "--reference", assets / "fetv" / "gt", "--out", tmp_path / "a").code == 0
     assert cli(*base[:4], "--reference", runs / "gt", "--out", tmp_path / "b").code == 0
-    a, b = (pd.read_csv(tmp_path / x / "sets.csv") for x in "ab")
+    sets = [pd.read_csv(tmp_path / x / "sets.csv") for x in "ab"]
+    a, b = (frame[frame["metric"] == name] for frame in sets)
     assert a["value"].item() == b["value"].item()
     chosen = prepare([f"fvd[{TINY}]"], {TINY: tiny_clip})
     metric = chosen.sets[f"fvd[{TINY}]"]
@@ -92,7 +106,8 @@ def test_normalised_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None
     assert done.code == 0 and "differ in" not in done.err
     for copy in copies:
         run = RunDir(copy)
-        assert {s.status for f in run.scores(view).values() for s in f.values()} == {"ok"}
+        found = {(n, s.status) for f in run.scores(view).values() for n, s in f.items()}
+        assert {n for n, status in found if status != "ok"} == {"clip_similarity[embedded]"}
         shapes = {name.partition("/")[2]: len(data) for name, data in rows(copy).items()}
         assert shapes["magnitude"] in (
             8 * n for n in (7, 15, 31)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torchmetrics.image.kid import poly_mmd
 
-from evals import kernel_distance
+from evals import kernel_distance, matched_kernel_distances
 from evals.errors import MetricError
 from evals.metrics.kernel import KernelVideoDistance
 
@@ -44,6 +44,37 @@ def test_it_equals_a_plain_version_and_torchmetrics() -> None:
     assert kernel_distance(a, same).value == pytest.approx(float(theirs), rel=1e-10)
     grouped = [f"g{i % 6}" for i in range(17)], [f"g{i % 7}" for i in range(23)]
     assert kernel_distance(a, b, grouped).value == pytest.approx(plainly(a, b, *grouped), rel=1e-12)
+
+
+def test_matched_by_group_it_is_the_plain_distance_of_every_group() -> None:
+    rng = np.random.default_rng(4)
+    groups = [f"g{i % 4}" for i in range(13)], [*(f"g{i % 3}" for i in range(9)), "g3", "lone"]
+    a, b = rng.normal(size=(13, 5)), rng.normal(0.3, 1.2, size=(11, 5))
+    found = matched_kernel_distances(a, b, groups)
+    assert list(found) == ["g0", "g1", "g2"]  # of g3 one row is not enough
+    for name, value in found.items():
+        x, y = (m[[g == name for g in side]] for m, side in zip((a, b), groups, strict=True))
+        lone = [f"a{i}" for i in range(len(x))], [f"b{i}" for i in range(len(y))]
+        assert value == pytest.approx(plainly(x, y, *lone), rel=1e-12)
+    with pytest.raises(MetricError, match="two rows of one group"):
+        matched_kernel_distances(a[:2], b, (["g0", "g1"], groups[1]))
+    with pytest.raises(MetricError, match="one group name"):
+        matched_kernel_distances(a, b, (["g0"], groups[1]))
+
+
+def test_matched_it_sees_what_cancels_over_groups() -> None:
+    """Every group moves, each its own way: the sets as a whole stay as they were."""
+    rng = np.random.default_rng(5)
+    groups = [f"{i}" for i in range(40) for _ in range(4)]
+    centre = np.repeat(rng.normal(0, 3, (40, 6)), 4, axis=0)
+    order = np.repeat(np.roll(np.arange(40), 1), 4) * 4
+    a, b = (centre + rng.normal(0, 0.1, centre.shape) for _ in range(2))
+    swapped = centre[order] + rng.normal(0, 0.1, centre.shape)
+    whole = kernel_distance(swapped, b, (groups, groups))
+    assert abs(whole.value) < 3 * whole.standard_error
+    same = np.array(list(matched_kernel_distances(a, b, (groups, groups)).values()))
+    apart = np.array(list(matched_kernel_distances(swapped, b, (groups, groups)).values()))
+    assert abs(same.mean()) < 0.1 * apart.mean() and (apart > 0).mean() > 0.95
 
 
 @pytest.mark.parametrize("c", [0.5, 2.0])

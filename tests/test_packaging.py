@@ -47,6 +47,7 @@ def test_the_wheel_runs_and_finds_its_prompts(tmp_path: Path) -> None:
     assert "1 of 1 samples ok" in run("run", "--generator", "folder:clips")
     assert "report: " in run("compare", "runs/clips", "--out", "report")
     assert "<video" in (tmp_path / "report" / "index.html").read_text()
+    assert "report: " in run("demo", "--out", "demo", "--per-set", 1, "--videos", 0)
 
 
 def test_ci_runs_exactly_the_readmes_test_command() -> None:

@@ -83,13 +83,12 @@ def test_films_survive_a_kill_and_are_the_same(tmp_path: Path) -> None:
     )
     whole = call(*command, tmp_path / "a")
     assert whole.code == 0, whole.err
-    process = start(*command, tmp_path / "b")
     journal = tmp_path / "b" / "clean" / "samples.jsonl"
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (not journal.exists() or journal.read_bytes().count(b"\n") < 4):
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with start(*command, tmp_path / "b") as process:
+        while time.monotonic() < deadline and (not journal.exists() or journal.read_bytes().count(b"\n") < 4):
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
     assert call(*command, tmp_path / "b").code == 0
     assert hashes(RunDir(tmp_path / "a" / "clean")) == hashes(RunDir(tmp_path / "b" / "clean"))
 

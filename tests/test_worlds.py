@@ -232,7 +232,7 @@ def test_strength_0_changes_nothing_and_strength_1_something(flaw: str) -> None:
 @pytest.mark.parametrize("flaw", ["flicker", "jitter", "blur", "noise", "wrong-colour"])
 def test_more_strength_is_further_from_the_clean_film(flaw: str) -> None:
     clean = pictures(BALL).astype(float)
-    far = [np.abs(pictures(BALL, flaw=flaw, strength=s) - clean).mean() for s in (0.5, 0.7, 1.0)]
+    far = [np.abs(pictures(BALL, flaw=flaw, strength=s) - clean).mean() for s in (0.1, 0.3, 1.0)]
     assert 0 < far[0] < far[1] < far[2]
 
 
@@ -245,8 +245,9 @@ def test_time_flaws_only_choose_among_the_worlds_frames() -> None:
     assert reorder("low-fps", 0.01, 4, rng) == [0, 0, 2, 2]
     shuffled = reorder("shuffled", 1.0, 20, rng)
     assert sorted(shuffled) == list(range(20)) and shuffled != list(range(20))
-    two = reorder("shuffled", 0.01, 20, rng)
-    assert sum(a != b for a, b in enumerate(two)) == 2
+    for count in (2, 6, 20):
+        some = reorder("shuffled", count / 20, 20, rng)
+        assert sum(a != b for a, b in enumerate(some)) == count and sorted(some) == list(range(20))
     half = reorder("frozen", 0.5, 21, rng)
     assert sum(a == b for a, b in itertools.pairwise(half)) == 10
 

@@ -16,7 +16,15 @@ from typing import Any
 import pandas as pd
 
 from evals import statistics
-from evals.compare.load import LoadedRun, by_prompt, load, missing_videos, seed_of, skipped_videos
+from evals.compare.load import (
+    LoadedRun,
+    by_prompt,
+    load,
+    missing_videos,
+    outside_videos,
+    seed_of,
+    skipped_videos,
+)
 from evals.compare.pairs import MIN_COVERAGE, PAIRS, pairs
 from evals.compare.sets import SETS, sets
 from evals.errors import UsageError
@@ -176,6 +184,7 @@ def _warnings(runs: Sequence[LoadedRun]) -> Iterable[str]:
         )
     yield from missing_videos(runs)
     yield from skipped_videos(runs)
+    yield from outside_videos(runs)
     small = [f for f in everything if view.short_side and min(f.width, f.height) < view.short_side]
     if small:
         yield (

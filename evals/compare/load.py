@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.errors import UsageError
+from evals.metrics import OUTSIDE
 from evals.records import MetricInfo, Prompt, Sample, Score, View, digest
 from evals.rundir import RunDir, SampleId
 
@@ -128,6 +129,19 @@ def skipped_videos(runs: Sequence[LoadedRun]) -> list[str]:
                 f"{run.label}: {count} of {len(run.scores)} videos have no score under {run.view}: each"
                 f" {reasons.most_common(1)[0][0]}"
             )
+    return found
+
+
+def outside_videos(runs: Sequence[LoadedRun]) -> list[str]:
+    """A sentence for every run and metric without a score where videos are out of an encoder's domain."""
+    found = []
+    for run in runs:
+        for name in run.metrics:
+            scores = [s[name] for s in run.scores.values() if name in s]
+            lost = sum(s.status == "skipped" and s.reason == OUTSIDE for s in scores)
+            if lost:
+                rest = "" if lost == len(scores) else "; the mean is over the others, which may be the better"
+                found.append(f"{run.label}: {name}: {lost} of {len(scores)} videos are out of domain{rest}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ class Vectors:
 
 
 MOST_OUTSIDE = 0.2
+OUT = "; out of domain"  # ends the protocol of a row without a value
 SETS = [
     "metric", "generator", "reference", "value", "ci_low", "ci_high", "n", "n_reference", "protocol",
 ]  # fmt: skip
@@ -43,6 +45,7 @@ def sets(
         if all(run.run.path.resolve() == reference.run.path.resolve() for run in runs):
             warnings.append(f"{reference.label} is the reference itself: there is nothing to measure")
     rows: list[tuple[Any, ...]] = []
+    beyond: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in names if reference else []:
         metric = metrics.create(name)
         assert isinstance(metric, SetMetric) and reference is not None
@@ -53,11 +56,11 @@ def sets(
             try:
                 value = _measure(run, reference, name, metric, theirs)
             except OutOfDomain as error:
-                warnings.append(f"{name}: {run.label} against {reference.label}: {error}")
+                beyond[name, str(error)].append(run.label)
                 counts = (len(vectors_of(run, name, metric).rows), len(theirs.rows))
                 rows.append(
                     (name, run.label, reference.label, None, None, None, *counts,
-                     f"{metric.protocol}; out of domain")
+                     metric.protocol + OUT)
                 )  # fmt: skip
                 continue
             except MetricError as error:
@@ -73,6 +76,7 @@ def sets(
                 (name, run.label, reference.label, value.value, value.low, value.high, value.n,
                  value.n_reference, metric.protocol)
             )  # fmt: skip
+    warnings += [f"{name}: {', '.join(labels)}: {why}" for (name, why), labels in beyond.items()]
     return pd.DataFrame(rows, columns=SETS)
 
 
@@ -89,14 +93,14 @@ def _measure(
     if known.digest != run.metrics[name].digest:
         raise MetricError(f"not comparable: {why_not_comparable(run.metrics[name], known)}")
     ours = vectors_of(run, name, metric)
-    for vectors, whose in ((ours, run.label), (theirs, reference.label)):
+    for vectors, whose in ((theirs, reference.label), (ours, run.label)):
         if not vectors.rows:
             raise MetricError(f"{whose} has no features")
         if vectors.outside > MOST_OUTSIDE * len(vectors.rows):
             raise OutOfDomain(
                 f"out of domain: {vectors.outside} of {len(vectors.rows)} videos of {whose} are unlike"
-                " anything this encoder was made for, and a distance would mean nothing; use the `standard`"
-                " suite's"
+                " anything this encoder was made for, and a distance would mean nothing; the `standard`"
+                " suite's encoders know real footage"
             )
     return metric.compute(np.stack(ours.rows), np.stack(theirs.rows), (ours.prompts, theirs.prompts))
 

@@ -82,6 +82,34 @@ def kernel_distance(
     return KernelDistance(value, float(np.sqrt(variance)))
 
 
+def matched_kernel_distances(
+    a: ArrayLike,
+    b: ArrayLike,
+    groups: tuple[Sequence[str], Sequence[str]],
+    degree: int = 3,
+    gamma: float | None = None,
+    coef0: float = 1.0,
+) -> dict[str, float]:
+    """The unbiased kernel distance within each group with two rows or more on both sides, by its name.
+
+    Where groups are prompts and rows are seeds, the mean over groups asks whether videos of the *same*
+    prompt differ, which content can't hide, and its error follows from the spread over groups. Arguments
+    and errors are those of `kernel_distance`; no such group is a `MetricError`.
+    """
+    x, y = feature_sets(a, b)
+    if len(groups[0]) != len(x) or len(groups[1]) != len(y):
+        raise MetricError("there is one group name for every row of both feature sets")
+    gx, gy = (np.array(side) for side in groups)
+    found = {}
+    for name in dict.fromkeys(groups[0]):
+        p, q = x[gx == name], y[gy == name]
+        if len(p) > 1 and len(q) > 1:
+            found[str(name)] = kernel_distance(p, q, None, degree, gamma, coef0).value
+    if not found:
+        raise MetricError("a matched kernel distance needs two rows of one group on both sides")
+    return found
+
+
 class _Sums(NamedTuple):
     """Kernel values over all pairs of different groups: their sum and number, and what each group has in
     them (both its rows and its columns)."""

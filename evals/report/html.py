@@ -62,6 +62,7 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
         categories=_categories(comparison),
         pairs=records(comparison.pairs),
         sets=records(comparison.sets),
+        protocols=tables.protocols(comparison),
         unmeasured=tables.unmeasured(comparison),
         problems=[p for p in records(comparison.problems) if p["status"] != "note"],
         notes=_notes(comparison),

@@ -6,7 +6,7 @@ from typing import Any
 
 from evals.compare import Comparison
 from evals.records import MetricInfo
-from evals.report.tables import arrow, findings, interval, number, records, unmeasured
+from evals.report.tables import arrow, findings, interval, number, protocols, records, unmeasured
 
 
 def _cell(text: str) -> str:
@@ -32,14 +32,16 @@ def render(comparison: Comparison) -> str:
     if len(comparison.sets):
         rows = [
             [
-                s["metric"], s["generator"], s["reference"], number(s["value"]),
+                s["metric"], s["generator"], s["reference"],
+                number(s["value"]) if s["value"] is not None else "out of domain",
                 interval(s["ci_low"], s["ci_high"]),
-                f"{s['n']} / {s['n_reference']}", s["protocol"],
+                f"{s['n']} / {s['n_reference']}",
             ]
             for s in records(comparison.sets)
         ]  # fmt: skip
-        header = ["metric", "run", "reference", "value", "95 % interval", "N / N reference", "protocol"]
+        header = ["metric", "run", "reference", "value", "95 % interval", "N / N reference"]
         lines += ["## Distances to a reference", "", *_table(header, rows), ""]
+        lines += [f"- {line}" for line in protocols(comparison)] + [""]
     elif hint := unmeasured(comparison):
         lines += ["## Distances to a reference", "", hint, ""]
     if len(comparison.pairs):

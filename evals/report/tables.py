@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evals.compare import Comparison, LoadedRun
+from evals.compare.sets import OUT
 from evals.records import MetricInfo
 
 VERDICTS = ("better", "worse", "differs", "no difference shown", "cannot decide", "not comparable")
@@ -90,6 +91,13 @@ def unmeasured(comparison: Comparison) -> str:
     if not sets or len(comparison.sets) or any(s in w for s in sets for w in comparison.warnings):
         return ""
     return f"{', '.join(sets)}: a distance to a reference; give one with --reference RUN or FOLDER."
+
+
+def protocols(comparison: Comparison) -> list[str]:
+    """How each distance was computed, and what it is of."""
+    found = {s["metric"]: s["protocol"].removesuffix(OUT) for s in comparison.sets.to_dict("records")}
+    notes = {name: comparison.metrics[name].note for name in found}
+    return [f"{name}: {'; '.join(filter(None, (how, notes[name])))}." for name, how in found.items()]
 
 
 def distances(comparison: Comparison) -> list[str]:

@@ -51,7 +51,7 @@ class Film:
         if self._level("prompt"):
             prompt = recast(prompt, self.strength, self._rng("cast"))
         if self._level("world"):
-            gravity = 1.0 - self.strength
+            gravity = (1.0 - self.strength) ** 2  # times scale with 1 / (1 - strength)
         aspect = self.width / self.height
         scene = stage(prompt, self.seed, aspect, gravity)
         if self._level("scene"):

@@ -41,17 +41,15 @@ FLAWS: dict[str, Flaw] = {
     for flaw in (
         Flaw("flicker", "picture", "brightness of every frame off by 12 % (standard deviation)"),
         Flaw("jitter", "picture", "every frame shifted by 2 % of the short side (standard deviation)"),
-        Flaw("blur", "picture", "Gaussian blur of 1.2 % of the short side"),
+        Flaw("blur", "picture", "Gaussian blur of 1.5 % of the short side; the strength scales its variance"),
         Flaw("noise", "picture", "Gaussian noise of 30 grey levels, new in every frame"),
         Flaw("frozen", "time", "the whole clip is its first frame; 0.2: a fifth of it stands still"),
         Flaw("shuffled", "time", "all frames in random order; 0.2: a fifth of them"),
         Flaw("reversed", "time", "runs backwards; 0.2: turns round after four fifths"),
         Flaw("low-fps", "time", "only every eighth frame is new"),
-        Flaw("no-gravity", "world", "no gravity; 0.2: four fifths of it"),
+        Flaw("no-gravity", "world", "nothing falls; 0.2: a fall takes 1 / 0.8 of its time"),
         Flaw("vanish", "scene", "the main actor is away for 60 % of the clip"),
-        Flaw(
-            "teleport", "scene", "the main actor is off by half the picture's width for a third of the clip"
-        ),
+        Flaw("teleport", "scene", "the main actor is off by half the picture's width for half of the clip"),
         Flaw("wrong-subject", "prompt", "another kind plays the part, the least alike; 0: the most alike"),
         Flaw("wrong-colour", "scene", "the main actors have another colour; 0.2: a fifth of it mixed in"),
     )
@@ -99,7 +97,7 @@ def spoil(scene: Scene, name: str, strength: float, duration: float, width: floa
             return replace(actor, colour=mix(actor.colour, other, strength)) if mine else actor
 
     else:
-        share = 0.6 * strength if name == "vanish" else 1 / 3
+        share = 0.6 * strength if name == "vanish" else 0.5
         start = float(rng.uniform(0.15, 0.85 - min(share, 0.65))) * duration
         end, way = start + share * duration, (0.5 if rng.uniform() < 0.5 else -0.5) * strength * width
         motion = (
@@ -147,8 +145,9 @@ def reorder(name: str, strength: float, count: int, rng: Rng) -> list[int]:
         turn = max(count - 1 - back, 0.0)
         first = max(0.0, back - turn)
         return [round(first + (k if k <= turn else 2 * turn - k)) for k in order]
-    chosen = np.sort(rng.permutation(count)[: max(2, round(strength * count))])
-    for place, frame in zip(chosen, np.roll(rng.permutation(chosen), 1), strict=True):
+    # One random cycle through the places chosen: none of them keeps its frame.
+    chosen = rng.permutation(count)[: max(2, round(strength * count))]
+    for place, frame in zip(chosen, np.roll(chosen, 1), strict=True):
         order[int(place)] = int(frame)
     return order
 
@@ -167,7 +166,8 @@ def disturb(name: str, strength: float, frames: Iterator[Frames], rng: Rng) -> I
             size = (frame.shape[1], frame.shape[0])
             yield np.asarray(cv2.warpAffine(frame, shift, size, borderMode=cv2.BORDER_REFLECT_101))
         elif name == "blur":
-            sigma = 0.012 * strength * min(frame.shape[:2])
+            # By variance: a Gaussian far narrower than a pixel changes nothing.
+            sigma = 0.015 * float(np.sqrt(strength)) * min(frame.shape[:2])
             yield np.asarray(cv2.GaussianBlur(frame, (0, 0), sigma))
         else:
             noise = rng.normal(0, 30 * strength, frame.shape)

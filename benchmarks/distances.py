@@ -1,0 +1,167 @@
+"""What the distances on the embedded encoder's features see of each flaw of the simulated worlds.
+
+    python -m benchmarks.distances [--seeds 4] [--page docs/flaws.md] [--work FOLDER]
+
+All standard prompts that can be drawn. A flawed set and the sound one of the same seeds are both
+measured to a sound set of other seeds. `kvd`: is the flawed set further away than swapping flawed and
+sound films prompt by prompt at random would make it? Matched by prompt: the difference of the two
+distances, with its interval over prompts.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.flaws import make
+from benchmarks.page import put
+from evals import frechet_distance, kernel_distance, matched_kernel_distances, prompts
+from evals.compare.sets import vectors_of
+from evals.demo import SETS
+from evals.errors import CannotDraw
+from evals.metrics import SetMetric, create
+from evals.records import Prompt, PromptSet
+from evals.score import prepare
+from evals.statistics import Estimate, difference_interval
+from evals.worlds import FLAWS, check
+
+STRENGTHS = (0.25, 0.5, 1.0)
+METRIC = "kvd[embedded]"
+SWAPS = 999
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Films:
+    """Features (n, d) of a run's films by (prompt, seed)."""
+
+    rows: dict[tuple[str, int], Matrix]
+
+    def of(self, keys: Sequence[tuple[str, int]]) -> Matrix:
+        return np.stack([self.rows[key] for key in keys])
+
+
+@dataclass(frozen=True)
+class Found:
+    """Distances of a flawed set to a sound one, and of the sound set that it stands beside."""
+
+    fvd: float
+    kvd: float
+    sound_fvd: float
+    sound_kvd: float
+    p: float  # of kvd - sound_kvd under swaps
+    matched: Estimate  # difference of the means over prompts
+    sound_matched: float
+
+
+def measure(flawed: Films, sound: Films, reference: Films) -> Found:
+    """Over the prompts and seeds that the flawed set has."""
+    keys = sorted(set(flawed.rows) & set(sound.rows))
+    names = [prompt for prompt, _ in keys]
+    known = set(names)
+    others = sorted(key for key in reference.rows if key[0] in known)
+    groups = (names, [prompt for prompt, _ in others])
+    x, y, r = flawed.of(keys), sound.of(keys), reference.of(others)
+
+    def further(a: Matrix, b: Matrix) -> float:
+        return kernel_distance(a, r, groups).value - kernel_distance(b, r, groups).value
+
+    rng, observed, extreme = np.random.default_rng(0), further(x, y), 1
+    number = np.unique(names, return_inverse=True)[1]
+    for _ in range(SWAPS):
+        swap = rng.integers(0, 2, len(known)).astype(bool)[number][:, None]
+        extreme += further(np.where(swap, y, x), np.where(swap, x, y)) >= observed
+    ours, theirs = (matched_kernel_distances(side, r, groups) for side in (x, y))
+    change = np.array([ours[name] - theirs[name] for name in ours])
+    return Found(
+        frechet_distance(x, r), kernel_distance(x, r, groups).value, frechet_distance(y, r),
+        kernel_distance(y, r, groups).value, extreme / (SWAPS + 1), difference_interval(change, 0),
+        float(np.mean(list(theirs.values()))),
+    )  # fmt: skip
+
+
+def drawable() -> PromptSet:
+    """Every standard prompt that can be drawn."""
+    found: list[Prompt] = []
+    for name in SETS:
+        for prompt in prompts.load(prompts.find(name)).prompts:
+            try:
+                check(prompt)
+            except CannotDraw:
+                continue
+            found.append(prompt)
+    return PromptSet(name="drawable", prompts=tuple(found))
+
+
+def films(name: str, generator: str, made: PromptSet, seeds: Sequence[int], work: Path) -> Films:
+    """The features of a run, which is made or resumed in `work`."""
+    metric = create(METRIC)
+    assert isinstance(metric, SetMetric)
+    run = make(name, generator, made, seeds, prepare([METRIC], {}), work)
+    vectors = vectors_of(run, METRIC, metric)
+    at = [key for key, sample in sorted(run.samples.items()) if sample.outcome == "ok"]
+    return Films(dict(zip(at, vectors.rows, strict=True)))
+
+
+def table(found: dict[tuple[str, float], Found], clean: Found) -> str:
+    """A row for every flaw and strength; the first is a sound set of further seeds."""
+    lines = [
+        "| flaw | strength | `fvd` | `kvd` | p (swaps) | matched by prompt, flawed − sound |",
+        "|---|---|---|---|---|---|",
+        f"| none | | {clean.fvd:.3g} | {clean.kvd:.2g} | {clean.p:.3f} | {_interval(clean.matched)} |",
+    ]
+    for (flaw, strength), f in found.items():
+        lines.append(
+            f"| `{flaw}` | {strength:g} | {f.fvd:.3g} | {f.kvd:.2g} | {f.p:.3f} | {_interval(f.matched)} |"
+        )
+    first = next(iter(found.values()))
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"The sound set itself: `fvd` {first.sound_fvd:.3g}, `kvd` {first.sound_kvd:.2g}, matched by"
+            f" prompt {first.sound_matched:.2g}.",
+        ]
+    )
+
+
+def _interval(e: Estimate) -> str:
+    bounds = "" if e.low is None else f" [{e.low:.2g}, {e.high:.2g}]"
+    seen = e.low is not None and e.high is not None and (e.low > 0 or e.high < 0)
+    return f"{e.mean:+.2g}{bounds}" + ("" if seen else ", not shown")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--page", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("runs/distances"))
+    o = parser.parse_args()
+    made, n = drawable(), o.seeds
+    sound, reference, third = (
+        films(name, "simulated:clean", made, range(start, start + n), o.work)
+        for name, start in (("sound", 0), ("reference", n), ("third", 2 * n))
+    )
+    renamed = Films({(prompt, seed - 2 * n): row for (prompt, seed), row in third.rows.items()})
+    clean = measure(renamed, sound, reference)
+    found = {}
+    for flaw in FLAWS:
+        for strength in STRENGTHS:
+            name = f"{flaw}-{strength:g}"
+            flawed = films(name, f"simulated:{flaw}@{strength:g}", made, range(n), o.work)
+            found[flaw, strength] = one = measure(flawed, sound, reference)
+            print(name, f"kvd {one.kvd:.2g}, p {one.p:.3f}, matched {_interval(one.matched)}", flush=True)
+    text = table(found, clean)
+    print(text)
+    if o.page:
+        put(o.page, "distances", text)
+
+
+if __name__ == "__main__":
+    main()
