@@ -141,6 +141,7 @@ def run(**o: Any) -> int:
     metrics, view, plan = metrics_of(o), view_of(o), plan_of(o)
     if o["dry_run"]:
         return _say_plan(dry_run(plan, metrics, view, resources), o)
+    _break_locks(o, plan.folder)
     with Bar(o["quiet"]) as bar:
         made, _ = generate_run(plan, resources, bar)
         score_run(made, metrics, view, resources, o["retry"], o["rescore"], bar)
@@ -159,6 +160,7 @@ def generate(**o: Any) -> int:
     resources, plan = resources_of(o), plan_of(o)
     if o["dry_run"]:
         return _say_plan(dry_run(plan, None, None, resources), o)
+    _break_locks(o, plan.folder)
     with Bar(o["quiet"]) as bar:
         made, _ = generate_run(plan, resources, bar)
     return _say_run(made.path, None, o)
@@ -178,6 +180,7 @@ def score(runs: tuple[Path, ...], **o: Any) -> int:
     resources = resources_of(o)
     metrics, view = metrics_of(o), view_of(o)
     opened = [RunDir(path) for path in runs]
+    _break_locks(o, *runs)
     with Bar(o["quiet"]) as bar:
         for one in opened:
             score_run(one, metrics, view, resources, o["retry"], o["rescore"], bar)
@@ -271,6 +274,14 @@ def doctor() -> int:
     for line in overview.check_machine():
         click.echo(line)
     return 0
+
+
+def _break_locks(o: dict[str, Any], *folders: Path) -> None:
+    if o["break_lock"]:
+        from evals.lock import break_lock
+
+        for folder in folders:
+            break_lock(folder)
 
 
 def _say_run(path: Path, view: str | None, o: dict[str, Any]) -> int:

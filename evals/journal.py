@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = path.open("ab")
+            # Unbuffered: what a full disk did not take must not be written later, by `close`.
+            self._file = path.open("ab", buffering=0)
             if self._file.tell():
                 with path.open("rb") as old:
                     old.seek(-1, os.SEEK_END)
@@ -33,8 +35,9 @@ class Journal:
 
     def _write(self, data: bytes) -> None:
         try:
-            self._file.write(data)
-            self._file.flush()
+            left = memoryview(data)
+            while left:
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written: {error.strerror}") from None
@@ -55,24 +58,37 @@ class Journal:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write, fsync, rename, fsync the folder: the file is old or new, never half, and stays."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write, fsync, rename, fsync the folder: the file is old or new, never half, and stays.
+
+    What lies there afterwards is read back, because a network file system can lose a rename that it
+    confirmed, or confirm one twice, the second time as an error; then it is done once more.
+    """
     try:
         path.parent.mkdir(exist_ok=True)
+        if not any(_renamed_into(path, data) for _ in range(2)):
+            raise RunError(f"{path}: was written and is not there: the file system lost the renaming")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _renamed_into(path: Path, data: bytes) -> bool:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
         with partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        with suppress(FileNotFoundError):  # seen where the first try had worked and its answer was lost
+            partial.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+        return path.is_file() and path.read_bytes() == data
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

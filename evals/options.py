@@ -166,9 +166,11 @@ generating = several(
     click.option("--name", help="The run's name (default: after the generator)."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
 )  # fmt: skip
-retrying = click.option(
-    "--retry", type=click.Choice(["none", "transient", "all"]), default="transient", show_default=True,
-    help="Which failures to try again.",
+retrying = several(
+    click.option("--retry", type=click.Choice(["none", "transient", "all"]), default="transient",
+                 show_default=True, help="Which failures to try again."),
+    click.option("--break-lock", is_flag=True,
+                 help="Take the run over from a process of another machine that has ended."),
 )  # fmt: skip
 weights = click.option(
     "--weights",

@@ -15,17 +15,16 @@ error. Readers take no lock and write nothing.
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from evals import journal
-from evals.errors import RunError, RunLocked, RunMismatch, UsageError
+from evals.errors import RunError, RunMismatch, UsageError
+from evals.lock import held
 from evals.records import (
     SCHEMA,
     MetricInfo,
@@ -179,7 +178,7 @@ class RunDir:
     @contextmanager
     def writing(self) -> Iterator[RunDir]:
         """Hold the run's lock; it is the kernel's and ends with the process."""
-        with _lock(self.path):
+        with held(self.path):
             self.info = self._read_info()
             yield self
 
@@ -191,33 +190,6 @@ def _valid(kind: type[R], record: dict[str, Any], path: Path, line: int) -> R:
         raise RunError(
             f"{path}:{line}: not a record of this suite ({explain(error)}); remove that line to go on"
         ) from None
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    owner = path / ".lock-owner.json"
-    lock = FileLock(path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        try:
-            who = json.loads(owner.read_text())
-            by = f"process {who['pid']} on {who['host']}"
-        except (OSError, ValueError, KeyError):
-            by = "another process"
-        raise RunLocked(f"{path}: {by} is writing to this run; wait for it or use another --name") from None
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        with suppress(OSError):  # only for the message that another process would show
-            owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-        yield
-    finally:
-        with suppress(OSError):
-            owner.unlink(missing_ok=True)
-        lock.release()
 
 
 def create(path: Path, label: str, generator: Spec, settings: Settings, provenance: dict[str, Any]) -> RunDir:
@@ -232,7 +204,7 @@ def create(path: Path, label: str, generator: Spec, settings: Settings, provenan
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "the name cannot be written"
         raise RunError(f"{path}: cannot be made: {reason}; choose another --out or --name") from None
-    with _lock(path):
+    with held(path):
         if not (path / "run.json").exists():
             if any(p for p in path.glob("[!.]*") if p.name != "features" or any(p.iterdir())):
                 raise RunMismatch(f"{path}: holds other files and no run.json; choose an empty or new folder")

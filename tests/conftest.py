@@ -67,8 +67,11 @@ class Clips:
         return [json.loads(x) for x in (self.folder / "videos.jsonl").read_text().splitlines()]
 
 
+MakeClips = Callable[[str], Clips]
+
+
 @pytest.fixture
-def clips(tmp_path: Path) -> Callable[[str], Clips]:
+def clips(tmp_path: Path) -> MakeClips:
     """Make a folder of clips: `clips("name").write(prompts=3)`."""
     return lambda name: Clips(tmp_path / "clips" / name)
 

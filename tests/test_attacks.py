@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +14,8 @@ import pytest
 
 from evals.rundir import RunDir
 from evals.video import encode
-from tests.conftest import ROOT, Cli, Clips, ball, call
+from tests.conftest import ROOT, Cli, MakeClips, ball, call
 
-MakeClips = Callable[[str], Clips]
 FAST = ("--metrics", "temporal_flicker")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ import pytest
 from evals.cli import main
 from evals.rundir import RunDir
 from evals.video import encode
-from tests.conftest import Cli, Clips, ball, call
-
-MakeClips = Callable[[str], Clips]
+from tests.conftest import Cli, MakeClips, ball, call
 
 
 def test_broken_files_cost_only_themselves(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:

@@ -50,8 +50,8 @@ def facts(**changes: Any) -> VideoFacts:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Callable[..., Path]:
-    """Write a run with given scores. A value is a number, or `skipped`, `failed`, `outside` (the score), `refused`,
-    `broken`, `missing` (the sample)."""
+    """Write a run with given scores. A value is a number, or `skipped`, `failed`, `outside` (the score),
+    `refused`, `broken`, `missing` (the sample)."""
 
     def make(
         name: str, values: Values, metric: MetricInfo | None = None, words: str = "text of {}", **shape: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,10 @@ from evals import journal
 from evals.errors import RunError, SchemaTooNew
 from evals.features import FeatureStore
 from evals.rundir import RunDir
-from tests.conftest import Cli, Clips, call
+from tests.conftest import Cli, MakeClips, call
 from tests.test_run import scores
 
 FAST = ("--metrics", "temporal_flicker")
-MakeClips = Callable[[str], Clips]
 
 
 def test_readers_skip_a_torn_line_and_writers_close_it(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:

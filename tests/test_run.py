@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ from safetensors.numpy import load_file
 
 from evals.rundir import RunDir
 from evals.video import encode
-from tests.conftest import Cli, Clips, ball, start
+from tests.conftest import Cli, Clips, MakeClips, ball, start
 
-MakeClips = Callable[[str], Clips]
 TINY = "tiny/random"
 METRICS = f"temporal_flicker,warping_error[dis],clip_similarity[{TINY}],clip_consistency[{TINY}],fvd[{TINY}]"
 
