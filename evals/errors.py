@@ -14,6 +14,7 @@
     │   ├── RunLocked              another process writes to it
     │   └── SchemaTooNew           written by a later version
     ├── WeightsError               a weight file is missing, wrong or of another architecture
+    ├── DeviceError                the device has too little memory or cannot be used
     ├── MetricError                a statistic cannot be computed from what it was given
     │   └── OutOfDomain            too many videos are unlike what the encoder was made for
     └── SampleError                costs one sample, never the run
@@ -98,6 +99,10 @@ class SchemaTooNew(RunError):
 
 class WeightsError(EvalsError):
     """A weight file is missing, has the wrong hash or belongs to another architecture."""
+
+
+class DeviceError(EvalsError):
+    """The device has too little memory for an encoder, or cannot be used."""
 
 
 class MetricError(EvalsError):

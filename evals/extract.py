@@ -12,20 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.batching import Batcher, Lane, actual, unload
 from evals.decoding.pool import Event, Job, Pool
 from evals.encoders import Encoder, TextEncoder
 from evals.errors import DoesNotApply
 from evals.features import FeatureStore, Rows
 from evals.folds import FOLDS
 from evals.records import Spec, View, digest
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 COMMIT_VIDEOS, COMMIT_BYTES, COMMIT_SECONDS = 64, 64 << 20, 10.0
 
@@ -98,7 +96,7 @@ def extract_texts(
     for encoder in extractors.encoders.values():
         missing = sorted({t for t in texts if text_key(t, encoder.spec) not in store})
         if missing and isinstance(encoder, TextEncoder):
-            there = there or _actual(device)
+            there = there or actual(device)
             encoder.load(there)
             for text, rows in zip(missing, encoder.encode_text(missing), strict=True):
                 key = text_key(text, encoder.spec)
@@ -108,53 +106,6 @@ def extract_texts(
                     store.put(key, rows)
     store.commit()
     return problems
-
-
-class _Batcher:
-    """Windows of many videos through one encoder, in batches of one shape."""
-
-    def __init__(self, encoder: Encoder, device: str) -> None:
-        self.encoder, self.device = encoder, device
-        self.pending: list[tuple[_State, int, int, NDArray[np.uint8]]] = []
-        self.loaded = False
-
-    def add(self, state: _State, name: str, number: int, window: NDArray[np.uint8]) -> None:
-        self.pending.append((state, state.attempt, number, window))
-        if len(self.pending) == self.encoder.batch:
-            self.flush(name)
-
-    def flush(self, name: str) -> None:
-        if not self.pending:
-            return
-        if not self.loaded:
-            self.device = _actual(self.device)
-            self.encoder.load(self.device)
-            self.loaded = True
-        batch = np.zeros((self.encoder.batch, *self.pending[0][3].shape), np.uint8)
-        for i, (*_, window) in enumerate(self.pending):
-            batch[i] = window
-        rows = {k: _to_numpy(v) for k, v in self.encoder.encode(_to_device(batch, self.device)).items()}
-        for i, (state, attempt, number, _) in enumerate(self.pending):
-            if attempt == state.attempt:
-                state.encoded.setdefault(name, {})[number] = {k: v[i].copy() for k, v in rows.items()}
-        self.pending = []
-
-
-def _actual(device: str) -> str:
-    """`auto` is `cuda` where there is one, else `cpu`."""
-    import torch
-
-    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _to_device(batch: NDArray[np.uint8], device: str) -> Tensor:
-    import torch
-
-    return torch.from_numpy(batch).to(device)
-
-
-def _to_numpy(features: Tensor) -> NDArray[np.float32]:
-    return np.asarray(features.float().cpu().numpy(), np.float32)
 
 
 @dataclass(eq=False)
@@ -202,14 +153,14 @@ class _Extraction:
         extractors: Extractors,
         store: FeatureStore,
         view: View,
-        device: str,
+        lane: Lane,
         report: Callable[[Source, Problems], None],
         progress: Callable[[Source, bool], None] | None,
     ) -> None:
         self.extractors, self.store, self.view = extractors, store, view
         self.report, self.progress = report, progress
         self.specs = extractors.specs()
-        self.batchers = {n: _Batcher(e, device) for n, e in extractors.encoders.items()}
+        self.batchers = {n: Batcher(e, lane) for n, e in extractors.encoders.items()}
         self.open: set[_State] = set()
         self.finished: list[_State] = []
         self.committed = time.monotonic()
@@ -241,7 +192,7 @@ class _Extraction:
         head, arrays = event.message.head, event.message.arrays
         if event.kind == "window":
             name = head["encoder"]
-            self.batchers[name].add(state, name, head["number"], arrays["window"])
+            self.batchers[name].add(state, state.attempt, head["number"], arrays["window"])
         elif event.kind == "restart":
             state.attempt += 1
             state.encoded = {}
@@ -252,7 +203,12 @@ class _Extraction:
                 state.problems[f"{family}:{name}"] = Problem(kind == "skip", reason)
         self._settle()
 
-    def _settle(self) -> None:
+    def _settle(self, wait: bool = False) -> None:
+        for name, batcher in self.batchers.items():
+            for one in batcher.encoded(wait):
+                assert isinstance(one.owner, _State)
+                if one.attempt == one.owner.attempt:
+                    one.owner.encoded.setdefault(name, {})[one.number] = one.rows
         for state in [s for s in self.open if s.complete()]:
             self.open.remove(state)
             self.finished.append(state)
@@ -275,9 +231,9 @@ class _Extraction:
 
     def flush(self) -> None:
         """Encode what waits in part-filled batches and commit everything."""
-        for name, batcher in self.batchers.items():
-            batcher.flush(name)
-        self._settle()
+        for batcher in self.batchers.values():
+            batcher.flush()
+        self._settle(wait=True)
         self.commit()
 
     def commit(self) -> None:
@@ -300,11 +256,44 @@ def extract(
 ) -> None:
     """Bring the store up to date for `sources`. `device` may be `auto`.
 
+    A video is decoded once, or once for each group of encoders that fit onto the device together.
     `report` is called once per source, after its rows are committed, with the needs that have none and
     why; `progress` when a source is through, with whether something failed. Interrupted by an exception
     (Ctrl-C), what is complete is committed and reported first.
     """
-    work = _Extraction(extractors, store, view, device, report, progress)
+    wanted = {
+        name: encoder
+        for name, encoder in extractors.encoders.items()
+        if any(feature_key(source.sha256, encoder.spec, view) not in store for source in sources)
+    }
+    before: dict[Source, Problems] = {}
+
+    def merged(source: Source, problems: Problems) -> None:
+        report(source, {**before.get(source, {}), **problems})
+
+    with Lane(device) as lane:
+        *earlier, last = lane.groups(wanted)
+        folds = extractors.folds
+        for group in earlier:
+            part = Extractors(folds, {name: wanted[name] for name in group})
+            _pass(sources, part, store, view, pool, lane, before.__setitem__, None)
+            unload(*part.encoders.values())
+            folds = ()
+        part = Extractors(folds, {name: wanted[name] for name in last})
+        _pass(sources, part, store, view, pool, lane, merged, progress)
+
+
+def _pass(
+    sources: Sequence[Source],
+    extractors: Extractors,
+    store: FeatureStore,
+    view: View,
+    pool: Pool,
+    lane: Lane,
+    report: Callable[[Source, Problems], None],
+    progress: Callable[[Source, bool], None] | None,
+) -> None:
+    work = _Extraction(extractors, store, view, lane, report, progress)
     try:
         for event in pool.run(work.job(source) for source in sources):
             work.take(event)

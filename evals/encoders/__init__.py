@@ -30,7 +30,8 @@ class Encoder(Protocol):
     batch: int
 
     def load(self, device: str) -> None:
-        """Bring the network onto the device; called before `encode`, perhaps again."""
+        """Bring the network onto the device; called before every `encode`, so cheap where it is there. An
+        optional `unload()` frees what it holds; `load` may follow."""
         ...
 
     def encode(self, windows: Tensor) -> Mapping[str, Tensor]:

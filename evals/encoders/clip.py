@@ -86,6 +86,11 @@ class OpenClip:
         self._mean = torch.tensor(self.preprocess["mean"], device=device).view(shape)
         self._std = torch.tensor(self.preprocess["std"], device=device).view(shape)
 
+    def unload(self) -> None:
+        """Free the network; `load` brings it back."""
+        for name in ("_model", "_device", "_mean", "_std"):
+            self.__dict__.pop(name, None)
+
     @torch.inference_mode()
     def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
         images = windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255

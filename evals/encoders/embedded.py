@@ -60,6 +60,11 @@ class Embedded:
         if getattr(self, "_device", None) != device:
             self._networks, self._device = Networks.load(self.path, device), device
 
+    def unload(self) -> None:
+        """Free the networks; `load` brings them back."""
+        for name in ("_networks", "_device"):
+            self.__dict__.pop(name, None)
+
     def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
         return self._networks.see(windows)
 
