@@ -71,14 +71,14 @@ class Lane:
 
     def groups(self, encoders: Mapping[str, Encoder]) -> list[list[str]]:
         """Names of the encoders that fit onto the device together, group by group, tried with an empty
-        batch. The first group stays loaded. Raises `DeviceError` for one that does not fit alone."""
+        batch. Of several groups none stays loaded. Raises `DeviceError` for one that does not fit alone."""
         return self._thread.submit(self._groups, encoders).result()
 
     def _groups(self, encoders: Mapping[str, Encoder]) -> list[list[str]]:
         if len(encoders) < 2:
             return [list(encoders)]
         self.device = actual(self.device)
-        if self.device == "cpu":  # a machine's own memory is not dealt out like this
+        if not _deals_memory(self.device):
             return [list(encoders)]
         found: list[list[str]] = [[]]
         for name, encoder in encoders.items():
@@ -117,6 +117,11 @@ class Lane:
             ) from None
         finally:
             self.busy += time.perf_counter() - started
+
+
+def _deals_memory(device: str) -> bool:
+    """Whether too large a request fails; a machine's own memory swaps, or ends the process."""
+    return device != "cpu"
 
 
 def unload(*encoders: Encoder) -> None:

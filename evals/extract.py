@@ -63,6 +63,23 @@ class Problem:
 Problems = dict[str, Problem]
 
 
+@dataclass
+class Cost:
+    """What extraction took: seconds by stage, summed over processes (`decode`, `fold:NAME`, `sample:ID`,
+    `send`: waiting for a reader, too; `encode`: the device's thread; `commit`), videos and frames."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    videos: int = 0
+    frames: int = 0
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def __str__(self) -> str:
+        stages = ", ".join(f"{k} {v:.2f} s" for k, v in sorted(self.seconds.items(), key=lambda x: -x[1]))
+        return f"{self.videos} videos, {self.frames} frames; summed over processes: {stages}"
+
+
 def feature_key(sha256: str, spec: Spec, view: View) -> str:
     """Key of a video's rows: its bytes, the extractor with all that shapes it, the view."""
     return digest(["feature", sha256, spec.to_json(), str(view)])
@@ -156,7 +173,9 @@ class _Extraction:
         lane: Lane,
         report: Callable[[Source, Problems], None],
         progress: Callable[[Source, bool], None] | None,
+        cost: Cost,
     ) -> None:
+        self.cost = cost
         self.extractors, self.store, self.view = extractors, store, view
         self.report, self.progress = report, progress
         self.specs = extractors.specs()
@@ -198,6 +217,9 @@ class _Extraction:
             state.encoded = {}
         else:
             state.arrays, state.notes = arrays, tuple(head["notes"])
+            for stage, seconds in head["seconds"].items():
+                self.cost.add(stage, seconds)
+            self.cost.videos, self.cost.frames = self.cost.videos + 1, self.cost.frames + head["frames"]
             for name, (kind, reason) in head["problems"].items():
                 family = "fold" if name in state.folds else "encoder"
                 state.problems[f"{family}:{name}"] = Problem(kind == "skip", reason)
@@ -237,8 +259,10 @@ class _Extraction:
         self.commit()
 
     def commit(self) -> None:
+        started = time.monotonic()
         self.store.commit()
         self.committed = time.monotonic()
+        self.cost.add("commit", self.committed - started)
         finished, self.finished = self.finished, []
         for state in finished:
             self.report(state.source, state.problems)
@@ -253,14 +277,15 @@ def extract(
     device: str,
     report: Callable[[Source, Problems], None],
     progress: Callable[[Source, bool], None] | None = None,
-) -> None:
+) -> Cost:
     """Bring the store up to date for `sources`. `device` may be `auto`.
 
     A video is decoded once, or once for each group of encoders that fit onto the device together.
     `report` is called once per source, after its rows are committed, with the needs that have none and
     why; `progress` when a source is through, with whether something failed. Interrupted by an exception
-    (Ctrl-C), what is complete is committed and reported first.
+    (Ctrl-C), what is complete is committed and reported first. Gives what it took.
     """
+    cost = Cost()
     wanted = {
         name: encoder
         for name, encoder in extractors.encoders.items()
@@ -276,24 +301,17 @@ def extract(
         folds = extractors.folds
         for group in earlier:
             part = Extractors(folds, {name: wanted[name] for name in group})
-            _pass(sources, part, store, view, pool, lane, before.__setitem__, None)
+            work = _Extraction(part, store, view, lane, before.__setitem__, None, cost)
+            _pass(work, sources, pool)
             unload(*part.encoders.values())
             folds = ()
         part = Extractors(folds, {name: wanted[name] for name in last})
-        _pass(sources, part, store, view, pool, lane, merged, progress)
+        _pass(_Extraction(part, store, view, lane, merged, progress, cost), sources, pool)
+        cost.add("encode", lane.busy)
+    return cost
 
 
-def _pass(
-    sources: Sequence[Source],
-    extractors: Extractors,
-    store: FeatureStore,
-    view: View,
-    pool: Pool,
-    lane: Lane,
-    report: Callable[[Source, Problems], None],
-    progress: Callable[[Source, bool], None] | None,
-) -> None:
-    work = _Extraction(extractors, store, view, lane, report, progress)
+def _pass(work: _Extraction, sources: Sequence[Source], pool: Pool) -> None:
     try:
         for event in pool.run(work.job(source) for source in sources):
             work.take(event)

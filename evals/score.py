@@ -6,6 +6,7 @@ as `ok` or `skipped` for the same bytes, metric and prompt is not computed again
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ from evals.journal import Journal
 from evals.metrics import SetMetric, Skip, VideoMetric
 from evals.records import MetricInfo, Prompt, Sample, Score, ScoreLine, View, file_sha256, is_regular
 from evals.rundir import RunDir, SampleId, read_fields
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,8 @@ def score(
             for _ in waiting[source.sha256]:
                 step(failed)
 
-        extract(sources, chosen.extractors, work.store, view, pool, device, finished, through)
+        cost = extract(sources, chosen.extractors, work.store, view, pool, device, finished, through)
+    log.info("%s: %s", run.path, cost)
     return work.written
 
 

@@ -132,16 +132,22 @@ def _pass(
             samplers[name] = Sampler(Sampling.model_validate(fields), shown)
         except DoesNotApply as error:
             problems[name] = ("skip", str(error))
+    clock = _Clock()
     for chunk in video.decode(found, view, limits.chunk_bytes, count, notes):
+        clock.lap("decode")
         for name, fold in folds.items():
             if name not in problems:
                 problem = _step(fold, chunk, rows[name])
+                clock.lap(f"fold:{name}")
                 if problem:
                     problems[name] = problem
         for name, sampler in samplers.items():
-            for number, window in sampler.step(chunk):
+            windows = sampler.step(chunk)
+            clock.lap(f"sample:{name}")
+            for number, window in windows:
                 wire.send(sock, {"type": "window", "encoder": name, "number": number}, {"window": window})
         wire.send(sock, {"type": "progress", "frames": chunk.start + len(chunk.new)})
+        clock.lap("send")
     arrays: wire.Arrays = {}
     for name, fold in folds.items():
         if name not in problems:
@@ -150,8 +156,22 @@ def _pass(
                 arrays[f"{name}/{row}"] = value
     for name, sampler in samplers.items():
         arrays[f"{name}/index"] = np.array(sampler.starts, np.int64)
-    head = {"type": "done", "problems": problems, "notes": notes, "frames": shown}
+    clock.lap("decode")
+    head = {"type": "done", "problems": problems, "notes": notes, "frames": shown, "seconds": clock.seconds}
     wire.send(sock, head, arrays)
+
+
+class _Clock:
+    """Seconds by stage; what passes between two laps belongs to the second."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
 
 
 def _step(fold: Fold, chunk: video.Chunk, rows: list[Rows]) -> Problem | None:

@@ -1,0 +1,204 @@
+"""What benchmarks share: a run to score again and again, its parts alone, the machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals import generators, suites, video
+from evals.batching import Batcher, Lane
+from evals.decoding.pool import Job, Pool, default_workers
+from evals.decoding.windows import Sampler
+from evals.errors import DoesNotApply
+from evals.extract import Cost, Source, extract
+from evals.features import FeatureStore
+from evals.folds import FOLDS
+from evals.records import View
+from evals.run import Plan, Resources, generate_run
+from evals.rundir import RunDir
+from evals.score import Metrics, prepare, score
+
+
+def options(about: str | None) -> argparse.ArgumentParser:
+    """The arguments that all have."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="clips, as for folder:")
+    parser.add_argument("--suite", default="quick")
+    parser.add_argument("--metrics", help="ids with commas, instead of a suite")
+    parser.add_argument("--weights", action="append", default=[], metavar="ENCODER=PATH")
+    parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write everything measured here")
+    return parser
+
+
+def metric_ids(o: argparse.Namespace) -> list[str]:
+    return o.metrics.split(",") if o.metrics else list(suites.load(o.suite).metrics)
+
+
+def weights(o: argparse.Namespace) -> dict[str, Path]:
+    return {name: Path(path) for name, _, path in (w.partition("=") for w in o.weights)}
+
+
+@contextmanager
+def copies(folder: Path) -> Iterator[Iterator[RunDir]]:
+    """Runs of a folder's clips without any score, as many as are asked for."""
+    with tempfile.TemporaryDirectory() as scratch:
+        plan = Plan(generators.create(f"folder:{folder}", {}), Path(scratch) / "run")
+        run, _ = generate_run(plan, Resources())
+
+        def made() -> Iterator[RunDir]:
+            while True:
+                copy = Path(tempfile.mkdtemp(dir=scratch)) / "run"
+                shutil.copytree(run.path, copy)
+                yield RunDir(copy)
+
+        yield made()
+
+
+def paths_of(run: RunDir) -> list[Path]:
+    return [run.video_path(s) for s in run.samples().values() if s.outcome == "ok"]
+
+
+def scored(run: RunDir, metrics: Metrics, pool: Pool, device: str) -> float:
+    """Seconds of a whole scoring pass: decode, folds, encoders, feature shards, journal."""
+    started = time.perf_counter()
+    score(run, metrics, View(), pool, device)
+    return time.perf_counter() - started
+
+
+def costs(run: RunDir, metrics: Metrics, pool: Pool, device: str) -> Cost:
+    """What the stages of a pass take, summed over processes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        samples = [s for s in run.samples().values() if s.outcome == "ok"]
+        sources = [Source(str(s.sha256), run.video_path(s)) for s in samples]
+        store = FeatureStore(Path(scratch))
+        return extract(sources, metrics.extractors, store, View(), pool, device, lambda *_: None)
+
+
+def decoded(paths: Sequence[Path], pool: Pool) -> float:
+    """Seconds to decode all with all workers and nothing else."""
+    fields = {"view": View().model_dump(mode="json"), "folds": [], "samplings": {}}
+    started = time.perf_counter()
+    for event in pool.run(Job(path, "extract", None, fields) for path in paths):
+        if event.error is not None:
+            raise SystemExit(f"{event.job.path}: {event.error}")
+    return time.perf_counter() - started
+
+
+def folded(paths: Sequence[Path], folds: Sequence[str], apart: ProcessPoolExecutor, workers: int) -> float:
+    """Seconds of the folds alone, on frames that lie in memory, with all processes."""
+    jobs = [(path, tuple(folds)) for path in paths]
+    return sum(apart.map(fold_seconds, jobs)) / workers
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """Processes as the decoders are: one thread each."""
+    return ProcessPoolExecutor(workers, get_context("spawn"), _one_thread)
+
+
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def fold_seconds(job: tuple[Path, tuple[str, ...]]) -> float:
+    """Seconds of folds on one video's chunks, decoded before the clock starts."""
+    path, names = job
+    chunks = list(video.decode(video.probe(path)))
+    folds = [FOLDS.get(name)() for name in names]
+    spent = 0.0
+    for chunk in chunks:
+        for fold in folds:
+            started = time.perf_counter()
+            fold.step(chunk)
+            spent += time.perf_counter() - started
+    return spent
+
+
+def windows_of(paths: Sequence[Path], metrics: Metrics) -> dict[str, list[NDArray[np.uint8]]]:
+    """Every encoder's windows of all videos, cut and resized."""
+    found: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in metrics.extractors.encoders}
+    for path in paths:
+        opened = video.probe(path)
+        samplers = {}
+        for name, encoder in metrics.extractors.encoders.items():
+            try:
+                samplers[name] = Sampler(encoder.sampling, opened.facts.frames)
+            except DoesNotApply:
+                continue
+        for chunk in video.decode(opened):
+            for name, sampler in samplers.items():
+                found[name] += [window for _, window in sampler.step(chunk)]
+    return found
+
+
+def encoded(windows: dict[str, list[NDArray[np.uint8]]], metrics: Metrics, device: str) -> float:
+    """Seconds of the encoders alone, on windows that lie in memory."""
+    with Lane(device) as lane:
+        started = time.perf_counter()
+        for name, encoder in metrics.extractors.encoders.items():
+            batcher = Batcher(encoder, lane)
+            for number, window in enumerate(windows[name]):
+                batcher.add(name, 0, number, window)
+            batcher.flush()
+            for _ in batcher.encoded(wait=True):
+                pass
+        return time.perf_counter() - started
+
+
+def peak_memory() -> dict[str, int]:
+    """Largest resident size of this process, and of any one it has waited for, in MiB."""
+    scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return {
+        "parent_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // scale,
+        "largest_child_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // scale,
+    }
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What the figures came from."""
+    import torch
+
+    facts = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": device,
+    }
+    if device.startswith("cuda"):
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def medians(times: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def save(path: Path | None, found: dict[str, Any]) -> None:
+    if path:
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def chosen(o: argparse.Namespace) -> Metrics:
+    return prepare(metric_ids(o), weights(o))

@@ -1,0 +1,80 @@
+"""A scoring pass against its parts alone, stage by stage: `python -m benchmarks.pipeline FOLDER`.
+
+FOLDER holds clips. Every round times, one after the other and each with all cores: decoding alone, the
+folds alone on frames in memory, the encoders alone on windows in memory, and the whole pass with its
+shards and journal. Decoder processes are started, and files and networks loaded, before the clock runs.
+Prints medians; `ratio` is the median over rounds of the whole against the parts' sum, and on a GPU also
+against the slower of (decoding and folds) and encoders.
+"""
+
+from __future__ import annotations
+
+import statistics
+
+from benchmarks.harness import (
+    chosen,
+    copies,
+    costs,
+    decoded,
+    encoded,
+    folded,
+    machine,
+    medians,
+    options,
+    paths_of,
+    peak_memory,
+    processes,
+    save,
+    scored,
+    windows_of,
+)
+from evals.decoding.pool import Pool
+
+
+def main() -> None:
+    o = options(__doc__).parse_args()
+    metrics = chosen(o)
+    folds = metrics.extractors.folds
+    times: dict[str, list[float]] = {name: [] for name in ("decode", "folds", "encode", "whole")}
+    with copies(o.folder) as runs, Pool(o.workers) as pool, processes(o.workers) as apart:
+        first = next(runs)
+        paths = paths_of(first)
+        stages = costs(first, metrics, pool, o.device)  # also starts, loads and caches everything
+        windows = windows_of(paths, metrics)
+        folded(paths, folds, apart, o.workers)
+        for _ in range(o.rounds):
+            times["decode"].append(decoded(paths, pool))
+            times["folds"].append(folded(paths, folds, apart, o.workers))
+            times["encode"].append(encoded(windows, metrics, o.device))
+            times["whole"].append(scored(next(runs), metrics, pool, o.device))
+    rounds = list(zip(*times.values(), strict=True))
+    ratio = statistics.median(w / (d + f + e) for d, f, e, w in rounds)
+    slower = statistics.median(w / max(d + f, e) for d, f, e, w in rounds)
+    middle = medians(times)
+    found = {
+        "machine": {**machine(o.device), "workers": o.workers},
+        "metrics": [*metrics.video, *metrics.sets],
+        "videos": stages.videos,
+        "frames": stages.frames,
+        "seconds": times,
+        "median_seconds": middle,
+        "ratio_to_sum_of_parts": ratio,
+        "ratio_to_slower_part": slower,
+        "videos_per_second": stages.videos / middle["whole"],
+        "frames_per_second": stages.frames / middle["whole"],
+        "stage_seconds": stages.seconds,
+        "peak_memory": peak_memory(),
+    }
+    save(o.json, found)
+    print(f"{stages.videos} videos, {stages.frames} frames, {o.workers} workers, {o.device}")
+    for name, value in middle.items():
+        print(f"{name:12s} {value:8.2f} s")
+    print(f"whole / (decode + folds + encode)       {ratio:.2f}")
+    print(f"whole / max(decode + folds, encode)     {slower:.2f}")
+    rates = stages.videos / middle["whole"], stages.frames / middle["whole"]
+    print(f"{rates[0]:.1f} videos/s, {rates[1]:.0f} frames/s; peak memory {peak_memory()}")
+    print(f"stages: {stages}")
+
+
+if __name__ == "__main__":
+    main()
