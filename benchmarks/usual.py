@@ -65,9 +65,8 @@ def one_by_one(encoder: Encoder, windows: list[NDArray[np.uint8]], device: str, 
 def main() -> None:
     o = options(__doc__).parse_args()
     metrics = chosen(o)
-    needs = {
-        name: {n.partition(":")[2] for n in m.needs} for name, m in (metrics.video | metrics.sets).items()
-    }
+    everything = {**metrics.video, **metrics.sets}
+    needs = {name: {n.partition(":")[2] for n in m.needs} for name, m in everything.items()}
     apart = {
         name: prepare([name], {k: v for k, v in weights(o).items() if k in needs[name]})
         for name in metric_ids(o)
