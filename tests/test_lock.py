@@ -11,10 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from evals import frechet_distance, kernel_distance, prompts
 from evals.decoding.windows import Sampling
+from evals.encoders.embedded import SAMPLING, Embedded
 from evals.folds import FOLDS
-from evals.metrics.frechet import frechet_distance
+from evals.generators import create
+from evals.metrics import METRICS
+from evals.worlds import FLAWS, Film
 from tests.conftest import ball
 from tests.test_folds import fold, in_chunks
 
@@ -22,7 +27,8 @@ LOCK = Path(__file__).with_name("lock.json")
 
 
 def measure() -> dict[str, Any]:
-    """Means of every row of every fold on two clips, of a sampled window, and a Fréchet distance."""
+    """Means of every row of every fold on two clips, of a sampled window and its embedded features, of
+    simulated films, and distances."""
     found: dict[str, Any] = {}
     clips = [ball(9, (60, 80), seed=3, step=3.0), 255 - ball(9, (48, 64), seed=4, step=1.0)]
     for name in FOLDS:
@@ -31,9 +37,22 @@ def measure() -> dict[str, Any]:
         found[f"fold:{name}"] = {"version": FOLDS.get(name).spec.version, "values": means}
     window = Sampling(height=32, width=32).prepare(clips[0][0])
     found["sampling"] = {"version": 1, "values": {"mean": [float(window.mean())]}}
+    encoder = Embedded("embedded")
+    encoder.load("cpu")
+    batch = np.stack([[SAMPLING.prepare(frame) for frame in np.resize(c, (12, *c.shape[1:]))] for c in clips])
+    seen = {name: [float(v.abs().mean())] for name, v in encoder.encode(torch.from_numpy(batch)).items()}
+    found["encoder:embedded"] = {"version": encoder.spec.version, "values": seen}
+    catch = next(p for p in prompts.load(prompts.find("parks")).prompts if p.id == "park-catch-and-dog")
+    films = {
+        flaw: [float(np.mean([f.mean() for f in Film(catch, 0, 64, 48, 6, 6.0, flaw, 0.5).pictures()]))]
+        for flaw in ("clean", *FLAWS)
+    }
+    version = create("simulated:clean", {}).spec.version
+    found["generator:simulated"] = {"version": version, "values": films}
     rng = np.random.default_rng(0)
-    value = frechet_distance(rng.normal(size=(20, 6)), rng.normal(size=(9, 6)))
-    found["frechet_distance"] = {"version": 1, "values": {"value": [value]}}
+    a, b = rng.normal(size=(20, 6)), rng.normal(size=(9, 6))
+    for name, distance in (("fvd", frechet_distance(a, b)), ("kvd", kernel_distance(a, b).value)):
+        found[name] = {"version": METRICS.get(name)("embedded").spec.version, "values": {"value": [distance]}}
     return found
 
 
