@@ -13,6 +13,7 @@ from torch import Tensor
 
 from evals.batching import AHEAD, Batcher, Lane
 from evals.decoding.windows import Sampling
+from evals.encoders.exact import exact
 from evals.errors import DeviceError
 from evals.records import Spec
 
@@ -112,3 +113,17 @@ def test_encoders_that_do_not_fit_together_go_in_groups(monkeypatch: pytest.Monk
         big.others = (big,)
         with pytest.raises(DeviceError, match="big"):
             lane.groups({"a": a, "big": big})
+
+
+def test_exact_precision_is_put_back() -> None:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with exact():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert torch.backends.cudnn.enabled and torch.backends.cudnn.deterministic
+            assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cudnn.benchmark
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+    assert torch.backends.cudnn.allow_tf32 == before[1]

@@ -15,6 +15,7 @@ from open_clip.transform import PreprocessCfg
 from torch import Tensor
 
 from evals.decoding.windows import Sampling
+from evals.encoders.exact import exact
 from evals.errors import UnknownName, WeightsError
 from evals.features import Rows
 from evals.records import Spec, file_sha256
@@ -95,7 +96,7 @@ class OpenClip:
     def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
         images = windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255
         images = (images - self._mean) / self._std
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with exact():
             features: Tensor = self._model.encode_image(images.flatten(0, 1))
         return {"features": features.float().reshape(*windows.shape[:2], -1)}
 
@@ -106,7 +107,8 @@ class OpenClip:
             part = list(texts[start : start + self.batch])
             # Always the same batch shape, so that a text's features don't depend on its company.
             tokens = self._tokenizer(part + [""] * (self.batch - len(part))).to(self._device)
-            features = self._model.encode_text(tokens).float().cpu().numpy()
+            with exact():
+                features = self._model.encode_text(tokens).float().cpu().numpy()
             for i, text in enumerate(part):
                 cut = np.array([self._token_count(text) > tokens.shape[1]], np.int64)
                 rows.append({"features": features[i : i + 1], "truncated": cut})

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from evals.encoders.embedded import SAMPLING, WORDS
+from evals.encoders.exact import exact
 from evals.errors import WeightsError
 
 FRAMES, HEIGHT, WIDTH = SAMPLING.frames, SAMPLING.height, SAMPLING.width
@@ -136,7 +137,7 @@ class Networks:
     @torch.inference_mode()
     def see(self, windows: Tensor) -> dict[str, Tensor]:
         """Rows of uint8 windows (B, 12, 64, 80, 3)."""
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with exact():
             features, joint, levels = self._video(windows)
         far = domain_distance(_logarithms(levels), self._domain)
         return {"features": features[:, None], "joint": joint[:, None], "distance": far[:, None, None]}

@@ -1,0 +1,113 @@
+"""Kills at random points of a real run: between writes by the clock, inside them by a plugin."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evals.rundir import RunDir
+from tests.conftest import call, start
+from tests.test_run import rows
+
+TABLES = ("scores.csv", "summary.csv", "pairs.csv", "sets.csv")
+
+# Ends its own process inside the write of a given number: before it, half way through a line or a file,
+# before the renaming, or after it.
+KILLER = """
+import os, pathlib, signal
+from evals import journal
+
+wanted, phase = map(int, os.environ["KILL_AT"].split(","))
+seen = 0
+
+
+def due():
+    global seen
+    seen += 1
+    return seen == wanted
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+write, replace = journal.Journal._write, pathlib.Path.replace
+
+
+def half_a_line(self, data):
+    if due():
+        if phase:
+            self._file.write(data[: max(1, len(data) * phase // 4)])
+        die()
+    write(self, data)
+
+
+def rename(self, target):
+    if due():
+        if phase == 1:
+            self.write_bytes(self.read_bytes()[: self.stat().st_size // 2])
+        if phase == 3:
+            replace(self, target)
+        die()
+    return replace(self, target)
+
+
+journal.Journal._write = half_a_line
+pathlib.Path.replace = rename
+"""
+
+
+def state(run: Path) -> tuple[object, ...]:
+    """What a run holds but for measured times, attempts and dates."""
+    one = RunDir(run)
+    samples = one.samples()
+    kept = {at: s.model_dump(exclude={"wall_seconds", "attempts", "created"}) for at, s in samples.items()}
+    return kept, one.scores("native", samples), rows(run), one.info.plan, one.info.metrics
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_thirty_kills_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = tmp_path / "killer.py"
+    plugin.write_text(KILLER)
+    command = (
+        "run", "--generator", "simulated:flicker@0.3", "--prompts", "parks,physics", "--seeds", 2,
+        "--size", "96x72", "--frames", 12, "--name", "r", "--workers", 2,
+    )  # fmt: skip
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert call(*command, "--out", whole).code == 0
+    rng, kills = np.random.default_rng(11), {"clock": 0, "write": 0}
+    for number in range(200):
+        inside = number % 2 == 0
+        if inside:
+            monkeypatch.setenv("KILL_AT", f"{rng.integers(1, 14)},{rng.integers(0, 4)}")
+        extra = ("--plugin", plugin) if inside else ()
+        with start(*command, *extra, "--out", killed) as process:
+            try:
+                process.communicate(timeout=None if inside else float(rng.uniform(0.3, 4.0)))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            kills["write" if inside else "clock"] += 1
+        if sum(kills.values()) == 30:
+            break
+        assert process.returncode in (0, -signal.SIGKILL)
+        if process.returncode == 0:  # it got to its end: begin anew
+            assert state(killed / "r") == state(whole / "r")
+            killed = tmp_path / f"killed-{number}"
+    assert sum(kills.values()) == 30 and min(kills.values()) >= 8, kills
+    assert call(*command, "--out", killed).code == 0
+    assert state(killed / "r") == state(whole / "r")
+    for side, folder in (("a", whole), ("b", killed)):
+        out = tmp_path / side
+        assert call("compare", folder / "r", "--videos", 0, "--out", out).code == 0
+    for table in TABLES:
+        assert (tmp_path / "a" / table).read_bytes() == (tmp_path / "b" / table).read_bytes(), table
+    lines = (killed / "r" / "scores.jsonl").read_text().splitlines()
+    assert len({json.loads(x)["prompt_id"] for x in lines if x.endswith("}")}) > 20

@@ -1,0 +1,97 @@
+"""Memory is bounded by chunks, batches and shards, not by how long or how many the videos are."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evals.rundir import RunDir
+from evals.video import Frames, encode
+from tests.conftest import start
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+MIB = 1 << 20
+
+
+def resident(pid: int) -> int:
+    """Resident bytes of a process and all below it; 0 when it is gone."""
+    total = 0
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        total += pages * os.sysconf("SC_PAGE_SIZE")
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            total += sum(resident(int(child)) for child in (task / "children").read_text().split())
+    except (OSError, IndexError):
+        pass
+    return total
+
+
+def watched(*arguments: object, log: Path) -> tuple[int, list[tuple[int, int]]]:
+    """Run the command line; its exit code, and (lines of a journal, resident bytes) as it goes."""
+    seen = []
+    with start(*arguments) as process:
+        while process.poll() is None:
+            lines = log.read_bytes().count(b"\n") if log.exists() else 0
+            seen.append((lines, resident(process.pid)))
+            time.sleep(0.1)
+        process.communicate()
+    return process.returncode, seen
+
+
+def scene(count: int, height: int, width: int) -> Iterator[Frames]:
+    """A textured ground that drifts, and a disc before it."""
+    rng = np.random.default_rng(0)
+    ground = np.kron(
+        rng.integers(40, 200, (height // 8, width // 4, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)
+    )
+    yy, xx = np.mgrid[:height, :width]
+    for i in range(count):
+        frame = ground[:, i % width : i % width + width].copy()
+        frame[(yy - height // 2) ** 2 + (xx - (7 * i) % width) ** 2 < (height // 8) ** 2] = 230
+        yield frame
+
+
+def test_a_minute_of_1080p_stays_under_one_and_a_half_gigabytes(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    encode(folder / "0.mp4", scene(1440, 1080, 1920), 24)
+    (folder / "videos.jsonl").write_text('{"path": "0.mp4", "prompt": "a disc"}\n')
+    journal = tmp_path / "runs" / "clips" / "scores.jsonl"
+    command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--suite", "quick")
+    code, seen = watched(*command, log=journal)
+    assert code == 0
+    peak = max(size for _, size in seen)
+    assert len(seen) > 20 and peak < 1500 * MIB, f"{peak / MIB:.0f} MiB"
+    print(f"peak {peak / MIB:.0f} MiB")
+
+
+def test_two_thousand_short_videos_leave_memory_flat(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    lines = []
+    for i in range(2000):
+        frames = np.kron(rng.integers(0, 255, (6, 6, 8, 3), dtype=np.uint8), np.ones((1, 8, 8, 1), np.uint8))
+        encode(folder / f"{i}.mp4", frames, 8)
+        lines.append(f'{{"path": "{i}.mp4", "prompt": "noise", "prompt_id": "n{i}"}}\n')
+    (folder / "videos.jsonl").write_text("".join(lines))
+    journal = tmp_path / "runs" / "clips" / "scores.jsonl"
+    command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--suite", "quick")
+    code, seen = watched(*command, log=journal)
+    assert code == 0 and len(RunDir(tmp_path / "runs" / "clips").samples()) == 2000
+    early = [size for lines, size in seen if 400 <= lines < 800]
+    late = [size for lines, size in seen if lines >= 1600]
+    assert early and late
+    growth = float(np.median(late) - np.median(early))
+    assert growth < 40 * MIB, f"{growth / MIB:.0f} MiB more"
+    print(f"{np.median(early) / MIB:.0f} MiB early, {growth / MIB:+.0f} MiB late")
