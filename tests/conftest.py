@@ -121,7 +121,7 @@ def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
 def call(*arguments: object, cwd: Path | None = None) -> Result:
     """Run the command line as a process of its own, to its end."""
     with start(*arguments, cwd=cwd) as process:
-        out, err = process.communicate(timeout=280)
+        out, err = process.communicate(timeout=800)
     return Result(process.returncode, out, err)
 
 

@@ -121,15 +121,15 @@ DAMAGE: dict[str, Callable[[bytes, Rng], bytes]] = {
 }
 
 
-def damaged(whole: list[Path], folder: Path, count: int) -> list[Path]:
+def damaged(whole: list[Path], folder: Path, count: int, seed: int = 7) -> list[Path]:
     """`count` damaged copies of whole files, every kind of damage in turn."""
     made = []
     kinds = list(DAMAGE)
     for number in range(count):
-        rng = np.random.default_rng([7, number])
+        rng = np.random.default_rng([seed, number])
         source = whole[int(rng.integers(len(whole)))]
         kind = kinds[number % len(kinds)]
-        path = folder / f"{number:03d}-{kind}{source.suffix}"
+        path = folder / f"{number:04d}-{kind}{source.suffix}"
         path.write_bytes(DAMAGE[kind](source.read_bytes(), rng))
         made.append(path)
     return made
