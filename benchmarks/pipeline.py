@@ -63,7 +63,7 @@ def main() -> None:
         "videos_per_second": stages.videos / middle["whole"],
         "frames_per_second": stages.frames / middle["whole"],
         "stage_seconds": stages.seconds,
-        "peak_memory": peak_memory(),
+        "peak_memory": peak_memory(stages),
     }
     save(o.json, found)
     print(f"{stages.videos} videos, {stages.frames} frames, {o.workers} workers, {o.device}")
@@ -72,7 +72,7 @@ def main() -> None:
     print(f"whole / (decode + folds + encode)       {ratio:.2f}")
     print(f"whole / max(decode + folds, encode)     {slower:.2f}")
     rates = stages.videos / middle["whole"], stages.frames / middle["whole"]
-    print(f"{rates[0]:.1f} videos/s, {rates[1]:.0f} frames/s; peak memory {peak_memory()}")
+    print(f"{rates[0]:.1f} videos/s, {rates[1]:.0f} frames/s; peak memory {peak_memory(stages)}")
     print(f"stages: {stages}")
 
 

@@ -66,11 +66,12 @@ Problems = dict[str, Problem]
 @dataclass
 class Cost:
     """What extraction took: seconds by stage, summed over processes (`decode`, `fold:NAME`, `sample:ID`,
-    `send`: waiting for a reader, too; `encode`: the device's thread; `commit`), videos and frames."""
+    `send`: waiting for a reader, too; `encode`: the device's thread; `commit`), videos, frames, memory."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     videos: int = 0
     frames: int = 0
+    peak: int = 0  # resident bytes of the largest decoder process
 
     def add(self, stage: str, seconds: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -217,6 +218,7 @@ class _Extraction:
             state.encoded = {}
         else:
             state.arrays, state.notes = arrays, tuple(head["notes"])
+            self.cost.peak = max(self.cost.peak, head["peak"])
             for stage, seconds in head["seconds"].items():
                 self.cost.add(stage, seconds)
             self.cost.videos, self.cost.frames = self.cost.videos + 1, self.cost.frames + head["frames"]

@@ -157,8 +157,20 @@ def _pass(
     for name, sampler in samplers.items():
         arrays[f"{name}/index"] = np.array(sampler.starts, np.int64)
     clock.lap("decode")
-    head = {"type": "done", "problems": problems, "notes": notes, "frames": shown, "seconds": clock.seconds}
+    head = {"type": "done", "problems": problems, "notes": notes, "frames": shown}
+    head |= {"seconds": clock.seconds, "peak": _peak_memory()}
     wire.send(sock, head, arrays)
+
+
+def _peak_memory() -> int:
+    """Largest resident size so far, in bytes."""
+    try:  # `ru_maxrss` would hold the parent's size at the fork
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 class _Clock:
