@@ -27,6 +27,7 @@ class Vectors:
     rows: list[NDArray[np.float64]] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     outside: int = 0
+    videos: int = 0
 
 
 MOST_OUTSIDE = 0.2
@@ -53,11 +54,12 @@ def sets(
         for run in runs:
             if run.run.path.resolve() == reference.run.path.resolve() or name not in run.metrics:
                 continue
+            ours = vectors_of(run, name, metric)
             try:
-                value = _measure(run, reference, name, metric, theirs)
+                value = _measure(run, reference, name, metric, ours, theirs)
             except OutOfDomain as error:
                 beyond[name, str(error)].append(run.label)
-                counts = (len(vectors_of(run, name, metric).rows), len(theirs.rows))
+                counts = (len(ours.rows), len(theirs.rows))
                 rows.append(
                     (name, run.label, reference.label, None, None, None, *counts,
                      metric.protocol + OUT)
@@ -68,9 +70,9 @@ def sets(
                 continue
             warnings += [f"{name}: {w}" for w in value.warnings if f"{name}: {w}" not in warnings]
             videos = sum(s.outcome == "ok" for s in run.samples.values())
-            if value.n < videos:
+            if ours.videos < videos:
                 warnings.append(
-                    f"{name}: {run.label}: {videos - value.n} of {videos} videos have no features for it"
+                    f"{name}: {run.label}: {videos - ours.videos} of {videos} videos have no features for it"
                 )
             rows.append(
                 (name, run.label, reference.label, value.value, value.low, value.high, value.n,
@@ -85,6 +87,7 @@ def _measure(
     reference: LoadedRun,
     name: str,
     metric: SetMetric,
+    ours: Vectors,
     theirs: Vectors,
 ) -> SetValue:
     known = reference.metrics.get(name)
@@ -92,13 +95,12 @@ def _measure(
         raise MetricError("the reference was not scored with it")
     if known.digest != run.metrics[name].digest:
         raise MetricError(f"not comparable: {why_not_comparable(run.metrics[name], known)}")
-    ours = vectors_of(run, name, metric)
     for vectors, whose in ((theirs, reference.label), (ours, run.label)):
         if not vectors.rows:
             raise MetricError(f"{whose} has no features")
-        if vectors.outside > MOST_OUTSIDE * len(vectors.rows):
+        if vectors.outside > MOST_OUTSIDE * vectors.videos:
             raise OutOfDomain(
-                f"out of domain: {vectors.outside} of {len(vectors.rows)} videos of {whose} are unlike"
+                f"out of domain: {vectors.outside} of {vectors.videos} videos of {whose} are unlike"
                 " anything this encoder was made for, and a distance would mean nothing; the `standard`"
                 " suite's encoders know real footage"
             )
@@ -120,7 +122,9 @@ def vectors_of(run: LoadedRun, name: str, metric: SetMetric) -> Vectors:
         keys = {need: feature_key(sample.sha256, spec, view) for need, spec in info.extractors.items()}
         if all(key in store for key in keys.values()):
             rows = {need: store.get(key) for need, key in keys.items()}
-            found.rows.append(metric.pool(rows))
-            found.prompts.append(prompt_id)
+            pooled = np.atleast_2d(metric.pool(rows))
+            found.rows += list(pooled)
+            found.prompts += [prompt_id] * len(pooled)
+            found.videos += 1
             found.outside += any(outside(r) for r in rows.values())
     return found

@@ -95,7 +95,7 @@ class SetMetric(Protocol):
     protocol: str
 
     def pool(self, rows: Mapping[str, Rows]) -> NDArray[np.float64]:
-        """One feature vector (d,) for a video from its rows."""
+        """The feature vector (d,) of a video from its rows, or several (k, d)."""
         ...
 
     def compute(
@@ -120,6 +120,13 @@ METRICS = Registry(
         "clip_similarity": "evals.metrics.text:ClipSimilarity",
         "kvd": "evals.metrics.kernel:KernelVideoDistance",
         "fvd": "evals.metrics.frechet:FrechetVideoDistance",
+        "fvd_unbiased": "evals.metrics.unbiased:UnbiasedFrechetVideoDistance",
+        "fid_frames": "evals.metrics.frechet:FrechetFrameDistance",
+        "mmd2": "evals.metrics.kernel:SecondMomentDistance",
+        "precision": "evals.metrics.neighbours:Precision",
+        "recall": "evals.metrics.neighbours:Recall",
+        "density": "evals.metrics.neighbours:Density",
+        "coverage": "evals.metrics.neighbours:Coverage",
     },
     "evals.metrics",
 )

@@ -110,6 +110,31 @@ def mean_feature(rows: Rows) -> Matrix:
     return np.asarray(features.reshape(-1, features.shape[-1]).mean(0), np.float64)
 
 
+class FrechetFrameDistance:
+    """Fréchet distance between the features of two sets of frames (FID), blind to their order in time."""
+
+    takes = "ENCODER"
+    reads: tuple[str, ...] = ()
+    protocol = "every sampled frame by itself, ddof 1"
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(name="fid_frames", version=1, params={"ddof": 1, "pool": "none"})
+        self.about = About(
+            "lower", 0.0, None, source="Heusel et al. 2017, formula; the encoder is in the id",
+            note=f"on {encoder} features of frames: not the FID of Inception-v3",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
+        features = np.asarray(rows[self.needs[0]]["features"], np.float64)
+        return np.asarray(features.reshape(-1, features.shape[-1]), np.float64)
+
+    def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
+        return SetValue(
+            frechet_distance(a, b), len(a), len(b), ("N counts frames, which are not independent",)
+        )
+
+
 class FrechetVideoDistance:
     """Fréchet distance between the features of two sets of videos.
 
