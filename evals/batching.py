@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Lane:
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown(cancel_futures=True)
 
-    def submit(self, encoder: Encoder, batch: NDArray[np.uint8]) -> Future[Fetch]:
+    def submit(self, encoder: Encoder, batch: NDArray[Any]) -> Future[Fetch]:
         """Start a batch, once fewer than `AHEAD` are under way."""
         while len(self._under_way) >= AHEAD:
             self._under_way.popleft().result()()
@@ -86,7 +86,7 @@ class Lane:
             shape = (encoder.batch, sampling.frames, sampling.height, sampling.width, 3)
             while True:
                 try:
-                    self._work(encoder, np.zeros(shape, np.uint8))()
+                    self._work(encoder, np.zeros(shape, sampling.dtype))()
                     break
                 except DeviceError:
                     if not found[-1]:
@@ -98,7 +98,7 @@ class Lane:
             unload(*(encoders[n] for n in found[-1]))
         return found
 
-    def _work(self, encoder: Encoder, batch: NDArray[np.uint8]) -> Fetch:
+    def _work(self, encoder: Encoder, batch: NDArray[Any]) -> Fetch:
         import torch
 
         started = time.perf_counter()
@@ -135,7 +135,7 @@ def unload(*encoders: Encoder) -> None:
         torch.cuda.empty_cache()
 
 
-def _on_cuda(encoder: Encoder, batch: NDArray[np.uint8], device: str) -> Fetch:
+def _on_cuda(encoder: Encoder, batch: NDArray[Any], device: str) -> Fetch:
     """Copies run beside computing, through pinned memory; the caller waits where it needs the rows."""
     import torch
 
@@ -169,10 +169,10 @@ class Batcher:
 
     def __init__(self, encoder: Encoder, lane: Lane) -> None:
         self._encoder, self._lane = encoder, lane
-        self._waiting: list[tuple[Hashable, int, int, NDArray[np.uint8]]] = []
+        self._waiting: list[tuple[Hashable, int, int, NDArray[Any]]] = []
         self._under_way: deque[tuple[Future[Fetch], list[tuple[Hashable, int, int]]]] = deque()
 
-    def add(self, owner: Hashable, attempt: int, number: int, window: NDArray[np.uint8]) -> None:
+    def add(self, owner: Hashable, attempt: int, number: int, window: NDArray[Any]) -> None:
         """Take a window (T, H, W, 3); a full batch is started."""
         self._waiting.append((owner, attempt, number, window))
         if len(self._waiting) == self._encoder.batch:
@@ -182,7 +182,7 @@ class Batcher:
         """Start what waits, padded to the batch's shape."""
         if not self._waiting:
             return
-        batch = np.zeros((self._encoder.batch, *self._waiting[0][3].shape), np.uint8)
+        batch = np.zeros((self._encoder.batch, *self._waiting[0][3].shape), self._waiting[0][3].dtype)
         for i, (*_, window) in enumerate(self._waiting):
             batch[i] = window
         whose = [(owner, attempt, number) for owner, attempt, number, _ in self._waiting]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from evals.errors import MetricError
-from evals.metrics.frechet import FrechetVideoDistance, frechet_distance, frechet_distance_from_moments
+from evals.metrics.distances import FrechetVideoDistance
+from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
 
 Matrix = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from torchmetrics.image.kid import poly_mmd
 
 from evals import kernel_distance, matched_kernel_distances
 from evals.errors import MetricError
-from evals.metrics.kernel import KernelVideoDistance
+from evals.metrics.distances import KernelVideoDistance
 
 Matrix = NDArray[np.float64]
 

@@ -35,7 +35,8 @@ class Encoder(Protocol):
         ...
 
     def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
-        """uint8 (batch, T, H, W, 3) on the device to rows by name, each float32 (batch, T', d).
+        """(batch, T, H, W, 3) from 0 to 255, uint8 or float32 as `sampling` says, on the device, to rows by
+        name, each float32 (batch, T', d).
 
         `features` is what distances are measured on. Optional: `joint`, in the space of the text side
         where that is another one; `distance` (batch, 1, 1), how far a window is from what the encoder was
@@ -56,7 +57,14 @@ class TextEncoder(Encoder, Protocol):
 
 ENCODERS = Registry(
     "encoder",
-    {"embedded": "evals.encoders.embedded:Embedded", "*/*": "evals.encoders.clip:OpenClip"},
+    {
+        "embedded": "evals.encoders.embedded:Embedded",
+        "i3d": "evals.encoders.i3d:ScriptedI3D",
+        "i3d:*": "evals.encoders.i3d:ScriptedI3D",
+        "i3d-native": "evals.encoders.i3d:NativeI3D",
+        "i3d-native:*": "evals.encoders.i3d:NativeI3D",
+        "*/*": "evals.encoders.clip:OpenClip",
+    },
     "evals.encoders",
 )
 

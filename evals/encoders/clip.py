@@ -59,7 +59,7 @@ class OpenClip:
                 "weights_sha256": file_sha256(self.path),
                 "mean": list(self.preprocess["mean"]),
                 "std": list(self.preprocess["std"]),
-                "sampling": self.sampling.model_dump(mode="json", exclude={"spread"}),
+                "sampling": self.sampling.model_dump(mode="json", exclude={"spread", "first", "via"}),
                 "precision": "fp32",
                 "batch": self.batch,
             },

@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of features, and `fvd` on any encoder of the table.
+"""The Fréchet distance between two sets of features.
 
 For Gaussians, d² = |μ₁ − μ₂|² + Tr C₁ + Tr C₂ − 2 Tr √(C₁C₂) (Dowson & Landau 1982; FID: Heusel et al.
 2017; FVD: Unterthiner et al. 2018). With A = (X − μ)/√(n − ddof) the last trace is the nuclear norm of
@@ -7,7 +7,6 @@ A Bᵀ: exact with fewer samples than dimensions, and never complex, unlike a ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,6 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from evals.errors import MetricError
-from evals.features import Rows
-from evals.metrics import About, SetValue
-from evals.records import Spec
 
 Matrix = NDArray[np.float64]
 
@@ -102,70 +98,3 @@ def _shrink(x: Matrix) -> Matrix:
 
 def _total(difference: Matrix, trace: float, nuclear: float) -> float:
     return max(0.0, float(difference @ difference) + trace - 2 * nuclear)
-
-
-def mean_feature(rows: Rows) -> Matrix:
-    """A video's feature vector (d,): the mean over its windows."""
-    features = np.asarray(rows["features"], np.float64)
-    return np.asarray(features.reshape(-1, features.shape[-1]).mean(0), np.float64)
-
-
-class FrechetFrameDistance:
-    """Fréchet distance between the features of two sets of frames (FID), blind to their order in time."""
-
-    takes = "ENCODER"
-    reads: tuple[str, ...] = ()
-    protocol = "every sampled frame by itself, ddof 1"
-
-    def __init__(self, encoder: str) -> None:
-        self.spec = Spec(name="fid_frames", version=1, params={"ddof": 1, "pool": "none"})
-        self.about = About(
-            "lower", 0.0, None, source="Heusel et al. 2017, formula; the encoder is in the id",
-            note=f"on {encoder} features of frames: not the FID of Inception-v3",
-        )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
-
-    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        features = np.asarray(rows[self.needs[0]]["features"], np.float64)
-        return np.asarray(features.reshape(-1, features.shape[-1]), np.float64)
-
-    def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
-        return SetValue(
-            frechet_distance(a, b), len(a), len(b), ("N counts frames, which are not independent",)
-        )
-
-
-class FrechetVideoDistance:
-    """Fréchet distance between the features of two sets of videos.
-
-    A video's feature is the mean over its windows. An image encoder's windows are frames: that is a
-    distance between sets of frame content, blind to their order. The FVD of the literature is the one on
-    I3D; others are named after their encoder.
-    """
-
-    takes = "ENCODER"
-    reads: tuple[str, ...] = ()
-    protocol = "mean over windows, ddof 1"
-
-    def __init__(self, encoder: str) -> None:
-        self.spec = Spec(name="fvd", version=1, params={"ddof": 1, "pool": "mean"})
-        self.about = About(
-            "lower", 0.0, None, source="Unterthiner et al. 2018, formula; the encoder is in the id",
-            note=f"on mean-pooled {encoder} features: not the I3D FVD; an image encoder's is blind to the"
-            " order of frames",
-        )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
-
-    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        return mean_feature(rows[self.needs[0]])
-
-    def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
-        value = frechet_distance(a, b)
-        few = min(len(a), len(b))
-        warnings: tuple[str, ...] = ()
-        if few < FEW:
-            warnings = (
-                f"N = {len(a)} against {len(b)} is far too few: sample-size bias dominates under {FEW}, and"
-                " values of different N are not comparable",
-            )
-        return SetValue(value, len(a), len(b), warnings)

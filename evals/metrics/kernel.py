@@ -1,4 +1,4 @@
-"""The kernel distance between two sets of features, and `kvd` on any encoder of the table.
+"""Kernel distances between two sets of features.
 
 The squared maximum mean discrepancy with the polynomial kernel (x·y/d + 1)³, unbiased: the diagonal is
 left out, so that two samples of one distribution are 0 on average, and below it half of the time
@@ -12,17 +12,14 @@ different prompts on all sides, and equal generators are 0 on average again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evals.errors import MetricError
-from evals.features import Rows
-from evals.metrics import About, SetValue
-from evals.metrics.frechet import Matrix, feature_sets, mean_feature
-from evals.records import Spec
+from evals.metrics.frechet import Matrix, feature_sets
 
 _CHUNK = 4 << 20  # entries of a kernel matrix at a time
 
@@ -203,59 +200,3 @@ def _sums(
             of_group += np.bincount(numbers, kernel.sum(axis), groups)
             counted += np.bincount(numbers, apart.sum(axis), groups)
     return _Sums(float(of_group.sum() / 2), float(counted.sum() / 2), of_group, counted)
-
-
-class SecondMomentDistance:
-    """JEDi's distance on the features of an encoder: 100 × biased MMD with the kernel (x·y/d)²."""
-
-    takes = "ENCODER"
-    reads: tuple[str, ...] = ()
-    protocol = "mean over windows, (x·y/d)², biased, × 100"
-
-    def __init__(self, encoder: str) -> None:
-        self.spec = Spec(
-            name="mmd2", version=1, params={"degree": 2, "coef0": 0, "scale": 100, "pool": "mean"}
-        )
-        self.about = About(
-            "lower", 0.0, None, source="Luo et al. 2024, the formula",
-            note=f"on mean-pooled {encoder} features: JEDi is this on V-JEPA 1",
-        )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
-
-    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        return mean_feature(rows[self.needs[0]])
-
-    def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
-        few = ("it is biased upwards by few videos, as every biased discrepancy",)
-        return SetValue(mmd2(a, b), len(a), len(b), few if min(len(a), len(b)) < 2048 else ())
-
-
-class KernelVideoDistance:
-    """Kernel distance between the features of two sets of videos (unbiased, polynomial of degree 3).
-
-    A video's feature is the mean over its windows. Pairs of videos of one prompt are left out. Near 0, and
-    often below, where both sets are alike, whatever their size.
-    """
-
-    takes = "ENCODER"
-    reads: tuple[str, ...] = ()
-    protocol = "mean over windows, (x·y/d + 1)³, unbiased, pairs of different prompts; jackknife over prompts"
-
-    def __init__(self, encoder: str) -> None:
-        params = {"degree": 3, "gamma": "1/d", "coef0": 1, "pool": "mean", "pairs": "different prompts"}
-        self.spec = Spec(name="kvd", version=1, params=params)
-        self.about = About(
-            "lower", None, None, source="Unterthiner et al. 2019; Bińkowski et al. 2018",
-            note=f"on mean-pooled {encoder} features; below 0 means no difference",
-        )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
-
-    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        return mean_feature(rows[self.needs[0]])
-
-    def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
-        value, error = kernel_distance(a, b, prompts)
-        if not np.isfinite(error):
-            return SetValue(value, len(a), len(b), ("with fewer than 3 prompts a side there is no interval",))
-        half = 1.959964 * error
-        return SetValue(value, len(a), len(b), low=value - half, high=value + half)

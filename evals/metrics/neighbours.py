@@ -6,17 +6,13 @@ k-nearest-neighbour balls. Distances are computed in tiles, so memory goes by th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evals.errors import MetricError
-from evals.features import Rows
-from evals.metrics import About, SetValue
-from evals.metrics.frechet import mean_feature
-from evals.records import Spec
 
 Matrix = NDArray[np.float64]
 TILE = 1024
@@ -123,53 +119,3 @@ def _radii(x: NDArray[np.floating], k: int) -> Matrix:
         both = np.concatenate([best[rows], squares], 1)
         best[rows] = np.partition(both, k - 1, 1)[:, :k]
     return np.asarray(best.max(1), np.float64)
-
-
-class _OfNeighbours:
-    """Base of the four: one number of `neighbours` on an encoder's features."""
-
-    takes = "ENCODER"
-    reads: tuple[str, ...] = ()
-    name: str
-    note: str
-    k = 5
-
-    def __init__(self, encoder: str) -> None:
-        self.spec = Spec(name=self.name, version=1, params={"k": self.k, "pool": "mean"})
-        self.protocol = f"mean over windows, k = {self.k}"
-        high = None if self.name == "density" else 1.0
-        source = "Naeem et al. 2020" if self.name in ("density", "coverage") else "Kynkäänniemi et al. 2019"
-        self.about = About("higher", 0.0, high, source=source, note=self.note)
-        self.needs = (f"encoder:{encoder}",)
-
-    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        return mean_feature(rows[self.needs[0]])
-
-    def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
-        value = getattr(neighbours(a, b, self.k), self.name)
-        few = ("under 1,000 videos on a side it depends much on how many there are",)
-        return SetValue(value, len(a), len(b), few if min(len(a), len(b)) < 1000 else ())
-
-
-class Precision(_OfNeighbours):
-    """Share of generated videos within a k-nearest-neighbour ball of the reference."""
-
-    name, note = "precision", "one outlier in the reference has a large ball"
-
-
-class Recall(_OfNeighbours):
-    """Share of the reference's videos within a ball of the generated ones."""
-
-    name, note = "recall", "one outlier among the generated has a large ball"
-
-
-class Density(_OfNeighbours):
-    """How many balls of the reference hold a generated video, over k; above 1 where both crowd."""
-
-    name, note = "density", "not how much of the reference is reached"
-
-
-class Coverage(_OfNeighbours):
-    """Share of the reference's balls that hold a generated video."""
-
-    name, note = "coverage", "not how many generated videos lie elsewhere"

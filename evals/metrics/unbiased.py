@@ -8,7 +8,7 @@ alternative; as published it shrinks the generated side only and leaves the othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,10 +16,7 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 from evals.errors import MetricError
-from evals.features import Rows
-from evals.metrics import About, SetValue
-from evals.metrics.frechet import Matrix, feature_sets, frechet_distance, mean_feature
-from evals.records import Spec
+from evals.metrics.frechet import feature_sets, frechet_distance
 
 BLOCKS = 20
 
@@ -116,33 +113,3 @@ def frechet_extrapolated(
         inverse.append(1 / share)
         values.append(frechet_distance(x[p], y[q], ddof))
     return float(np.polyfit(inverse, values, 1)[1])
-
-
-class UnbiasedFrechetVideoDistance:
-    """Fréchet distance between the features of two sets of videos, with the sample-size bias taken off by
-    a delete-block jackknife over prompts. Near 0, and half of the time below, where both are alike."""
-
-    takes = "ENCODER"
-    reads: tuple[str, ...] = ()
-    protocol = f"mean over windows, ddof 1, delete-block jackknife over prompts ({BLOCKS} blocks)"
-
-    def __init__(self, encoder: str) -> None:
-        params = {"ddof": 1, "pool": "mean", "blocks": BLOCKS}
-        self.spec = Spec(name="fvd_unbiased", version=1, params=params)
-        self.about = About(
-            "lower", None, None, source="Unterthiner et al. 2018; Künsch 1989",
-            note=f"on mean-pooled {encoder} features; below 0 means no difference",
-        )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
-
-    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        return mean_feature(rows[self.needs[0]])
-
-    def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
-        found = frechet_unbiased(a, b, groups=prompts)
-        few, d = min(len(a), len(b)), a.shape[1]
-        if few < 4 * d:  # below, simulations show intervals that are too narrow
-            why = f"no interval: under 4 × {d} videos on both sides it would be too narrow"
-            return SetValue(found.value, len(a), len(b), (why,))
-        low, high = found.interval()
-        return SetValue(found.value, len(a), len(b), low=low, high=high)

@@ -1,0 +1,145 @@
+"""`i3d`, the TorchScript network that most published FVDs come from, and `i3d-native`, our own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.jit._fuser import optimized_execution
+
+from evals.encoders.exact import exact
+from evals.encoders.inflated import InflatedInception
+from evals.encoders.protocols import Protocol, protocol_of
+from evals.errors import WeightsError
+from evals.records import Spec, file_sha256
+from evals.weights import locate
+
+
+class _I3D:
+    """What both share: the protocol, the record, and rows."""
+
+    batch = 4
+    kind: str
+    _network: Any
+
+    def __init__(self, name: str, path: Path, sha256: str) -> None:
+        protocol = protocol_of(name)
+        assert protocol is not None
+        self.protocol: Protocol = protocol
+        self.sampling, self.path = protocol.sampling, path
+        params = {
+            "weights_sha256": sha256,
+            "protocol": protocol.name,
+            "sampling": protocol.sampling.to_json(),
+            "precision": "fp32",
+            "batch": self.batch,
+        }
+        self.spec = Spec(name=self.kind, version=1, params=params)
+
+    def load(self, device: str) -> None:
+        if getattr(self, "_device", None) != device:
+            self._network, self._device = self._open(device), device
+
+    def unload(self) -> None:
+        """Free the network; `load` brings it back."""
+        for name in ("_network", "_device"):
+            self.__dict__.pop(name, None)
+
+    def _open(self, device: str) -> Any:
+        raise NotImplementedError
+
+    def _logits(self, videos: Tensor) -> Tensor:
+        """(B, 3, T, H, W) from 0 to 255 to (B, 400)."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+        with exact():
+            logits = self._logits(windows.permute(0, 4, 1, 2, 3).to(torch.float32).contiguous())
+        return {"features": logits.float()[:, None]}
+
+
+class ScriptedI3D(_I3D):
+    """Logits (400) of the de-facto I3D of FVD, a TorchScript archive that is opened after its hash is right.
+
+    `path` is that file; without, the one that `weights fetch i3d` put into its folder. The id names the
+    protocol: `i3d` is `i3d:stylegan-v`. Raises `WeightsError`.
+    """
+
+    kind = "i3d"
+
+    def __init__(self, name: str, path: Path | None = None) -> None:
+        found = locate("i3d", path)  # an archive is code: nothing opens it before this
+        super().__init__(name, found, file_sha256(found))
+
+    def _open(self, device: str) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch announces the end of TorchScript
+            try:
+                return torch.jit.load(str(self.path), map_location=device).eval()  # type: ignore[no-untyped-call]
+            except (RuntimeError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise WeightsError(f"{self.path}: cannot be loaded as TorchScript: {reason:.200}") from None
+
+    def _logits(self, videos: Tensor) -> Tensor:
+        # Resized already, in the decoder and as the network would; compiled variants could move last bits.
+        with optimized_execution(False):
+            logits: Tensor = self._network(videos, rescale=True, resize=False, return_features=True)
+        return logits
+
+
+class NativeI3D(_I3D):
+    """Logits of our own I3D with weights in the common ports' naming, from a state dict (`--weights`).
+
+    A safetensors file, or a PyTorch file that holds tensors only. Raises `WeightsError`.
+    """
+
+    kind = "i3d-native"
+
+    def __init__(self, name: str, path: Path | None = None) -> None:
+        if path is None:
+            raise WeightsError(
+                f"{name} needs a state dict in the naming of the PyTorch ports: --weights '{name}=PATH'"
+            )
+        try:
+            digest = file_sha256(path)
+        except OSError as error:
+            raise WeightsError(f"{name}: {path}: {error.strerror}") from None
+        super().__init__(name, path, digest)
+
+    def _open(self, device: str) -> Any:
+        return load_inception(self.path).to(device).eval()
+
+    def _logits(self, videos: Tensor) -> Tensor:
+        logits: Tensor = self._network(videos / 127.5 - 1)
+        return logits
+
+
+def load_inception(path: Path) -> InflatedInception:
+    """Our I3D with the weights of a port's state dict. Raises `WeightsError` for any other file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+        classes = int(state["logits.conv3d.weight"].shape[0])
+        network = InflatedInception(classes)
+        found = network.load_state_dict(state, strict=False)
+        lacks = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
+        if lacks or found.unexpected_keys:
+            raise KeyError(*(lacks or found.unexpected_keys)[:3])
+        return network
+    except (OSError, SafetensorError, KeyError, AttributeError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: is no state dict of I3D: {reason:.300}") from None
+    except Exception as error:  # noqa: BLE001 - `weights_only` refuses in many ways
+        raise WeightsError(f"{path}: cannot be read safely: {str(error).splitlines()[0]:.300}") from None

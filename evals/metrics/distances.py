@@ -1,0 +1,223 @@
+"""Distances between two sets of videos as metrics, on any encoder's features.
+
+A video's feature is the mean over its windows, except where frames count by themselves. The statistics
+are functions of arrays in `frechet`, `unbiased`, `kernel` and `neighbours`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.encoders.protocols import protocol_of
+from evals.errors import MetricError
+from evals.features import Rows
+from evals.metrics import About, SetValue
+from evals.metrics.frechet import frechet_distance
+from evals.metrics.kernel import kernel_distance, mmd2
+from evals.metrics.neighbours import neighbours
+from evals.metrics.unbiased import BLOCKS, frechet_unbiased
+from evals.records import Spec
+
+Matrix = NDArray[np.float64]
+Prompts = tuple[Sequence[str], Sequence[str]]
+
+FEW = 2048
+
+
+def mean_feature(rows: Rows) -> Matrix:
+    """A video's feature vector (d,): the mean over its windows."""
+    features = np.asarray(rows["features"], np.float64)
+    return np.asarray(features.reshape(-1, features.shape[-1]).mean(0), np.float64)
+
+
+class _OfVideos:
+    """Base: one feature vector per video."""
+
+    takes = "ENCODER"
+    reads: tuple[str, ...] = ()
+    needs: tuple[str, ...]
+
+    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
+        return mean_feature(rows[self.needs[0]])
+
+
+class FrechetVideoDistance(_OfVideos):
+    """Fréchet distance between the features of two sets of videos.
+
+    A video's feature is the mean over its windows. An image encoder's windows are frames: that is a
+    distance between sets of frame content, blind to their order. The FVD of the literature is the one on
+    I3D; others are named after their encoder.
+    """
+
+    def __init__(self, encoder: str) -> None:
+        known = protocol_of(encoder)
+        self.ddof = 1 if known is None else known.ddof
+        self.protocol = f"{known.name if known else 'mean over windows'}, ddof {self.ddof}"
+        self.spec = Spec(name="fvd", version=1, params={"ddof": self.ddof, "pool": "mean"})
+        self.about = About(
+            "lower", 0.0, None,
+            source=f"Unterthiner et al. 2018; {known.source}" if known
+            else "Unterthiner et al. 2018, formula; the encoder is in the id",
+            note="" if known else f"on mean-pooled {encoder} features: not the I3D FVD; an image encoder's is"
+            " blind to the order of frames",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
+        value = frechet_distance(a, b, self.ddof)
+        if min(len(a), len(b)) >= FEW:
+            return SetValue(value, len(a), len(b))
+        size = ""
+        with suppress(MetricError):  # too few even for that
+            bias = frechet_unbiased(a, b, self.ddof, 8, prompts).bias
+            size = f" (about {bias:.3g} of {value:.3g} here)" if bias > 0 else ""
+        warning = (
+            f"N = {len(a)} against {len(b)} is far too few: sample-size bias{size} dominates under {FEW}, and"
+            " values of different N are not comparable"
+        )
+        return SetValue(value, len(a), len(b), (warning,))
+
+
+class UnbiasedFrechetVideoDistance(_OfVideos):
+    """Fréchet distance between the features of two sets of videos, with the sample-size bias taken off by
+    a delete-block jackknife over prompts. Near 0, and half of the time below, where both are alike."""
+
+    protocol = f"mean over windows, ddof 1, delete-block jackknife over prompts ({BLOCKS} blocks)"
+
+    def __init__(self, encoder: str) -> None:
+        params = {"ddof": 1, "pool": "mean", "blocks": BLOCKS}
+        self.spec = Spec(name="fvd_unbiased", version=1, params=params)
+        self.about = About(
+            "lower", None, None, source="Unterthiner et al. 2018; Künsch 1989",
+            note=f"on mean-pooled {encoder} features; below 0 means no difference",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
+        found = frechet_unbiased(a, b, groups=prompts)
+        few, d = min(len(a), len(b)), a.shape[1]
+        if few < 4 * d:  # below, simulations show intervals that are too narrow
+            why = f"no interval: under 4 × {d} videos on both sides it would be too narrow"
+            return SetValue(found.value, len(a), len(b), (why,))
+        low, high = found.interval()
+        return SetValue(found.value, len(a), len(b), low=low, high=high)
+
+
+class FrechetFrameDistance:
+    """Fréchet distance between the features of two sets of frames (FID), blind to their order in time."""
+
+    takes = "ENCODER"
+    reads: tuple[str, ...] = ()
+    protocol = "every sampled frame by itself, ddof 1"
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(name="fid_frames", version=1, params={"ddof": 1, "pool": "none"})
+        self.about = About(
+            "lower", 0.0, None, source="Heusel et al. 2017, formula; the encoder is in the id",
+            note=f"on {encoder} features of frames: not the FID of Inception-v3",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
+        features = np.asarray(rows[self.needs[0]]["features"], np.float64)
+        return np.asarray(features.reshape(-1, features.shape[-1]), np.float64)
+
+    def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
+        return SetValue(
+            frechet_distance(a, b), len(a), len(b), ("N counts frames, which are not independent",)
+        )
+
+
+class KernelVideoDistance(_OfVideos):
+    """Kernel distance between the features of two sets of videos (unbiased, polynomial of degree 3).
+
+    A video's feature is the mean over its windows. Pairs of videos of one prompt are left out. Near 0, and
+    often below, where both sets are alike, whatever their size.
+    """
+
+    protocol = "mean over windows, (x·y/d + 1)³, unbiased, pairs of different prompts; jackknife over prompts"
+
+    def __init__(self, encoder: str) -> None:
+        params = {"degree": 3, "gamma": "1/d", "coef0": 1, "pool": "mean", "pairs": "different prompts"}
+        self.spec = Spec(name="kvd", version=1, params=params)
+        self.about = About(
+            "lower", None, None, source="Unterthiner et al. 2019; Bińkowski et al. 2018",
+            note=f"on mean-pooled {encoder} features; below 0 means no difference",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
+        value, error = kernel_distance(a, b, prompts)
+        if not np.isfinite(error):
+            return SetValue(value, len(a), len(b), ("with fewer than 3 prompts a side there is no interval",))
+        half = 1.959964 * error
+        return SetValue(value, len(a), len(b), low=value - half, high=value + half)
+
+
+class SecondMomentDistance(_OfVideos):
+    """JEDi's distance on the features of an encoder: 100 × biased MMD with the kernel (x·y/d)²."""
+
+    protocol = "mean over windows, (x·y/d)², biased, × 100"
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(
+            name="mmd2", version=1, params={"degree": 2, "coef0": 0, "scale": 100, "pool": "mean"}
+        )
+        self.about = About(
+            "lower", 0.0, None, source="Luo et al. 2024, the formula",
+            note=f"on mean-pooled {encoder} features: JEDi is this on V-JEPA 1",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
+        few = ("it is biased upwards by few videos, as every biased discrepancy",)
+        return SetValue(mmd2(a, b), len(a), len(b), few if min(len(a), len(b)) < 2048 else ())
+
+
+class _OfNeighbours(_OfVideos):
+    """Base of the four: one number of `neighbours` on an encoder's features."""
+
+    name: str
+    note: str
+    k = 5
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(name=self.name, version=1, params={"k": self.k, "pool": "mean"})
+        self.protocol = f"mean over windows, k = {self.k}"
+        high = None if self.name == "density" else 1.0
+        source = "Naeem et al. 2020" if self.name in ("density", "coverage") else "Kynkäänniemi et al. 2019"
+        self.about = About("higher", 0.0, high, source=source, note=self.note)
+        self.needs = (f"encoder:{encoder}",)
+
+    def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
+        value = getattr(neighbours(a, b, self.k), self.name)
+        few = ("under 1,000 videos on a side it depends much on how many there are",)
+        return SetValue(value, len(a), len(b), few if min(len(a), len(b)) < 1000 else ())
+
+
+class Precision(_OfNeighbours):
+    """Share of generated videos within a k-nearest-neighbour ball of the reference."""
+
+    name, note = "precision", "one outlier in the reference has a large ball"
+
+
+class Recall(_OfNeighbours):
+    """Share of the reference's videos within a ball of the generated ones."""
+
+    name, note = "recall", "one outlier among the generated has a large ball"
+
+
+class Density(_OfNeighbours):
+    """How many balls of the reference hold a generated video, over k; above 1 where both crowd."""
+
+    name, note = "density", "not how much of the reference is reached"
+
+
+class Coverage(_OfNeighbours):
+    """Share of the reference's balls that hold a generated video."""
+
+    name, note = "coverage", "not how many generated videos lie elsewhere"

@@ -1,0 +1,175 @@
+"""Published weight files: where they come from, what they must be, and where they lie.
+
+Nothing is fetched but by `t2v-evals weights fetch`. A file counts only with its SHA-256, which is checked
+before anything reads it otherwise; put there by hand it is as good as fetched. The folder is
+`$T2V_EVALS_WEIGHTS`, else `t2v-evals/weights` in the user's cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+
+from evals.errors import UnknownName, WeightsError
+from evals.records import file_sha256
+
+VARIABLE = "T2V_EVALS_WEIGHTS"
+BLOCK = 1 << 20
+TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One published file. `sha256` is of its bytes, whose number is `size`."""
+
+    name: str
+    file: str
+    url: str
+    size: int
+    sha256: str
+    licence: str
+    use: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, or is to lie."""
+        return folder() / self.file
+
+
+WEIGHTS: dict[str, WeightFile] = {
+    w.name: w
+    for w in (
+        WeightFile(
+            "i3d",
+            "i3d_torchscript.pt",
+            "https://huggingface.co/flateon/FVD-I3D-torchscript/resolve/main/i3d_torchscript.pt",
+            51_235_320,
+            "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
+            "Apache-2.0 (DeepMind's kinetics-i3d)",
+            "encoder i3d: the FVD of the literature",
+        ),
+        WeightFile(
+            "videomae",
+            "vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+            "https://huggingface.co/OpenGVLab/VideoMAE2/resolve/97d119d270aca7a1217fff7f413c0c543eb325d9/"
+            "mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+            2_023_804_201,
+            "5a210a92f035dff30c53b46157b612e7a1a5d3c99700e1b2d71da5c399ca7e70",
+            "CC-BY-NC-4.0 (VideoMAE V2)",
+            "encoder videomae: content-debiased FVD",
+        ),
+    )
+}
+
+
+def folder() -> Path:
+    """The folder of weight files."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        return Path(given)
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "t2v-evals" / "weights"
+
+
+def entry(name: str) -> WeightFile:
+    """A row of the table. Raises `UnknownName`."""
+    if name not in WEIGHTS:
+        raise UnknownName("weight file", name, WEIGHTS)
+    return WEIGHTS[name]
+
+
+def verify(path: Path, wanted: WeightFile) -> None:
+    """Raises `WeightsError` unless a file has the size and hash it must have."""
+    try:
+        size = path.stat().st_size
+        found = file_sha256(path) if size == wanted.size else ""
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}") from None
+    if size != wanted.size:
+        raise WeightsError(f"{path}: has {size:,} bytes, {wanted.name} has {wanted.size:,}; delete it")
+    if found != wanted.sha256:
+        raise WeightsError(
+            f"{path}: its SHA-256 is {found[:12]}…, that of {wanted.name} is {wanted.sha256[:12]}…; it was"
+            " not opened. Delete it and fetch it again"
+        )
+
+
+def locate(name: str, given: Path | None = None) -> Path:
+    """A verified file: the one given, or the one in the folder. Raises `WeightsError` with what to do."""
+    wanted = entry(name)
+    path = given or wanted.path
+    if given is None and not path.exists():
+        raise WeightsError(
+            f"the weights of {name} are not here; `t2v-evals weights fetch {name}` fetches them"
+            f" ({wanted.size / 1e6:.0f} MB, {wanted.licence}), or put {wanted.file} into {folder()}"
+        )
+    verify(path, wanted)
+    return path
+
+
+def fetch(name: str, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Download a file unless it is there, going on where an earlier try stopped, and check it before it
+    gets its name. `progress` is told bytes so far and in all. Raises `WeightsError`."""
+    wanted = entry(name)
+    if wanted.path.exists():
+        verify(wanted.path, wanted)
+        return wanted.path
+    partial = wanted.path.with_name(f"{wanted.file}.partial")
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        if partial.exists() and partial.stat().st_size > wanted.size:
+            partial.unlink()
+        start = partial.stat().st_size if partial.exists() else 0
+        if start < wanted.size:
+            with (
+                _opened(wanted, start) as (response, resumed),
+                partial.open("ab" if resumed else "wb") as file,
+            ):
+                done = start if resumed else 0
+                while block := response.read(BLOCK):
+                    done += file.write(block)
+                    if done > wanted.size:
+                        raise WeightsError(
+                            f"{wanted.url}: sends more than the {wanted.size:,} bytes of {name}"
+                        )
+                    if progress:
+                        progress(done, wanted.size)
+    except (OSError, HTTPException) as error:
+        raise WeightsError(
+            f"{wanted.url}: {_words(error)}; what came is kept, the same command goes on from there"
+        ) from None
+    if partial.stat().st_size < wanted.size:
+        raise WeightsError(
+            f"{wanted.url}: ended after {partial.stat().st_size:,} of {wanted.size:,} bytes; the same command"
+            " goes on from there"
+        )
+    try:
+        verify(partial, wanted)
+    except WeightsError as error:
+        partial.unlink()
+        raise WeightsError(f"{wanted.url}: what came is another file: {error}") from None
+    partial.replace(wanted.path)
+    return wanted.path
+
+
+@contextlib.contextmanager
+def _opened(wanted: WeightFile, start: int) -> Iterator[tuple[IO[bytes], bool]]:
+    """The answer to a request from byte `start` on, and whether it begins there."""
+    request = urllib.request.Request(wanted.url, headers={"Range": f"bytes={start}-"} if start else {})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        yield response, response.status == 206
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code}"
+    if isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return str(error) or type(error).__name__

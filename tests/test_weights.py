@@ -1,0 +1,136 @@
+"""Weight files: fetched from a loopback server with faults, checked before they count, found offline."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evals import weights
+from evals.errors import UnknownName, WeightsError
+from evals.weights import WeightFile, fetch, locate
+from tests.conftest import Cli
+
+DATA = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves DATA with a fault: `cut` after so many bytes, another `status`, other `data`, no `ranges`."""
+
+    cut: int | None = None
+    status = 200
+    data = DATA
+    ranges = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str | None] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.headers["Range"])
+        if self.server.status != 200:
+            self.send_error(self.server.status)
+            return
+        start = 0
+        if self.headers["Range"] and self.server.ranges:
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        body = self.server.data[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if self.server.cut is None else body[: self.server.cut])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    with Server() as one:
+        thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        url = f"http://127.0.0.1:{one.server_address[1]}/net.pt"
+        net = WeightFile("net", "net.pt", url, len(DATA), hashlib.sha256(DATA).hexdigest(), "MIT", "tests")
+        monkeypatch.setattr(weights, "WEIGHTS", {"net": net})
+        monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "weights"))
+        yield one
+        one.shutdown()
+        thread.join()
+
+
+def test_fetched_once_and_found_offline(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="`t2v-evals weights fetch net`"):
+        locate("net")
+    told: list[tuple[int, int]] = []
+    path = fetch("net", lambda done, size: told.append((done, size)))
+    assert path.read_bytes() == DATA and told[-1] == (len(DATA), len(DATA))
+    assert fetch("net") == locate("net") == path == tmp_path / "weights" / "net.pt"
+    assert server.asked == [None] and [p.name for p in path.parent.iterdir()] == ["net.pt"]
+
+
+def test_a_download_that_breaks_off_goes_on(server: Server) -> None:
+    server.cut = 100_000
+    for part in (1, 2):
+        with pytest.raises(WeightsError, match="the same command goes on"):
+            fetch("net")
+        assert (weights.folder() / "net.pt.partial").stat().st_size == part * 100_000
+    server.cut = None
+    assert fetch("net").read_bytes() == DATA
+    assert server.asked == [None, "bytes=100000-", "bytes=200000-"]
+
+
+def test_a_server_without_ranges_begins_anew(server: Server) -> None:
+    server.cut = 1000
+    with pytest.raises(WeightsError):
+        fetch("net")
+    server.cut, server.ranges = None, False
+    assert fetch("net").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("wrong", [DATA[:-1] + bytes([DATA[-1] ^ 1]), DATA + b"more"])
+def test_another_file_never_gets_the_name(server: Server, wrong: bytes) -> None:
+    server.data = wrong
+    with pytest.raises(WeightsError, match=r"another file|sends more"):
+        fetch("net")
+    assert not (weights.folder() / "net.pt").exists()
+    server.data = DATA
+    (weights.folder() / "net.pt.partial").unlink(missing_ok=True)
+    assert fetch("net").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_what_the_server_says_is_said(server: Server, status: int) -> None:
+    server.status = status
+    with pytest.raises(WeightsError, match=f"HTTP {status}"):
+        fetch("net")
+
+
+def test_a_file_put_there_by_hand_is_checked(server: Server, cli: Cli, tmp_path: Path) -> None:
+    weights.folder().mkdir()
+    place = weights.folder() / "net.pt"
+    place.write_bytes(DATA)
+    assert locate("net") == place and "is what it must be" in cli("weights", "verify").out
+    assert "net          here" in cli("weights", "list").out
+    flipped = bytearray(DATA)
+    flipped[1000] ^= 4
+    place.write_bytes(flipped)
+    with pytest.raises(WeightsError, match=r"SHA-256 is .* it was not opened"):
+        locate("net")
+    assert cli("weights", "verify").code == 2
+    other = tmp_path / "short.pt"
+    other.write_bytes(DATA[:10])
+    with pytest.raises(WeightsError, match="has 10 bytes"):
+        locate("net", other)
+    place.unlink()
+    assert cli("weights", "fetch", "net").code == 0 and server.asked == [None]
+    with pytest.raises(UnknownName, match="did you mean 'net'"):
+        fetch("nets")
