@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.flaws import make
 from benchmarks.page import put
 from evals import frechet_distance, kernel_distance, matched_kernel_distances, prompts
-from evals.compare.sets import vectors_of
+from evals.compare.vectors import vectors_of
 from evals.demo import SETS
 from evals.errors import CannotDraw
 from evals.metrics import SetMetric, create

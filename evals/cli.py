@@ -11,7 +11,8 @@ from typing import Any, TextIO
 
 import click
 
-from evals.errors import EvalsError, EvalsWarning, UsageError, WeightsError, nearest
+from evals.commands import reference, weight_files
+from evals.errors import EvalsError, EvalsWarning, UsageError, nearest
 from evals.options import (
     common,
     generating,
@@ -189,7 +190,15 @@ def score(runs: tuple[Path, ...], **o: Any) -> int:
 
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=path_type)
-@click.option("--reference", type=path_type, help="Run or folder of clips to measure distances to.")
+@click.option(
+    "--reference", type=path_type, help="Run, folder of clips or file of statistics to measure distances to."
+)
+@click.option(
+    "--match",
+    type=click.Choice(["none", "category", "prompt"]),
+    default="none",
+    help="Measure distances on content that both sides have.",
+)
 @click.option(
     "--out", type=path_type, default=Path("reports/comparison"), show_default=True, help="Report folder."
 )
@@ -207,7 +216,7 @@ def compare(runs: tuple[Path, ...], **o: Any) -> int:
     resources = resources_of(o)
     weights = {k: Path(v) for k, v in o["weights"].items()}
     view = view_of(o) if o["normalize"] else None
-    found = compare_runs(runs, view, o["reference"], o["out"], weights, resources)
+    found = compare_runs(runs, view, o["reference"], o["out"], weights, resources, o["match"])
     with resources.pool() as pool:
         page = write(found, o["out"], pool if o["videos"] > 0 else None, o["videos"])
     if o["as_json"]:
@@ -255,6 +264,10 @@ def list_(what: str, plugins: tuple[Path, ...]) -> int:
     return 0
 
 
+cli.add_command(reference)
+cli.add_command(weight_files)
+
+
 @cli.command()
 @click.argument("path", type=path_type, default=Path("eval.yaml"))
 def init(path: Path) -> int:
@@ -264,61 +277,6 @@ def init(path: Path) -> int:
     overview.write_config(path)
     click.echo(f"wrote {path}; use it with: t2v-evals run --config {path}")
     return 0
-
-
-@cli.group(name="weights")
-def weights_group() -> None:
-    """Published weight files: `list`, `fetch`, `verify`. Nothing else ever downloads them."""
-
-
-@weights_group.command(name="list")
-def weights_list() -> int:
-    """Every file: whether it is here, size, licence, what it is for."""
-    from evals.weights import WEIGHTS, folder
-
-    for name, one in WEIGHTS.items():
-        here = "here" if one.path.exists() else "not here"
-        click.echo(f"{name:12s} {here:9s} {one.size / 1e6:8.1f} MB  {one.licence}; {one.use}")
-        click.echo(f"{'':12s} {one.file}, sha256 {one.sha256}")
-    click.echo(f"folder: {folder()}")
-    return 0
-
-
-@weights_group.command(name="fetch")
-@click.argument("names", nargs=-1, required=True)
-def weights_fetch(names: tuple[str, ...]) -> int:
-    """Download NAMES into the folder; goes on where an earlier try stopped."""
-    from evals.weights import entry, fetch
-
-    for name in [entry(name).name for name in names]:
-        shown = [-1]
-
-        def say(done: int, size: int, name: str = name, shown: list[int] = shown) -> None:
-            if sys.stderr.isatty() and done * 100 // size != shown[0]:
-                shown[0] = done * 100 // size
-                click.echo(f"\r{name}: {shown[0]} %", err=True, nl=False)
-
-        path = fetch(name, say)
-        if sys.stderr.isatty():
-            click.echo("", err=True)
-        click.echo(f"{name}: {path}")
-    return 0
-
-
-@weights_group.command(name="verify")
-@click.argument("names", nargs=-1)
-def weights_verify(names: tuple[str, ...]) -> int:
-    """Check the files that are here (or NAMES) against their SHA-256."""
-    from evals.weights import WEIGHTS, entry, locate
-
-    wrong = False
-    for name in [entry(n).name for n in names] or [n for n, w in WEIGHTS.items() if w.path.exists()]:
-        try:
-            click.echo(f"{name}: {locate(name)} is what it must be")
-        except WeightsError as error:
-            wrong = True
-            click.echo(f"error: {error}", err=True)
-    return 2 if wrong else 0
 
 
 @cli.command()

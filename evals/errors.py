@@ -8,7 +8,8 @@
     ├── InputError                 a file the user wrote is wrong; names file and line
     │   ├── PromptError
     │   ├── ManifestError
-    │   └── ConfigError
+    │   ├── ConfigError
+    │   └── StatisticsError        a reference file
     ├── RunError                   a run folder cannot be used as asked
     │   ├── RunMismatch            another generator or other settings live there
     │   ├── RunLocked              another process writes to it
@@ -79,6 +80,10 @@ class ManifestError(InputError):
 
 class ConfigError(InputError):
     """A configuration or suite file breaks the format."""
+
+
+class StatisticsError(InputError):
+    """A file of reference statistics is damaged, or of another tool."""
 
 
 class RunError(EvalsError):

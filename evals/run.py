@@ -13,6 +13,8 @@ from typing import Any
 
 import evals.compare as comparing
 from evals import generators, rundir
+from evals.compare.reference import Statistics, build
+from evals.compare.vectors import Match
 from evals.decoding.pool import Job, Pool, default_workers
 from evals.errors import EvalsWarning, SampleError, UsageError
 from evals.generate import Retry, assign, due, generate, grow, narrow
@@ -238,11 +240,15 @@ def compare_runs(
     out: Path,
     weights: Mapping[str, Path],
     resources: Resources,
+    match: Match = "none",
 ) -> comparing.Comparison:
-    """Compare run folders; a folder of clips as reference is scored first, into `out`/reference."""
+    """Compare run folders. A folder of clips as reference is scored first, into `out`/reference; a file is
+    one that `build_reference` wrote."""
     runs = comparing.load(paths, view)
     sets = sorted({n for r in runs for n, info in r.metrics.items() if info.kind == "set"})
-    if weights and (reference is None or (reference / "run.json").is_file()):
+    if match != "none" and reference is None:
+        raise UsageError("--match needs a --reference")
+    if weights and (reference is None or reference.is_file() or (reference / "run.json").is_file()):
         raise UsageError("--weights is only used to score a folder of clips given as --reference")
     if reference is None:
         return comparing.compare(runs)
@@ -253,9 +259,33 @@ def compare_runs(
         )
     if not reference.exists():
         raise UsageError(f"--reference {reference}: no such run or folder")
+    if reference.is_file():
+        return comparing.compare(runs, Statistics.load(reference), match)
     views = {r.view for r in runs}
     if len(views) > 1:
         raise UsageError("--reference: the runs were scored under different normalisations")
     shared = View.parse(views.pop())
     run = reference_run(reference, out / "reference", sets, shared, weights, resources)
-    return comparing.compare(runs, comparing.load([run.path], shared)[0])
+    return comparing.compare(runs, comparing.load([run.path], shared)[0], match)
+
+
+def build_reference(
+    source: Path,
+    encoder: str,
+    out: Path,
+    view: View,
+    weights: Mapping[str, Path],
+    resources: Resources,
+    keep: bool = True,
+) -> Statistics:
+    """Statistics of a folder of clips or of a run's videos, written to `out`; `keep` their features too."""
+    name = f"fvd[{encoder}]"
+    chosen = prepare([name], weights)
+    with tempfile.TemporaryDirectory() as scratch:
+        run = reference_run(source, Path(scratch), [name], view, weights, resources)
+        if run.path.resolve() == source.resolve():
+            score_run(run, chosen, view, resources)
+        loaded = comparing.load([run.path], view)[0]
+        found = build(loaded, encoder, name, chosen.sets[name], keep)
+    found.save(out)
+    return found

@@ -87,7 +87,7 @@ def test_reference_may_be_a_folder(
     chosen = prepare([f"fvd[{TINY}]"], {TINY: tiny_clip})
     metric = chosen.sets[f"fvd[{TINY}]"]
     from evals.compare.load import load
-    from evals.compare.sets import vectors_of
+    from evals.compare.vectors import vectors_of
 
     both = [
         np.stack(vectors_of(load([runs / m])[0], f"fvd[{TINY}]", metric).rows) for m in ("zeroscope", "gt")

@@ -26,11 +26,24 @@ from evals.compare.load import (
     skipped_videos,
 )
 from evals.compare.pairs import MIN_COVERAGE, PAIRS, pairs
+from evals.compare.reference import RunReference, Statistics
 from evals.compare.sets import SETS, sets
+from evals.compare.vectors import Match
 from evals.errors import UsageError
 from evals.records import MetricInfo, View
 
-__all__ = ["MIN_COVERAGE", "PAIRS", "SCORES", "SETS", "SUMMARY", "Comparison", "LoadedRun", "compare", "load"]
+__all__ = [
+    "MIN_COVERAGE",
+    "PAIRS",
+    "SCORES",
+    "SETS",
+    "SUMMARY",
+    "Comparison",
+    "LoadedRun",
+    "Statistics",
+    "compare",
+    "load",
+]
 
 SCORES = ["run", "generator", "prompt_id", "category", "seed", "metric", "status", "value"]
 SUMMARY = [
@@ -54,8 +67,11 @@ class Comparison:
     problems: pd.DataFrame
 
 
-def compare(runs: Sequence[LoadedRun], reference: LoadedRun | None = None) -> Comparison:
-    """Summary, paired differences with verdicts, and distances to a reference."""
+def compare(
+    runs: Sequence[LoadedRun], reference: LoadedRun | Statistics | None = None, match: Match = "none"
+) -> Comparison:
+    """Summary, paired differences with verdicts, and distances to a reference: a run, or a file of
+    statistics; `match` makes both sides alike in content before a distance is measured."""
     infos: dict[str, MetricInfo] = {}
     if not any(run.metrics for run in runs):
         raise UsageError(
@@ -67,7 +83,9 @@ def compare(runs: Sequence[LoadedRun], reference: LoadedRun | None = None) -> Co
             infos.setdefault(name, info)
     video = [n for n, i in infos.items() if i.kind == "video"]
     warnings = list(_warnings(runs))
-    distances = sets(runs, reference, [n for n, i in infos.items() if i.kind == "set"], warnings)
+    names = [n for n, i in infos.items() if i.kind == "set"]
+    theirs = RunReference(reference) if isinstance(reference, LoadedRun) else reference
+    distances = sets(runs, theirs, names, warnings, match)
     return Comparison(
         view=", ".join(sorted({r.view for r in runs})),
         runs=list(runs),

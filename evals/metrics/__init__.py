@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from evals.errors import EvalsError, UsageError
 from evals.features import Rows
+from evals.metrics.moments import Moments
 from evals.records import Direction, MetricInfo, Prompt, Spec, View
 from evals.registry import Registry
 
@@ -103,6 +104,13 @@ class SetMetric(Protocol):
     ) -> SetValue:
         """`prompts` holds the prompt id of every row of both sets: rows of one prompt are not independent."""
         ...
+
+
+@runtime_checkable
+class MomentMetric(SetMetric, Protocol):
+    """A set metric that needs no more of the reference than its moments."""
+
+    def compute_to(self, a: NDArray[np.float64], reference: Moments) -> SetValue: ...
 
 
 METRICS = Registry(

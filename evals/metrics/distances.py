@@ -16,8 +16,9 @@ from evals.encoders.protocols import protocol_of
 from evals.errors import MetricError
 from evals.features import Rows
 from evals.metrics import About, SetValue
-from evals.metrics.frechet import frechet_distance
+from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
 from evals.metrics.kernel import kernel_distance, mmd2
+from evals.metrics.moments import Moments
 from evals.metrics.neighbours import neighbours
 from evals.metrics.unbiased import BLOCKS, frechet_unbiased
 from evals.records import Spec
@@ -69,17 +70,32 @@ class FrechetVideoDistance(_OfVideos):
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         value = frechet_distance(a, b, self.ddof)
+        return self._found(value, a, b, prompts)
+
+    def compute_to(self, a: Matrix, reference: Moments) -> SetValue:
+        """The distance to a set whose moments alone are known."""
+        ours = Moments.of(a)
+        value = frechet_distance_from_moments(
+            ours.mean, ours.covariance(self.ddof), reference.mean, reference.covariance(self.ddof)
+        )
+        few = min(ours.n, reference.n) < FEW
+        return SetValue(value, ours.n, reference.n, (_few(ours.n, reference.n, ""),) if few else ())
+
+    def _found(self, value: float, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         if min(len(a), len(b)) >= FEW:
             return SetValue(value, len(a), len(b))
         size = ""
         with suppress(MetricError):  # too few even for that
             bias = frechet_unbiased(a, b, self.ddof, 8, prompts).bias
             size = f" (about {bias:.3g} of {value:.3g} here)" if bias > 0 else ""
-        warning = (
-            f"N = {len(a)} against {len(b)} is far too few: sample-size bias{size} dominates under {FEW}, and"
-            " values of different N are not comparable"
-        )
-        return SetValue(value, len(a), len(b), (warning,))
+        return SetValue(value, len(a), len(b), (_few(len(a), len(b), size),))
+
+
+def _few(n: int, m: int, size: str) -> str:
+    return (
+        f"N = {n} against {m} is far too few: sample-size bias{size} dominates under {FEW}, and values of"
+        " different N are not comparable"
+    )
 
 
 class UnbiasedFrechetVideoDistance(_OfVideos):

@@ -1,0 +1,126 @@
+"""Commands that prepare what evaluations need: `reference build | import` and `weights`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evals.errors import WeightsError
+from evals.options import common, normalize, path_type, resources_of, view_of, weights
+
+
+@click.group()
+def reference() -> None:
+    """Reference sets as files: `build` from clips or a run, `import` from another tool."""
+
+
+_out = click.option("--out", type=path_type, required=True, help="The file to write (.npz).")
+_encoder = click.option("--encoder", required=True, help="Encoder, such as i3d or i3d:videogpt.")
+
+
+@reference.command(name="build")
+@click.argument("source", type=path_type)
+@_encoder
+@_out
+@click.option(
+    "--features/--no-features",
+    default=True,
+    show_default=True,
+    help="Keep every video's feature, for kvd, precision … and --match.",
+)
+@weights
+@normalize
+@common
+def reference_build(source: Path, **o: Any) -> int:
+    """Mean, covariance and features of SOURCE (a folder of clips, or a run) as one file."""
+    from evals.run import build_reference
+
+    resources = resources_of(o)
+    paths = {k: Path(v) for k, v in o["weights"].items()}
+    made = build_reference(source, o["encoder"], o["out"], view_of(o), paths, resources, o["features"])
+    click.echo(f"{o['out']}: {made.total.n} videos, d = {made.total.mean.size}, {made.encoder}, {made.view}")
+    return 0
+
+
+@reference.command(name="import")
+@click.argument("source", type=path_type)
+@_encoder
+@_out
+@click.option(
+    "--ddof",
+    type=click.IntRange(0, 1),
+    default=0,
+    show_default=True,
+    help="What the covariance was divided with: n - ddof.",
+)
+@click.option("--count", type=click.IntRange(2), help="How many videos, where the file does not say.")
+@weights
+@normalize
+def reference_import(source: Path, **o: Any) -> int:
+    """Another tool's statistics, npz or a pickle of arrays; that they are of --encoder is your word."""
+    from evals.compare.reference import take_over
+    from evals.encoders import resolve
+
+    spec = resolve(o["encoder"], {k: Path(v) for k, v in o["weights"].items()}).spec
+    made = take_over(source, o["encoder"], spec, str(view_of(o)), o["ddof"], o["count"])
+    made.save(o["out"])
+    click.echo(f"{o['out']}: {made.total.n} videos, d = {made.total.mean.size}, {made.encoder}, {made.view}")
+    return 0
+
+
+@click.group(name="weights")
+def weight_files() -> None:
+    """Published weight files: `list`, `fetch`, `verify`. Nothing else ever downloads them."""
+
+
+@weight_files.command(name="list")
+def weights_list() -> int:
+    """Every file: whether it is here, size, licence, what it is for."""
+    from evals.weights import WEIGHTS, folder
+
+    for name, one in WEIGHTS.items():
+        here = "here" if one.path.exists() else "not here"
+        click.echo(f"{name:12s} {here:9s} {one.size / 1e6:8.1f} MB  {one.licence}; {one.use}")
+        click.echo(f"{'':12s} {one.file}, sha256 {one.sha256}")
+    click.echo(f"folder: {folder()}")
+    return 0
+
+
+@weight_files.command(name="fetch")
+@click.argument("names", nargs=-1, required=True)
+def weights_fetch(names: tuple[str, ...]) -> int:
+    """Download NAMES into the folder; goes on where an earlier try stopped."""
+    from evals.weights import entry, fetch
+
+    for name in [entry(name).name for name in names]:
+        shown = [-1]
+
+        def say(done: int, size: int, name: str = name, shown: list[int] = shown) -> None:
+            if sys.stderr.isatty() and done * 100 // size != shown[0]:
+                shown[0] = done * 100 // size
+                click.echo(f"\r{name}: {shown[0]} %", err=True, nl=False)
+
+        path = fetch(name, say)
+        if sys.stderr.isatty():
+            click.echo("", err=True)
+        click.echo(f"{name}: {path}")
+    return 0
+
+
+@weight_files.command(name="verify")
+@click.argument("names", nargs=-1)
+def weights_verify(names: tuple[str, ...]) -> int:
+    """Check the files that are here (or NAMES) against their SHA-256."""
+    from evals.weights import WEIGHTS, entry, locate
+
+    wrong = False
+    for name in [entry(n).name for n in names] or [n for n, w in WEIGHTS.items() if w.path.exists()]:
+        try:
+            click.echo(f"{name}: {locate(name)} is what it must be")
+        except WeightsError as error:
+            wrong = True
+            click.echo(f"error: {error}", err=True)
+    return 2 if wrong else 0

@@ -1,0 +1,98 @@
+"""Feature vectors of one side of a distance, and making two sides alike in content."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.compare.load import LoadedRun
+from evals.errors import MetricError
+from evals.extract import feature_key
+from evals.features import FeatureStore
+from evals.metrics import SetMetric, outside
+from evals.records import View
+
+Match = Literal["none", "category", "prompt"]
+
+
+@dataclass
+class Vectors:
+    """Feature vectors (d,) of a side's videos, each with its prompt's id, category and video; how many of
+    the `videos` are out of domain."""
+
+    rows: list[NDArray[np.float64]] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    categories: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    outside: int = 0
+    videos: int = 0
+
+    def only(self, places: Sequence[int]) -> Vectors:
+        """The rows at some places."""
+        return Vectors(
+            [self.rows[i] for i in places],
+            [self.prompts[i] for i in places],
+            [self.categories[i] for i in places],
+            [self.hashes[i] for i in places],
+            self.outside,
+            self.videos,
+        )
+
+
+def vectors_of(run: LoadedRun, name: str, metric: SetMetric) -> Vectors:
+    """What a run has, ordered by prompt and seed. What is out of domain is counted and kept: leaving it out
+    would flatter whoever made it."""
+    info = run.metrics.get(name)
+    found = Vectors()
+    if info is None:
+        return found
+    store = FeatureStore(run.run.features)
+    view = View.parse(run.view)
+    for (prompt_id, _), sample in sorted(run.samples.items()):
+        if sample.outcome != "ok" or sample.sha256 is None:
+            continue
+        keys = {need: feature_key(sample.sha256, spec, view) for need, spec in info.extractors.items()}
+        if all(key in store for key in keys.values()):
+            rows = {need: store.get(key) for need, key in keys.items()}
+            pooled = np.atleast_2d(metric.pool(rows))
+            found.rows += list(pooled)
+            found.prompts += [prompt_id] * len(pooled)
+            found.categories += [run.prompts[prompt_id].category] * len(pooled)
+            found.hashes += [sample.sha256] * len(pooled)
+            found.videos += 1
+            found.outside += any(outside(r) for r in rows.values())
+    return found
+
+
+def matched(ours: Vectors, theirs: Vectors, match: Match) -> tuple[Vectors, Vectors]:
+    """Both sides with the same content: the prompts that both have, or the categories that both have in our
+    proportions (of the reference as many rows as that allows, the first ones).
+
+    Raises `MetricError` where nothing is shared.
+    """
+    if match == "none":
+        return ours, theirs
+
+    def key(side: Vectors) -> list[str]:
+        return side.prompts if match == "prompt" else side.categories
+
+    mine, other = Counter(key(ours)), Counter(key(theirs))
+    shared = set(mine) & set(other)
+    if not shared:
+        raise MetricError(f"--match {match}: both sides have no {match} in common")
+    kept = ours.only([i for i, k in enumerate(key(ours)) if k in shared])
+    if match == "prompt":
+        return kept, theirs.only([i for i, k in enumerate(key(theirs)) if k in shared])
+    share = min(other[k] / mine[k] for k in shared)
+    left = {k: max(1, int(share * mine[k] + 1e-9)) for k in shared}
+    places = []
+    for i, k in enumerate(key(theirs)):
+        if left.get(k, 0) > 0:
+            left[k] -= 1
+            places.append(i)
+    return kept, theirs.only(places)
