@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from evals.generators import GENERATORS, Generation, Generator
     from evals.metrics import METRICS, About, SetMetric, SetValue, Skip, Value, VideoMetric
     from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
-    from evals.metrics.kernel import kernel_distance, matched_kernel_distances
+    from evals.metrics.kernel import kernel_distance, kernel_equality, matched_kernel_distances, mmd2
+    from evals.metrics.moments import Moments
+    from evals.metrics.neighbours import copies, neighbours
+    from evals.metrics.unbiased import frechet_extrapolated, frechet_unbiased
     from evals.prompts import load as load_prompts
     from evals.records import Prompt, PromptSet, Request, Sample, Score, Settings, Spec, View
     from evals.report import write as write_report
@@ -36,7 +39,10 @@ _HOME = {
     "generators": ("GENERATORS", "Generation", "Generator"),
     "metrics": ("METRICS", "About", "SetMetric", "SetValue", "Skip", "Value", "VideoMetric"),
     "metrics.frechet": ("frechet_distance", "frechet_distance_from_moments"),
-    "metrics.kernel": ("kernel_distance", "matched_kernel_distances"),
+    "metrics.kernel": ("kernel_distance", "kernel_equality", "matched_kernel_distances", "mmd2"),
+    "metrics.moments": ("Moments",),
+    "metrics.neighbours": ("copies", "neighbours"),
+    "metrics.unbiased": ("frechet_extrapolated", "frechet_unbiased"),
     "prompts": ("load_prompts",),
     "records": ("Prompt", "PromptSet", "Request", "Sample", "Score", "Settings", "Spec", "View"),
     "report": ("write_report",),
@@ -62,6 +68,7 @@ __all__ = [
     "Fold",
     "Generation",
     "Generator",
+    "Moments",
     "Plan",
     "Prompt",
     "PromptSet",
@@ -80,12 +87,18 @@ __all__ = [
     "VideoMetric",
     "View",
     "compare_runs",
+    "copies",
     "frechet_distance",
     "frechet_distance_from_moments",
+    "frechet_extrapolated",
+    "frechet_unbiased",
     "generate_run",
     "kernel_distance",
+    "kernel_equality",
     "load_prompts",
     "matched_kernel_distances",
+    "mmd2",
+    "neighbours",
     "prepare",
     "score_run",
     "write_report",

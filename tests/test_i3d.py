@@ -302,3 +302,17 @@ def test_fvd_on_the_archive_from_clips_to_table(
     assert done.code == 0 and "far too few" in done.err
     table = (tmp_path / "r" / "sets.csv").read_text()
     assert '"stylegan-v, ddof 0"' in table and "fvd[i3d]" in table
+
+
+def test_a_row_does_not_depend_on_its_place_or_company(tmp_path: Path) -> None:
+    path = tmp_path / "rgb.pt"
+    torch.save(network(400).state_dict(), path)
+    encoder = NativeI3D("i3d-native", path)
+    encoder.load("cpu")
+    rng = np.random.default_rng(0)
+    batch = torch.from_numpy(rng.uniform(0, 255, (4, 16, 224, 224, 3)).astype(np.float32))
+    whole = encoder.encode(batch)["features"]
+    assert torch.equal(encoder.encode(batch[[2, 0, 3, 1]])["features"], whole[[2, 0, 3, 1]])
+    alone = torch.zeros_like(batch)
+    alone[3] = batch[1]
+    assert torch.equal(encoder.encode(alone)["features"][3], whole[1])

@@ -100,6 +100,16 @@ def test_another_encoder_weights_or_view_is_refused(scored: Make) -> None:
         assert pd.read_csv(tmp / "r" / "sets.csv").empty
 
 
+def test_videos_on_both_sides_are_named(scored: Make) -> None:
+    cli, tmp, weights = scored
+    ref = tmp / "ref.npz"
+    assert cli("reference", "build", tmp / "a", "--encoder", TINY, "--out", ref, *weights).code == 0
+    for reference, count in ((ref, 1), (tmp / "b", 0)):
+        done = cli("compare", tmp / "a", "--reference", reference, "--videos", 0, "--out", tmp / "r")
+        said = f"fvd[{TINY}]: 9 videos of a are in ref too, byte by byte"
+        assert done.code == 0 and done.err.count(said) == count, done.err
+
+
 def test_matching_is_said_and_done(scored: Make) -> None:
     cli, tmp, _ = scored
     base = ("compare", tmp / "a", "--reference", tmp / "b", "--videos", 0, "--out", tmp / "r")
