@@ -109,10 +109,10 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    config = transformers.VJEPA2Config(
-        patch_size=16, crop_size=32, frames_per_clip=16, tubelet_size=2, hidden_size=48,
-        num_attention_heads=4, num_hidden_layers=2, pred_hidden_size=24, pred_num_attention_heads=2, pred_num_hidden_layers=1,
-    )  # fmt: skip
+    small = {"hidden_size": 48, "num_attention_heads": 4, "num_hidden_layers": 2}
+    predictor = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1}
+    shape = {"patch_size": 16, "crop_size": 32, "frames_per_clip": 16, "tubelet_size": 2}
+    config = transformers.VJEPA2Config(**shape, **small, **predictor)
     place = tmp_path_factory.mktemp("vjepa2") / "model"
     transformers.VJEPA2Model(config).save_pretrained(place)
     return place
