@@ -1,7 +1,8 @@
-"""Commands that prepare what evaluations need: `reference build | import` and `weights`."""
+"""Commands that prepare what evaluations need: `reference`, `weights`; and `distance` of arrays."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,48 @@ def weights_verify(names: tuple[str, ...]) -> int:
             wrong = True
             click.echo(f"error: {error}", err=True)
     return 2 if wrong else 0
+
+
+STATISTICS = (
+    "fvd", "fvd_unbiased", "kvd", "jedi", "mmd2", "precision", "recall", "density", "coverage", "memorised",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("generated", type=path_type)
+@click.argument("real", type=path_type)
+@click.option(
+    "--statistic",
+    "names",
+    multiple=True,
+    type=click.Choice(STATISTICS),
+    default=("fvd", "fvd_unbiased", "kvd"),
+    show_default=True,
+    help="Repeatable.",
+)
+@click.option(
+    "--ddof",
+    type=click.IntRange(0, 1),
+    default=1,
+    show_default=True,
+    help="Of the Fréchet distance's covariance.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def distance(generated: Path, real: Path, names: tuple[str, ...], ddof: int, as_json: bool) -> int:
+    """Distances between two arrays of features of your own, GENERATED and REAL: .npy files (n, d).
+
+    `jedi` is for features of V-JEPA 1 with its probe, `mmd2` the same formula on any others.
+    """
+    from evals.arrays import measure, read
+
+    found = measure(read(generated), read(real), names, ddof)
+    if as_json:
+        click.echo(json.dumps(found))
+        return 0
+    for one in found["statistics"]:
+        bounds = "" if one["low"] is None else f"  [{one['low']:.6g}, {one['high']:.6g}]"
+        click.echo(f"{one['name']:14s} {one['value']:.8g}{bounds}")
+    click.echo(f"n = {found['n']} generated, {found['n_real']} real, d = {found['d']}", err=True)
+    for warning in found["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    return 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from evals import frechet_distance, kernel_distance
+from evals.commands import STATISTICS
 from evals.errors import MetricError
 from evals.metrics.frechet import frechet_distance_from_moments
 from evals.metrics.kernel import kernel_equality, mmd2
 from evals.metrics.moments import Moments
 from evals.metrics.neighbours import copies, neighbours
 from evals.metrics.unbiased import frechet_extrapolated, frechet_unbiased
+from tests.conftest import Cli
 
 Matrix = NDArray[np.float64]
 SHAPES = [(30, 40, 5), (7, 9, 20), (200, 150, 3), (12, 12, 12)]
@@ -289,3 +293,36 @@ def test_intervals_cover_the_truth(shift: float, scale: float) -> None:
     high = np.mean([exact > v.value + 1.96 * v.standard_error for v in found])
     print(f"kvd, {said} {1 - low - high:.3f}, truth below {low:.3f}, above {high:.3f}")
     assert 0.92 <= 1 - low - high <= 0.99
+
+
+# --- arrays of others, on the command line ---
+
+
+def test_two_arrays_on_the_command_line(cli: Cli, tmp_path: Path) -> None:
+    x, y = draw(30, 60, 5), draw(31, 50, 5) + 0.5
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y.astype(np.float32))
+    y = y.astype(np.float32).astype(float)
+    every = [a for name in STATISTICS for a in ("--statistic", name)]
+    done = cli("distance", tmp_path / "x.npy", tmp_path / "y.npy", *every, "--json")
+    assert done.code == 0, done.err
+    found = {row["name"]: row for row in json.loads(done.out)["statistics"]}
+    assert found["fvd"]["value"] == pytest.approx(frechet_distance(x, y))
+    unbiased = frechet_unbiased(x, y)
+    assert found["fvd_unbiased"]["value"] == pytest.approx(unbiased.value)
+    assert (found["fvd_unbiased"]["low"], found["fvd_unbiased"]["high"]) == pytest.approx(unbiased.interval())
+    assert found["jedi"]["value"] == found["mmd2"]["value"] == pytest.approx(mmd2(x, y))
+    assert found["coverage"]["value"] == pytest.approx(plainly(x, y, 5)[3])
+    plain = cli("distance", tmp_path / "x.npy", tmp_path / "y.npy")
+    assert plain.code == 0 and "kvd" in plain.out and "n = 60 generated, 50 real, d = 5" in plain.err
+
+
+@pytest.mark.parametrize("content", [np.zeros(3), np.array([{"a": 1}], object), np.array([["a", "b"]]), None])
+def test_odd_arrays_are_refused(cli: Cli, tmp_path: Path, content: Matrix | None) -> None:
+    path = tmp_path / "x.npy"
+    if content is None:
+        path.write_bytes(b"\x93NUMPY and nothing")
+    else:
+        np.save(path, content, allow_pickle=True)
+    done = cli("distance", path, path)
+    assert done.code == 2 and "x.npy" in done.err and "Traceback" not in done.err

@@ -24,7 +24,8 @@ from tests.conftest import Cli, MakeClips
 from tests.test_fuzz import mutated
 
 TINY = "tiny/random"
-METRICS = f"fvd[{TINY}],kvd[{TINY}],fid_frames[{TINY}],precision[{TINY}],mmd2[{TINY}],fvd_unbiased[{TINY}]"
+METRICS = f"fvd[{TINY}],kvd[{TINY}],fid_frames[{TINY}],precision[{TINY}],mmd2[{TINY}],fvd_unbiased[{TINY}],"
+METRICS += f"memorised[{TINY}]"
 Make = tuple[Cli, Path, tuple[object, ...]]
 
 
@@ -58,7 +59,7 @@ def test_a_file_gives_what_its_run_gives(scored: Make) -> None:
     run, file = values(tmp / "of-run"), values(tmp / "of-file")
     assert set(run) == set(METRICS.split(",")) and f"fid_frames[{TINY}]" not in file
     assert "not of frames" in done.err
-    assert file == {k: pytest.approx(run[k], rel=1e-12) for k in file} and len(file) == 5
+    assert file == {k: pytest.approx(run[k], rel=1e-12) for k in file} and len(file) == 6
     clips = tmp / "clips" / "b"
     assert cli("reference", "build", clips, "--encoder", TINY, "--out", tmp / "2.npz", *weights).code == 0
     one, two = Statistics.load(out), Statistics.load(tmp / "2.npz")

@@ -130,6 +130,7 @@ METRICS = Registry(
         "fvd": "evals.metrics.distances:FrechetVideoDistance",
         "fvd_unbiased": "evals.metrics.distances:UnbiasedFrechetVideoDistance",
         "fid_frames": "evals.metrics.distances:FrechetFrameDistance",
+        "memorised": "evals.metrics.distances:Memorised",
         "mmd2": "evals.metrics.distances:SecondMomentDistance",
         "precision": "evals.metrics.distances:Precision",
         "recall": "evals.metrics.distances:Recall",

@@ -19,7 +19,7 @@ from evals.metrics import About, SetValue
 from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
 from evals.metrics.kernel import kernel_distance, mmd2
 from evals.metrics.moments import Moments
-from evals.metrics.neighbours import neighbours
+from evals.metrics.neighbours import copies, neighbours
 from evals.metrics.unbiased import BLOCKS, frechet_unbiased
 from evals.records import Spec
 
@@ -237,3 +237,21 @@ class Coverage(_OfNeighbours):
     """Share of the reference's balls that hold a generated video."""
 
     name, note = "coverage", "not how many generated videos lie elsewhere"
+
+
+class Memorised(_OfVideos):
+    """Share of videos that lie nearer to one of the reference than 99 % of the reference's own do to each
+    other: copies of training clips, where the reference is what was trained on. 0.01 is to be expected."""
+
+    protocol = "mean over windows, nearest neighbour, 1 % quantile within the reference"
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(name="memorised", version=1, params={"quantile": 0.01, "pool": "mean"})
+        self.about = About(
+            "lower", 0.0, 1.0, source="nearest neighbours; the threshold is this project's",
+            note="about 0.01 is chance; near copies within the reference hide others",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
+        return SetValue(copies(a, b).share, len(a), len(b))
