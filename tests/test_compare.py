@@ -19,6 +19,7 @@ from evals.features import FeatureStore
 from evals.journal import Journal
 from evals.metrics import OUTSIDE
 from evals.metrics.frechet import frechet_distance
+from evals.metrics.unbiased import frechet_unbiased
 from evals.records import (
     MetricInfo,
     Prompt,
@@ -291,6 +292,11 @@ def test_set_metrics_are_computed_against_a_reference(made: Callable[..., Path])
     assert row["value"] == pytest.approx(frechet_distance(x, y), rel=1e-9)
     assert len(found.sets) == 1  # a run is not measured against itself
     assert any("N = 30 against 25 is far too few" in w for w in found.warnings)
+    bias = frechet_unbiased(
+        x, y, blocks=8, groups=([f"p{i}" for i in range(30)], [f"p{i}" for i in range(25)])
+    )
+    said = f"fvd[a/b]: of these values about {bias.bias:.3g} is sample-size bias (jackknife)"
+    assert said in found.warnings
     assert found.summary[found.summary["metric"] == "fvd[a/b]"]["mean"].item() == row["value"]
     alone = compare.compare(compare.load([a]))
     assert alone.sets.empty and not alone.warnings

@@ -41,6 +41,7 @@ def sets(
             warnings.append(f"{reference.label} is the reference itself: there is nothing to measure")
     how = "" if match == "none" else f"; matched by {match}"
     rows: list[tuple[Any, ...]] = []
+    biases: dict[str, list[float]] = defaultdict(list)
     beyond: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in names if reference else []:
         metric = metrics.create(name)
@@ -64,6 +65,8 @@ def sets(
             except MetricError as error:
                 warnings.append(f"{name}: {run.label} against {reference.label}: {error}")
                 continue
+            if value.bias is not None:
+                biases[name].append(value.bias)
             warnings += [f"{name}: {w}" for w in value.warnings if f"{name}: {w}" not in warnings]
             same = len(set(ours.hashes) & set(theirs.hashes))
             if same:
@@ -81,6 +84,10 @@ def sets(
                  value.n_reference, metric.protocol + how)
             )  # fmt: skip
     warnings += [f"{name}: {', '.join(labels)}: {why}" for (name, why), labels in beyond.items()]
+    for name, found in biases.items():
+        low, high = f"{min(found):.3g}", f"{max(found):.3g}"
+        size = low if low == high else f"{low} to {high}"
+        warnings.append(f"{name}: of these values about {size} is sample-size bias (jackknife)")
     return pd.DataFrame(rows, columns=SETS)
 
 

@@ -39,7 +39,8 @@ class Skip:
 
 @dataclass(frozen=True)
 class SetValue:
-    """A number about two sets of videos, with the size of both and, where one is valid, a 95 % interval."""
+    """A number about two sets of videos, with the size of both and, where one is valid, a 95 % interval;
+    `bias` is what of it is estimated to come from the sets' sizes alone."""
 
     value: float
     n: int
@@ -47,6 +48,7 @@ class SetValue:
     warnings: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    bias: float | None = None
 
 
 @dataclass(frozen=True)

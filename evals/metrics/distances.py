@@ -79,22 +79,21 @@ class FrechetVideoDistance(_OfVideos):
             ours.mean, ours.covariance(self.ddof), reference.mean, reference.covariance(self.ddof)
         )
         few = min(ours.n, reference.n) < FEW
-        return SetValue(value, ours.n, reference.n, (_few(ours.n, reference.n, ""),) if few else ())
+        return SetValue(value, ours.n, reference.n, (_few(ours.n, reference.n),) if few else ())
 
     def _found(self, value: float, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         if min(len(a), len(b)) >= FEW:
             return SetValue(value, len(a), len(b))
-        size = ""
+        bias = None
         with suppress(MetricError):  # too few even for that
             bias = frechet_unbiased(a, b, self.ddof, 8, prompts).bias
-            size = f" (about {bias:.3g} of {value:.3g} here)" if bias > 0 else ""
-        return SetValue(value, len(a), len(b), (_few(len(a), len(b), size),))
+        return SetValue(value, len(a), len(b), (_few(len(a), len(b)),), bias=bias)
 
 
-def _few(n: int, m: int, size: str) -> str:
+def _few(n: int, m: int) -> str:
     return (
-        f"N = {n} against {m} is far too few: sample-size bias{size} dominates under {FEW}, and values of"
-        " different N are not comparable"
+        f"N = {n} against {m} is far too few: sample-size bias dominates under {FEW}, and values of different"
+        " N are not comparable"
     )
 
 
