@@ -1,8 +1,9 @@
 """What distances are measured to: a run, or a file of statistics that stands for one.
 
 The file is an npz without pickles: `about` (JSON), `mean` (d,), `scatter` (d, d; sum of outer products
-about the mean), and, where wanted, `features` (n, d) with the prompts, categories and hashes of their
-videos. It is tied to the encoder with its weights and protocol, and to how videos were normalised.
+about the mean), and, where wanted, `features` (n, d); `about` holds the videos' prompts, categories and
+hashes, where they are known. It is tied to the encoder with its weights and protocol, and to how videos
+were normalised.
 """
 
 from __future__ import annotations
@@ -135,8 +136,12 @@ class Statistics:
         except (KeyError, ValueError, TypeError) as error:
             raise StatisticsError(f"is no reference of this suite ({error}); `t2v-evals reference build`"
                                   " makes one, `reference import` reads others", path) from None  # fmt: skip
-        lengths = {len(rows), len(ids), len(categories), len(hashes)}
-        if rows and (lengths != {n} or rows[0].shape != mean.shape):
+        lengths = {len(ids), len(categories), len(hashes)}
+        if (
+            (rows
+            and (lengths | {len(rows)} != {n} or rows[0].shape != mean.shape))
+            or lengths not in ({0}, {n})
+        ):
             raise StatisticsError("its features don't fit its other parts", path)
         if rows and not np.isfinite(rows).all():
             raise StatisticsError("its features hold NaN or infinity", path)
@@ -154,7 +159,9 @@ def build(run: LoadedRun, encoder: str, name: str, metric: SetMetric, keep: bool
         raise MetricError(f"{run.label}: {len(found.rows)} videos have features; statistics need two")
     spec = run.metrics[name].extractors[f"encoder:{encoder}"]
     total = Moments.of(np.stack(found.rows))
-    return Statistics(run.label, encoder, spec, run.view, total, run.label, found if keep else Vectors())
+    if not keep:
+        found.rows = []
+    return Statistics(run.label, encoder, spec, run.view, total, run.label, found)
 
 
 MEANS = ("mean", "mu", "raw_mean", "mean_")
