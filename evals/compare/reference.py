@@ -137,10 +137,9 @@ class Statistics:
             raise StatisticsError(f"is no reference of this suite ({error}); `t2v-evals reference build`"
                                   " makes one, `reference import` reads others", path) from None  # fmt: skip
         lengths = {len(ids), len(categories), len(hashes)}
-        if (
-            (rows
-            and (lengths | {len(rows)} != {n} or rows[0].shape != mean.shape))
-            or lengths not in ({0}, {n})
+        if (rows and (lengths | {len(rows)} != {n} or rows[0].shape != mean.shape)) or lengths not in (
+            {0},
+            {n},
         ):
             raise StatisticsError("its features don't fit its other parts", path)
         if rows and not np.isfinite(rows).all():

@@ -36,6 +36,7 @@ FOLDS = Registry(
         "difference": "evals.folds.difference:Difference",
         "content": "evals.folds.content:Content",
         "ssim": "evals.folds.ssim:Ssim",
+        "colour": "evals.folds.colour:Colour",
         "laplacian": "evals.folds.laplacian:Laplacian",
         "dis": "evals.folds.dis:Dis",
         "dis-strided": "evals.folds.dis:DisStrided",

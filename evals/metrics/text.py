@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from evals.features import Rows
 from evals.metrics import OUTSIDE, About, Skip, Value, outside
@@ -31,14 +35,50 @@ class ClipSimilarity:
                            note=EMBEDDED_NOTE if encoder == "embedded" else "")  # fmt: skip
         self.needs = (f"encoder:{encoder}", f"text:{encoder}")
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+    def cosines(self, rows: Mapping[str, Rows]) -> NDArray[np.float64] | Skip:
+        """One per sampled frame (n,), or why there are none."""
         video, text = rows[self.needs[0]], rows[self.needs[1]]
         if outside(video):
             return Skip(OUTSIDE)
         space = "joint" if "joint" in text else "features"
         frames = video[space]
-        cosines = unit(frames.reshape(len(frames), -1)) @ unit(text[space])[0]
-        cut = bool(text["truncated"][0])
-        return Value(
-            float(cosines.mean()), ("truncated: the prompt is longer than the context",) if cut else ()
-        )
+        found: NDArray[np.float64] = unit(frames.reshape(len(frames), -1)) @ unit(text[space])[0]
+        return found
+
+    def notes(self, rows: Mapping[str, Rows]) -> tuple[str, ...]:
+        """What a reader must know of this prompt."""
+        cut = bool(rows[self.needs[1]]["truncated"][0])
+        return ("truncated: the prompt is longer than the context",) if cut else ()
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        found = self.cosines(rows)
+        return found if isinstance(found, Skip) else Value(float(found.mean()), self.notes(rows))
+
+
+class ClipScore(ClipSimilarity):
+    """CLIPScore as torchmetrics has it: 100 × the mean cosine of frames and prompt. Not cut at 0, which
+    torchmetrics does to the mean of a whole set."""
+
+    def __init__(self, encoder: str) -> None:
+        super().__init__(encoder)
+        self.spec = Spec(name="clip_score", version=1)
+        self.about = replace(self.about, low=-100.0, high=100.0, source="100·cosine (torchmetrics CLIPScore)")
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        found = super().score(rows, prompt)
+        return found if isinstance(found, Skip) else Value(100 * found.value, found.notes)
+
+
+class ClipScoreHessel(ClipSimilarity):
+    """CLIPScore as first defined: 2.5·max(cosine, 0), of each frame, then the mean."""
+
+    def __init__(self, encoder: str) -> None:
+        super().__init__(encoder)
+        self.spec = Spec(name="clip_score_hessel", version=1)
+        self.about = replace(self.about, low=0.0, high=2.5, source="Hessel et al. 2021")
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        found = self.cosines(rows)
+        if isinstance(found, Skip):
+            return found
+        return Value(float(2.5 * np.maximum(found, 0).mean()), self.notes(rows))
