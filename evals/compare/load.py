@@ -140,7 +140,9 @@ def outside_videos(runs: Sequence[LoadedRun]) -> list[str]:
             scores = [s[name] for s in run.scores.values() if name in s]
             lost = sum(s.status == "skipped" and s.reason == OUTSIDE for s in scores)
             if lost:
-                rest = "" if lost == len(scores) else "; the mean is over the others, which may be the better"
+                # Others may be skipped for other reasons; only a mean of what is left needs a word.
+                left = sum(s.status == "ok" for s in scores)
+                rest = f"; the mean is over {left} others, which may be the better" if left else ""
                 found.append(f"{run.label}: {name}: {lost} of {len(scores)} videos are out of domain{rest}")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from evals.records import Spec, file_sha256
 from evals.weights import locate
 
 
-class _I3D:
+class _I3D(ABC):
     """What both share: the protocol, the record, and rows."""
 
     batch = 4
@@ -49,12 +50,13 @@ class _I3D:
         for name in ("_network", "_device"):
             self.__dict__.pop(name, None)
 
+    @abstractmethod
     def _open(self, device: str) -> Any:
-        raise NotImplementedError
+        """The network on a device, ready to be called."""
 
+    @abstractmethod
     def _logits(self, videos: Tensor) -> Tensor:
         """(B, 3, T, H, W) from 0 to 255 to (B, 400)."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
