@@ -1,8 +1,9 @@
-"""The device's side of a pass: windows of many videos through encoders, in batches of one shape.
+"""The device's side of a pass: windows of many videos through encoders, in batches of fixed shapes.
 
-A thread of its own feeds the device, so that videos go on being decoded meanwhile. A batch is padded to
-the encoder's fixed shape, so a window's rows depend on nothing that came with it. At most `AHEAD` batches
-are under way: whoever adds another waits, the decoders' sockets fill, and memory stays bounded.
+A thread of its own feeds the device, so that videos go on being decoded meanwhile. A batch holds windows
+of one size and is padded to the encoder's number of them, so a window's rows depend on nothing that came
+with it. At most `AHEAD` batches are under way: whoever adds another waits, the decoders' sockets fill, and
+memory stays bounded.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AHEAD = 2
+SHAPES = 4  # sizes of windows that may wait for company at a time
 
 Arrays = Mapping[str, NDArray[np.float32]]
 Fetch = Callable[[], Arrays]
@@ -83,7 +85,9 @@ class Lane:
         found: list[list[str]] = [[]]
         for name, encoder in encoders.items():
             sampling = encoder.sampling
-            shape = (encoder.batch, sampling.frames, sampling.height, sampling.width, 3)
+            # Of encoders that take videos at their own shape, a wide one.
+            width = sampling.width if sampling.resize in ("shortest", "squash") else 2 * sampling.height
+            shape = (encoder.batch, sampling.frames, sampling.height, width, 3)
             while True:
                 try:
                     self._work(encoder, np.zeros(shape, sampling.dtype))()
@@ -164,29 +168,39 @@ def _numpy(value: Tensor) -> NDArray[np.float32]:
     return np.asarray(value.float().cpu().numpy(), np.float32)
 
 
+_Window = tuple[Hashable, int, int, NDArray[Any]]
+
+
 class Batcher:
     """One encoder's windows on a lane."""
 
     def __init__(self, encoder: Encoder, lane: Lane) -> None:
         self._encoder, self._lane = encoder, lane
-        self._waiting: list[tuple[Hashable, int, int, NDArray[Any]]] = []
+        self._waiting: dict[tuple[int, ...], list[_Window]] = {}  # by shape
         self._under_way: deque[tuple[Future[Fetch], list[tuple[Hashable, int, int]]]] = deque()
 
     def add(self, owner: Hashable, attempt: int, number: int, window: NDArray[Any]) -> None:
-        """Take a window (T, H, W, 3); a full batch is started."""
-        self._waiting.append((owner, attempt, number, window))
-        if len(self._waiting) == self._encoder.batch:
-            self.flush()
+        """Take a window (T, H, W, 3); a full batch of one shape is started, and the oldest part-filled one
+        where too many shapes wait."""
+        alike = self._waiting.setdefault(window.shape, [])
+        alike.append((owner, attempt, number, window))
+        if len(alike) == self._encoder.batch:
+            self._start(window.shape)
+        elif len(self._waiting) > SHAPES:
+            self._start(next(iter(self._waiting)))
 
     def flush(self) -> None:
-        """Start what waits, padded to the batch's shape."""
-        if not self._waiting:
-            return
-        batch = np.zeros((self._encoder.batch, *self._waiting[0][3].shape), self._waiting[0][3].dtype)
-        for i, (*_, window) in enumerate(self._waiting):
+        """Start what waits."""
+        for shape in list(self._waiting):
+            self._start(shape)
+
+    def _start(self, shape: tuple[int, ...]) -> None:
+        """Start the windows of one shape, padded to the batch's."""
+        windows = self._waiting.pop(shape)
+        batch = np.zeros((self._encoder.batch, *shape), windows[0][3].dtype)
+        for i, (*_, window) in enumerate(windows):
             batch[i] = window
-        whose = [(owner, attempt, number) for owner, attempt, number, _ in self._waiting]
-        self._waiting = []
+        whose = [(owner, attempt, number) for owner, attempt, number, _ in windows]
         self._under_way.append((self._lane.submit(self._encoder, batch), whose))
 
     def encoded(self, wait: bool = False) -> Iterator[Encoded]:

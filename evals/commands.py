@@ -84,7 +84,7 @@ def weights_list() -> int:
 
     for name, one in WEIGHTS.items():
         here = "here" if one.path.exists() else "not here"
-        click.echo(f"{name:12s} {here:9s} {one.size / 1e6:8.1f} MB  {one.licence}; {one.use}")
+        click.echo(f"{name:12s} {here:9s} {one.megabytes}{one.licence}; {one.use}")
         click.echo(f"{'':12s} {one.file}, sha256 {one.sha256}")
     click.echo(f"folder: {folder()}")
     return 0

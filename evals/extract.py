@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,15 @@ class Extractors:
     folds: tuple[str, ...] = ()
     encoders: Mapping[str, Encoder] = field(default_factory=dict)
 
-    def specs(self) -> dict[str, Spec]:
-        """Specs by need: `fold:NAME`, `encoder:ID`, `text:ID`."""
+    def specs(self, texts: Iterable[str] = ()) -> dict[str, Spec]:
+        """Specs by need: `fold:NAME`, `encoder:ID`, `text:ID`, `cross:ID`, and `texts:ID`, which is tied to
+        all the texts of a run."""
         found = {f"fold:{name}": FOLDS.get(name).spec for name in self.folds}
         for name, encoder in self.encoders.items():
-            found[f"encoder:{name}"] = found[f"text:{name}"] = encoder.spec
+            for kind in ("encoder", "text", "cross"):
+                found[f"{kind}:{name}"] = encoder.spec
+            params = {"encoder": encoder.spec.digest, "prompts": digest(sorted(set(texts)))}
+            found[f"texts:{name}"] = Spec(name="texts", params=params)
         return found
 
 
@@ -153,16 +157,20 @@ class _State:
     def rows(self) -> Iterator[tuple[str, Rows]]:
         """Rows by need, of a complete video."""
         assert self.arrays is not None
+
+        def sent(name: str) -> Rows:
+            assert self.arrays is not None
+            split = {k: k.rpartition("/") for k in self.arrays}
+            return {row: self.arrays[k] for k, (owner, _, row) in split.items() if owner == name}
+
         for name in self.folds:
             if f"fold:{name}" not in self.problems:
-                prefix = f"{name}/"
-                mine = {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
-                yield f"fold:{name}", mine
+                yield f"fold:{name}", sent(name)
         for name in self.encoders:
             if f"encoder:{name}" not in self.problems:
                 encoded = self.encoded[name]
                 rows = {k: np.stack([encoded[i][k] for i in range(len(encoded))]) for k in encoded[0]}
-                yield f"encoder:{name}", {**rows, "index": self.arrays[f"{name}/index"]}
+                yield f"encoder:{name}", {**rows, **sent(name)}
 
 
 class _Extraction:

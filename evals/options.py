@@ -184,6 +184,13 @@ normalize = click.option(
 )
 scoring = several(
     click.option("--suite", default=None, help="Suite name or file (default: quick)."),
+    click.option(
+        "--precision",
+        type=click.Choice(["fp32", "bf16"]),
+        default="fp32",
+        show_default=True,
+        help="Of the encoders' networks; numbers of the two don't mix.",
+    ),
     click.option("--metrics", help="Metric ids with commas between them, instead of a suite."),
     weights,
     normalize,
@@ -271,7 +278,7 @@ def metrics_of(o: dict[str, Any]) -> Any:
             raise UsageError(f"--metrics {given!r}: names no metric; see `t2v-evals list metrics`")
     else:
         ids = list(suites.load(suite or "quick").metrics)
-    return score.prepare(ids, {k: Path(v) for k, v in o["weights"].items()})
+    return score.prepare(ids, {k: Path(v) for k, v in o["weights"].items()}, o["precision"])
 
 
 def view_of(o: dict[str, Any]) -> Any:

@@ -7,13 +7,15 @@ as `ok` or `skipped` for the same bytes, metric and prompt is not computed again
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from evals import metrics
 from evals.decoding.pool import Pool
-from evals.encoders import Encoder, TextEncoder, resolve
+from evals.encoders import CrossEncoder, Encoder, TextEncoder, resolve
 from evals.errors import RunError, UsageError
 from evals.extract import (
     Extractors,
@@ -45,15 +47,15 @@ class Metrics:
     sets: Mapping[str, SetMetric] = field(default_factory=dict)
     extractors: Extractors = field(default_factory=Extractors)
 
-    def infos(self, view: View) -> dict[str, MetricInfo]:
-        """Readers' records of all metrics under one view."""
-        specs = self.extractors.specs()
+    def infos(self, view: View, texts: Iterable[str] = ()) -> dict[str, MetricInfo]:
+        """Readers' records of all metrics under one view, for a run of prompts with these texts."""
+        specs = self.extractors.specs(texts)
         both: dict[str, VideoMetric | SetMetric] = {**self.video, **self.sets}
         return {name: metrics.info(name, metric, specs, view) for name, metric in both.items()}
 
 
-def prepare(metric_ids: Sequence[str], weights: Mapping[str, Path]) -> Metrics:
-    """Find metrics, extractors and weight files.
+def prepare(metric_ids: Sequence[str], weights: Mapping[str, Path], precision: str = "fp32") -> Metrics:
+    """Find metrics, extractors and weight files. `precision` is that of the encoders, `fp32` or `bf16`.
 
     Raises `UnknownName`, `UsageError` or `WeightsError`; unused `weights` are an error too.
     """
@@ -73,11 +75,13 @@ def prepare(metric_ids: Sequence[str], weights: Mapping[str, Path]) -> Metrics:
                 FOLDS.get(what)
                 folds[what] = None
             elif what not in encoders:
-                encoders[what] = resolve(what, weights)
-            if kind == "text" and not isinstance(encoders[what], TextEncoder):
+                encoders[what] = resolve(what, weights, precision)
+            if kind in ("text", "texts") and not isinstance(encoders[what], TextEncoder):
                 raise UsageError(f"{name}: the encoder {what!r} has no text side")
+            if kind == "cross" and not isinstance(encoders[what], CrossEncoder):
+                raise UsageError(f"{name}: the encoder {what!r} does not relate a text to a video")
     for name in weights:
-        if name not in encoders:
+        if not any(name in (used, used.rpartition(":")[0]) for used in encoders):
             raise UsageError(f"--weights {name}: no metric that was asked for uses this encoder")
     return Metrics(video, sets, Extractors(tuple(folds), encoders))
 
@@ -100,9 +104,11 @@ class _Scoring:
         view: View,
     ) -> None:
         self.run, self.chosen, self.view, self.written = run, chosen, view, 0
-        self.infos = chosen.infos(view)
-        self.specs = chosen.extractors.specs()
+        self.texts = sorted({p.text for p in run.info.prompts})
+        self.infos = chosen.infos(view, self.texts)
+        self.specs = chosen.extractors.specs(self.texts)
         self.store = FeatureStore(run.features)
+        self.gathered: dict[str, Rows] = {}
         self.unread: Problems = {}  # texts that an encoder has nothing for, by text key
         self.samples = {at: s for at, s in run.samples().items() if s.outcome == "ok"}
 
@@ -129,7 +135,7 @@ class _Scoring:
         """Whether the video must be decoded. Sets need their encoder's rows of every video."""
         needs = {n for m in item.metrics for n in self.chosen.video[m].needs}
         needs |= {n for m in self.chosen.sets.values() for n in m.needs}
-        return any(self.key(item, n) not in self.store for n in needs if not n.startswith("text:"))
+        return any(self.key(item, n) not in self.store for n in needs if _of_video(n))
 
     def write(self, journal: Journal, item: _Item, problems: Problems) -> None:
         """Score one sample and journal it."""
@@ -147,10 +153,31 @@ class _Scoring:
         journal.append({"schema": line.schema_, **line.to_json()})
         self.written += 1
 
+    def _rows(self, need: str, item: _Item, known: Mapping[str, Rows]) -> Rows:
+        """The rows of a need; those before it in the metric's list are known."""
+        kind, _, what = need.partition(":")
+        if kind == "texts":
+            return self._all_texts(what)
+        if kind == "cross":
+            encoder = self.chosen.extractors.encoders[what]
+            assert isinstance(encoder, CrossEncoder)
+            return encoder.cross(known[f"encoder:{what}"], known[f"text:{what}"])
+        return self.store.get(self.key(item, need))
+
+    def _all_texts(self, encoder: str) -> Rows:
+        """Text features (n, d) of all of the run's prompts that the encoder has any for."""
+        if encoder not in self.gathered:
+            keys = [text_key(text, self.specs[f"text:{encoder}"]) for text in self.texts]
+            found = [self.store.get(key) for key in keys if key in self.store]
+            self.gathered[encoder] = {n: np.concatenate([rows[n] for rows in found]) for n in found[0]}
+        return self.gathered[encoder]
+
     def _score(self, name: str, item: _Item, problems: Problems, notes: tuple[str, ...]) -> Score:
         metric = self.chosen.video[name]
         stamp = {"spec": self.infos[name].digest, "reads": read_fields(item.prompt, metric.reads)}
         for need in metric.needs:
+            if need.startswith(("cross:", "texts:")):
+                continue  # made of what the others are
             text = need.startswith("text:")
             problem = self.unread.get(self.key(item, need)) if text else problems.get(need)
             if problem is not None:
@@ -159,7 +186,9 @@ class _Scoring:
                     {"status": status, "reason": problem.reason, "transient": problem.transient, **stamp}
                 )
         try:
-            rows: dict[str, Rows] = {need: self.store.get(self.key(item, need)) for need in metric.needs}
+            rows: dict[str, Rows] = {}
+            for need in metric.needs:
+                rows[need] = self._rows(need, item, rows)
             result = metric.score(rows, item.prompt)
             if isinstance(result, Skip):
                 return Score.model_validate({"status": "skipped", "reason": result.reason, **stamp})
@@ -171,6 +200,11 @@ class _Scoring:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a metric's fault costs this score alone
             reason = f"{type(error).__name__}: {error}"
             return Score.model_validate({"status": "failed", "reason": reason, **stamp})
+
+
+def _of_video(need: str) -> bool:
+    """Whether an extractor's rows come from the video alone."""
+    return need.startswith(("fold:", "encoder:"))
 
 
 def _due(before: Score | None, retry: Retry) -> bool:
@@ -198,15 +232,16 @@ def score(
     through, with whether something failed. The caller holds the run's lock.
     """
     known = dict(run.info.metrics)
-    known[str(view)] = {**known.get(str(view), {}), **chosen.infos(view)}
-    run.update(metrics=known)
     work = _Scoring(run, chosen, view)
+    known[str(view)] = {**known.get(str(view), {}), **work.infos}
+    run.update(metrics=known)
     step = progress or (lambda failed: None)
     items = work.items(retry, rescore)
     if begin:
         begin(sum(bool(item.metrics) or work.lacks_rows(item) for item in items))
-    if any(n.startswith("text:") for m in chosen.video.values() for n in m.needs):
-        texts = [item.prompt.text for item in items if item.metrics]
+    needs = {n.partition(":")[0] for m in chosen.video.values() for n in m.needs}
+    if "text" in needs:
+        texts = work.texts if "texts" in needs else [item.prompt.text for item in items if item.metrics]
         work.unread = extract_texts(texts, chosen.extractors, work.store, device)
     with Journal(run.path / "scores.jsonl") as journal:
         waiting: dict[str, list[_Item]] = {}
@@ -242,7 +277,7 @@ def score(
 
 def _of_every_need(chosen: Metrics, problem: Problem) -> Problems:
     """The same problem for every need that comes from the video."""
-    return dict.fromkeys((n for n in chosen.extractors.specs() if not n.startswith("text:")), problem)
+    return dict.fromkeys((n for n in chosen.extractors.specs() if _of_video(n)), problem)
 
 
 def _changed(source: Source) -> Problem | None:

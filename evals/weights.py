@@ -13,9 +13,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import IO
 
 from evals.errors import UnknownName, WeightsError
 from evals.records import file_sha256
@@ -27,7 +26,8 @@ TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One published file. `sha256` is of its bytes, whose number is `size`."""
+    """One published file. `sha256` is of its bytes, whose number is `size`. PyTorch's own files are
+    published with the first 8 digits of their hash and no size: these are what is checked, size is 0."""
 
     name: str
     file: str
@@ -41,6 +41,11 @@ class WeightFile:
     def path(self) -> Path:
         """Where it lies, or is to lie."""
         return folder() / self.file
+
+    @property
+    def megabytes(self) -> str:
+        """Its size for a sentence, with a comma; nothing where it is not published."""
+        return f"{self.size / 1e6:.3g} MB, " if self.size else ""
 
 
 WEIGHTS: dict[str, WeightFile] = {
@@ -64,6 +69,42 @@ WEIGHTS: dict[str, WeightFile] = {
             "5a210a92f035dff30c53b46157b612e7a1a5d3c99700e1b2d71da5c399ca7e70",
             "CC-BY-NC-4.0 (VideoMAE V2)",
             "encoder videomae: content-debiased FVD",
+        ),
+        WeightFile(
+            "aesthetic",
+            "sa_0_4_vit_l_14_linear.pth",
+            "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth",
+            4_071,
+            "2cd4e60f4f24ae3bcd57b847b13c1f3ba27edc28cc1a7f9ce74ee9f421243cba",
+            "MIT (LAION)",
+            "metric aesthetic: the head on CLIP ViT-L/14",
+        ),
+        WeightFile(
+            "raft-small",
+            "raft_small_C_T_V2-01064c6d.pth",
+            "https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth",
+            0,
+            "01064c6d",
+            "BSD-3-Clause (torchvision)",
+            "encoder raft-small: optical flow",
+        ),
+        WeightFile(
+            "raft-large",
+            "raft_large_C_T_V1-22a6c225.pth",
+            "https://download.pytorch.org/models/raft_large_C_T_V1-22a6c225.pth",
+            0,
+            "22a6c225",
+            "BSD-3-Clause (RAFT's authors, ported by torchvision)",
+            "encoder raft-large: optical flow, raft-things",
+        ),
+        WeightFile(
+            "alexnet",
+            "alexnet-owt-7be5be79.pth",
+            "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+            0,
+            "7be5be79",
+            "BSD-3-Clause (torchvision)",
+            "encoder lpips-alex: the trunk of LPIPS",
         ),
     )
 }
@@ -89,12 +130,12 @@ def verify(path: Path, wanted: WeightFile) -> None:
     """Raises `WeightsError` unless a file has the size and hash it must have."""
     try:
         size = path.stat().st_size
-        found = file_sha256(path) if size == wanted.size else ""
+        found = file_sha256(path) if wanted.size in (0, size) else ""
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror}") from None
-    if size != wanted.size:
+    if wanted.size not in (0, size):
         raise WeightsError(f"{path}: has {size:,} bytes, {wanted.name} has {wanted.size:,}; delete it")
-    if found != wanted.sha256:
+    if not found.startswith(wanted.sha256):
         raise WeightsError(
             f"{path}: its SHA-256 is {found[:12]}…, that of {wanted.name} is {wanted.sha256[:12]}…; it was"
             " not opened. Delete it and fetch it again"
@@ -108,7 +149,7 @@ def locate(name: str, given: Path | None = None) -> Path:
     if given is None and not path.exists():
         raise WeightsError(
             f"the weights of {name} are not here; `t2v-evals weights fetch {name}` fetches them"
-            f" ({wanted.size / 1e6:.0f} MB, {wanted.licence}), or put {wanted.file} into {folder()}"
+            f" ({wanted.megabytes}{wanted.licence}), or put {wanted.file} into {folder()}"
         )
     verify(path, wanted)
     return path
@@ -124,10 +165,10 @@ def fetch(name: str, progress: Callable[[int, int], None] | None = None) -> Path
     partial = wanted.path.with_name(f"{wanted.file}.partial")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        if partial.exists() and partial.stat().st_size > wanted.size:
+        if partial.exists() and partial.stat().st_size > wanted.size > 0:
             partial.unlink()
-        start = partial.stat().st_size if partial.exists() else 0
-        if start < wanted.size:
+        start = partial.stat().st_size if partial.exists() and wanted.size else 0
+        if start < wanted.size or not wanted.size:
             with (
                 _opened(wanted, start) as (response, resumed),
                 partial.open("ab" if resumed else "wb") as file,
@@ -135,12 +176,12 @@ def fetch(name: str, progress: Callable[[int, int], None] | None = None) -> Path
                 done = start if resumed else 0
                 while block := response.read(BLOCK):
                     done += file.write(block)
-                    if done > wanted.size:
+                    if done > wanted.size > 0:
                         raise WeightsError(
                             f"{wanted.url}: sends more than the {wanted.size:,} bytes of {name}"
                         )
                     if progress:
-                        progress(done, wanted.size)
+                        progress(done, wanted.size or int(response.headers.get("Content-Length") or done))
     except (OSError, HTTPException) as error:
         raise WeightsError(
             f"{wanted.url}: {_words(error)}; what came is kept, the same command goes on from there"
@@ -160,7 +201,7 @@ def fetch(name: str, progress: Callable[[int, int], None] | None = None) -> Path
 
 
 @contextlib.contextmanager
-def _opened(wanted: WeightFile, start: int) -> Iterator[tuple[IO[bytes], bool]]:
+def _opened(wanted: WeightFile, start: int) -> Iterator[tuple[HTTPResponse, bool]]:
     """The answer to a request from byte `start` on, and whether it begins there."""
     request = urllib.request.Request(wanted.url, headers={"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:

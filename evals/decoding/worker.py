@@ -122,14 +122,14 @@ def _pass(
     notes: list[str] | None = None,
 ) -> None:
     notes = notes or []
-    shown = len(video.select(found, view, count))
+    shown, fps = len(video.select(found, view, count)), view.fps or found.facts.fps
     problems: dict[str, Problem] = {}
     folds: dict[str, Fold] = {name: FOLDS.get(name)() for name in job["folds"]}
     rows: dict[str, list[Rows]] = {name: [] for name in folds}
     samplers: dict[str, Sampler] = {}
     for name, fields in job["samplings"].items():
         try:
-            samplers[name] = Sampler(Sampling.model_validate(fields), shown)
+            samplers[name] = Sampler(Sampling.model_validate(fields), shown, fps)
         except DoesNotApply as error:
             problems[name] = ("skip", str(error))
     clock = _Clock()
@@ -155,7 +155,7 @@ def _pass(
             for row, value in _join(rows[name]).items():
                 arrays[f"{name}/{row}"] = value
     for name, sampler in samplers.items():
-        arrays[f"{name}/index"] = np.array(sampler.starts, np.int64)
+        arrays |= {f"{name}/{row}": value for row, value in sampler.rows().items()}
     clock.lap("decode")
     head = {"type": "done", "problems": problems, "notes": notes, "frames": shown}
     head |= {"seconds": clock.seconds, "peak": _peak_memory()}

@@ -58,21 +58,47 @@ class TextEncoder(Encoder, Protocol):
 ENCODERS = Registry(
     "encoder",
     {
+        "dino": "evals.encoders.dino:Dino",
+        "dinov2": "evals.encoders.dino:Dino",
+        "timm:*": "evals.encoders.dino:Dino",
         "embedded": "evals.encoders.embedded:Embedded",
         "i3d": "evals.encoders.i3d:ScriptedI3D",
         "i3d:*": "evals.encoders.i3d:ScriptedI3D",
         "i3d-native": "evals.encoders.i3d:NativeI3D",
         "i3d-native:*": "evals.encoders.i3d:NativeI3D",
+        "lpips-alex": "evals.encoders.lpips:Lpips",
+        "raft-large": "evals.encoders.raft:Raft",
+        "raft-large:*": "evals.encoders.raft:Raft",
+        "raft-small": "evals.encoders.raft:Raft",
         "videomae": "evals.encoders.videomae:VideoMae",
         "vjepa2": "evals.encoders.vjepa2:VJepa2",
         "vjepa2:*": "evals.encoders.vjepa2:VJepa2",
+        "xclip": "evals.encoders.xclip:XClip",
+        "xclip:*": "evals.encoders.xclip:XClip",
         "*/*": "evals.encoders.clip:OpenClip",
     },
     "evals.encoders",
 )
 
 
-def resolve(name: str, weights: Mapping[str, Path]) -> Encoder:
-    """Find an encoder and its weights. Raises `UnknownName` or `WeightsError`; loads no network."""
-    encoder: Encoder = ENCODERS.get(name)(name, weights.get(name))
+@runtime_checkable
+class CrossEncoder(TextEncoder, Protocol):
+    """One whose text features depend on the video, and so exist for both together only."""
+
+    def cross(self, video: Rows, text: Rows) -> Rows:
+        """`cosine` (1,) from a video's stored rows and a text's; cheap, on the CPU."""
+        ...
+
+
+def resolve(name: str, weights: Mapping[str, Path], precision: str = "fp32") -> Encoder:
+    """Find an encoder and its weights: those given for its id, or for its name before a protocol.
+
+    `bf16` runs its network under autocast, and says so in its spec. Raises `UnknownName` or
+    `WeightsError`; loads no network.
+    """
+    encoder: Encoder = ENCODERS.get(name)(name, weights.get(name, weights.get(name.rpartition(":")[0])))
+    if precision == "bf16":
+        from evals.encoders.exact import Bf16
+
+        return Bf16(encoder)
     return encoder

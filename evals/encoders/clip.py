@@ -14,7 +14,7 @@ import torch
 from open_clip.transform import PreprocessCfg
 from torch import Tensor
 
-from evals.decoding.windows import Sampling
+from evals.decoding.windows import EVERY, Sampling
 from evals.encoders.exact import exact
 from evals.errors import UnknownName, WeightsError
 from evals.features import Rows
@@ -23,12 +23,16 @@ from evals.records import Spec, file_sha256
 log = logging.getLogger(__name__)
 
 CONFIG = "open_clip_config.json"
+_AT_DEFAULT = {"spread", "first", "via", "multiple", "least", "pairs"}  # fields no CLIP changes
 
 
 class OpenClip:
     """Image and text features of an open_clip model, as the model gives them (not normalised).
 
-    `name` is `ARCH/TAG`. Without `path`, the tag's published weights are used. `path` is a checkpoint
+    `name` is `ARCH/TAG`, on at most 16 frames; `ARCH/TAG:vbench` on every frame, resized as VBench does:
+    bicubic without antialiasing, not rounded.
+
+    Without `path`, the tag's published weights are used. `path` is a checkpoint
     of ARCH, or a folder with `open_clip_config.json` and weights, as `open_clip` saves them for a hub;
     the tag is then only a label. Preprocessing is the model's own. fp32 without TF32.
     """
@@ -36,7 +40,10 @@ class OpenClip:
     batch = 16
 
     def __init__(self, name: str, path: Path | None = None) -> None:
-        self.arch, _, self.tag = name.partition("/")
+        model, _, protocol = name.partition(":")
+        if protocol not in ("", "vbench"):
+            raise UnknownName("CLIP protocol", protocol, ["vbench"])
+        self.arch, _, self.tag = model.partition("/")
         self._source = f"local-dir:{path}" if path is not None and path.is_dir() else self.arch
         if path is None:
             config, preprocess = _builtin_config(self.arch), _tag_config(self.arch, self.tag)
@@ -49,6 +56,9 @@ class OpenClip:
             raise WeightsError(f"weights of {name}: {path}: no such file or folder")
         self.preprocess = _preprocess(config, preprocess)
         self.sampling = _sampling(name, self.preprocess)
+        if protocol == "vbench":
+            every = {"windows": EVERY, "interpolation": "cubic", "resize": "shortest"}
+            self.sampling = self.sampling.model_copy(update=every)
         self.context_length = int(config.get("text_cfg", {}).get("context_length", 77))
         self.spec = Spec(
             name="open_clip",
@@ -59,7 +69,7 @@ class OpenClip:
                 "weights_sha256": file_sha256(self.path),
                 "mean": list(self.preprocess["mean"]),
                 "std": list(self.preprocess["std"]),
-                "sampling": self.sampling.model_dump(mode="json", exclude={"spread", "first", "via"}),
+                "sampling": self.sampling.model_dump(mode="json", exclude=_AT_DEFAULT),
                 "precision": "fp32",
                 "batch": self.batch,
             },

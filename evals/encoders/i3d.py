@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,18 @@ from torch.jit._fuser import optimized_execution
 
 from evals.encoders.exact import exact
 from evals.encoders.inflated import InflatedInception
+from evals.encoders.network import OnDevice, fill, state_dict, weights_file
 from evals.encoders.protocols import Protocol, protocol_of
 from evals.errors import WeightsError
 from evals.records import Spec, file_sha256
 from evals.weights import locate
 
 
-class _I3D(ABC):
+class _I3D(OnDevice):
     """What both share: the protocol, the record, and rows."""
 
     batch = 4
     kind: str
-    _network: Any
 
     def __init__(self, name: str, path: Path, sha256: str) -> None:
         protocol = protocol_of(name)
@@ -40,19 +40,6 @@ class _I3D(ABC):
             "batch": self.batch,
         }
         self.spec = Spec(name=self.kind, version=1, params=params)
-
-    def load(self, device: str) -> None:
-        if getattr(self, "_device", None) != device:
-            self._network, self._device = self._open(device), device
-
-    def unload(self) -> None:
-        """Free the network; `load` brings it back."""
-        for name in ("_network", "_device"):
-            self.__dict__.pop(name, None)
-
-    @abstractmethod
-    def _open(self, device: str) -> Any:
-        """The network on a device, ready to be called."""
 
     @abstractmethod
     def _logits(self, videos: Tensor) -> Tensor:
@@ -107,11 +94,7 @@ class NativeI3D(_I3D):
             raise WeightsError(
                 f"{name} needs a state dict in the naming of the PyTorch ports: --weights '{name}=PATH'"
             )
-        try:
-            digest = file_sha256(path)
-        except OSError as error:
-            raise WeightsError(f"{name}: {path}: {error.strerror}") from None
-        super().__init__(name, path, digest)
+        super().__init__(name, *weights_file(name, path))
 
     def _open(self, device: str) -> Any:
         return load_inception(self.path).to(device).eval()
@@ -123,25 +106,9 @@ class NativeI3D(_I3D):
 
 def load_inception(path: Path) -> InflatedInception:
     """Our I3D with the weights of a port's state dict. Raises `WeightsError` for any other file."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)
-        state = {name.removeprefix("module."): value for name, value in state.items()}
-        classes = int(state["logits.conv3d.weight"].shape[0])
-        network = InflatedInception(classes)
-        found = network.load_state_dict(state, strict=False)
-        lacks = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
-        if lacks or found.unexpected_keys:
-            raise KeyError(*(lacks or found.unexpected_keys)[:3])
-        return network
-    except (OSError, SafetensorError, KeyError, AttributeError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: is no state dict of I3D: {reason:.300}") from None
-    except Exception as error:  # noqa: BLE001 - `weights_only` refuses in many ways
-        raise WeightsError(f"{path}: cannot be read safely: {str(error).splitlines()[0]:.300}") from None
+    state = state_dict(path, "I3D")
+    if "logits.conv3d.weight" not in state:
+        raise WeightsError(f"{path}: is no state dict of I3D: it lacks logits.conv3d.weight")
+    network = InflatedInception(int(state["logits.conv3d.weight"].shape[0]))
+    fill(network, state, path, "I3D")
+    return network

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from evals.decoding.windows import Sampling
 from evals.encoders.exact import exact
+from evals.encoders.network import OnDevice
 from evals.errors import WeightsError
 from evals.records import Spec, file_sha256
 from evals.weights import locate
@@ -32,7 +33,7 @@ _PARTS = {
 _BIASES = {"attn.q_bias": "attention.attention.query.bias", "attn.v_bias": "attention.attention.value.bias"}
 
 
-class VideoMae:
+class VideoMae(OnDevice):
     """The mean token after the final norm (1408) of 16 frames, stretched to 224 × 224, from 0 to 1.
 
     `path` is the authors' `vit_g_hybrid_pt_1200e_ssv2_ft.pth`, whose hash is checked; without, the one that
@@ -53,14 +54,8 @@ class VideoMae:
         }
         self.spec = Spec(name="videomae", version=1, params=params)
 
-    def load(self, device: str) -> None:
-        if getattr(self, "_device", None) != device:
-            self._network, self._device = load_videomae(self.path).to(device).eval(), device
-
-    def unload(self) -> None:
-        """Free the network; `load` brings it back."""
-        for name in ("_network", "_device"):
-            self.__dict__.pop(name, None)
+    def _open(self, device: str) -> Any:
+        return load_videomae(self.path).to(device).eval()
 
     @torch.inference_mode()
     def encode(self, windows: Tensor) -> Mapping[str, Tensor]:

@@ -39,6 +39,7 @@ FOLDS = Registry(
         "colour": "evals.folds.colour:Colour",
         "laplacian": "evals.folds.laplacian:Laplacian",
         "dis": "evals.folds.dis:Dis",
+        "dis-between": "evals.folds.between:DisBetween",
         "dis-strided": "evals.folds.dis:DisStrided",
     },
     "evals.folds",

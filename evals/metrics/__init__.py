@@ -78,7 +78,8 @@ def outside(rows: Rows) -> bool:
 
 @runtime_checkable
 class VideoMetric(Protocol):
-    """One number per video. `needs` are `fold:NAME`, `encoder:ID` or `text:ID`; `reads` prompt fields."""
+    """One number per video. `needs` are `fold:NAME`, `encoder:ID`, `text:ID`, `cross:ID` (of video and
+    text together) or `texts:ID` (of all prompts of the run); `reads` prompt fields."""
 
     spec: Spec
     about: About
@@ -123,12 +124,20 @@ METRICS = Registry(
         "frozen_frames": "evals.metrics.temporal:FrozenFrames",
         "scene_cuts": "evals.metrics.temporal:SceneCuts",
         "clip_consistency": "evals.metrics.temporal:ClipConsistency",
+        "subject_consistency": "evals.metrics.temporal:SubjectConsistency",
+        "background_consistency": "evals.metrics.temporal:BackgroundConsistency",
+        "lpips_temporal": "evals.metrics.temporal:LpipsTemporal",
+        "motion_smoothness": "evals.metrics.motion:MotionSmoothness",
+        "temporal_quality": "evals.metrics.motion:TemporalQuality",
         "warping_error": "evals.metrics.motion:WarpingError",
         "dynamic_degree": "evals.metrics.motion:DynamicDegree",
         "flow_magnitude": "evals.metrics.motion:FlowMagnitude",
         "sharpness": "evals.metrics.quality:Sharpness",
         "colorfulness": "evals.metrics.quality:Colorfulness",
         "exposure_clipping": "evals.metrics.quality:ExposureClipping",
+        "aesthetic": "evals.metrics.quality:Aesthetic",
+        "retrieval_r1": "evals.metrics.text:RetrievalAt1",
+        "video_text_similarity": "evals.metrics.text:VideoTextSimilarity",
         "clip_score": "evals.metrics.text:ClipScore",
         "clip_score_hessel": "evals.metrics.text:ClipScoreHessel",
         "clip_similarity": "evals.metrics.text:ClipSimilarity",

@@ -3,52 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evals.encoders import ENCODERS
 from evals.errors import UnknownName
 from evals.features import Rows
 from evals.metrics import About, Skip, Value
 from evals.metrics.temporal import NO_PAIRS
 from evals.records import Prompt, Spec
 
-
-@dataclass(frozen=True)
-class _Flow:
-    pairs: str
-    strided: str
-    source: str
+Kind = Literal["near", "strided", "between"]
+NEEDS: dict[Kind, str] = {"near": "fold:dis", "strided": "fold:dis-strided", "between": "fold:dis-between"}
+SCENE_CHANGE = Skip("the prompt asks for a change of scene")
 
 
-FLOWS = {"dis": _Flow("fold:dis", "fold:dis-strided", "DIS flow (Kroeger et al. 2016)")}
+class Flow:
+    """What makes the flow: `dis`, in the decoder, or an encoder on pairs of frames such as `raft-small`."""
+
+    def __init__(self, name: str) -> None:
+        if name != "dis" and name not in FLOWS:
+            try:
+                ENCODERS.get(name)  # a plugin's
+            except UnknownName:
+                raise UnknownName("optical flow", name, FLOWS) from None
+        self.name = name
+        self.source = FLOWS.get(name, f"the flow of {name}")
+
+    def need(self, kind: Kind) -> str:
+        """The extractor whose rows hold one kind of pair: neighbours, a stride apart, or even frames."""
+        return NEEDS[kind] if self.name == "dis" else f"encoder:{self.name}"
+
+    def read(self, rows: Mapping[str, Rows], kind: Kind, row: str) -> NDArray[np.float64]:
+        """One row's values (n,) of one kind of pair, in the order of time."""
+        found = rows[self.need(kind)]
+        if self.name == "dis":
+            return np.asarray(found[row], np.float64)
+        first, last = np.asarray(found["index"]), np.asarray(found["last"])
+        chosen = {
+            "near": last - first == 1,
+            "strided": np.asarray(found["strided"]) == 1,
+            "between": (last - first == 2) & (first % 2 == 0),
+        }[kind]
+        values = np.asarray(found[row], np.float64).reshape(len(first))
+        return np.asarray(values[chosen], np.float64)
 
 
-def _flow(name: str) -> _Flow:
-    if name not in FLOWS:
-        raise UnknownName("optical flow", name, FLOWS)
-    return FLOWS[name]
+FLOWS = {
+    "dis": "DIS flow (Kroeger et al. 2016)",
+    "raft-small": "RAFT small (Teed & Deng 2020)",
+    "raft-large": "RAFT (Teed & Deng 2020)",
+    "raft-large:vbench": "RAFT (Teed & Deng 2020) at the video's own size",
+}
 
 
 class WarpingError:
     """Mean squared difference between a frame and the next one warped back by flow. Frames are in [0, 1],
     the mean is over pixels visible in both, then over pairs (Lai et al. 2018; pixels whose flow leaves
-    the frame are left out as well)."""
+    the frame are left out as well). Does not apply to prompts annotated `cuts: true`."""
 
     takes = "dis"
-    reads: tuple[str, ...] = ()
+    reads = ("cuts",)
 
     def __init__(self, flow: str) -> None:
-        chosen = _flow(flow)
-        self.spec = Spec(name="warping_error", version=1)
+        self.flow = Flow(flow)
+        self.spec = Spec(name="warping_error", version=2)
         self.about = About(
-            "lower", 0.0, 1.0, temporal=True, source=f"Lai et al. 2018; {chosen.source}",
+            "lower", 0.0, 1.0, temporal=True, source=f"Lai et al. 2018; {self.flow.source}",
             note="blur and freezing improve it; global jitter is hardly seen",
         )  # fmt: skip
-        self.needs = (chosen.pairs,)
+        self.needs = (self.flow.need("near"),)
 
     def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        errors = rows[self.needs[0]]["warp_error"]
+        if prompt.cuts:
+            return SCENE_CHANGE
+        errors = self.flow.read(rows, "near", "warp_error")
         if not errors.size:
             return NO_PAIRS
         kept = errors[errors >= 0]
@@ -70,18 +101,18 @@ class DynamicDegree:
     THRESHOLD = 6.0
 
     def __init__(self, flow: str) -> None:
-        chosen = _flow(flow)
+        self.flow = Flow(flow)
         self.spec = Spec(name="dynamic_degree", version=1, params={"threshold": self.THRESHOLD})
         self.about = About(
             "higher", 0.0, 1.0, unit="share of videos", binary=True, temporal=True,
-            source=f"VBench dynamic_degree (Huang et al. 2024) with {chosen.source}",
+            source=f"VBench dynamic_degree (Huang et al. 2024) with {self.flow.source}",
         )  # fmt: skip
-        self.needs = (chosen.strided,)
+        self.needs = (self.flow.need("strided"),)
 
     def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
         if prompt.motion == "none":
             return Skip("the prompt asks for a scene without motion")
-        top = rows[self.needs[0]]["top5"]
+        top = self.flow.read(rows, "strided", "top5")
         if not top.size:
             return Skip("too few frames for a pair at this stride")
         moving = int(np.sum(top > self.THRESHOLD))
@@ -95,14 +126,89 @@ class FlowMagnitude:
     reads: tuple[str, ...] = ()
 
     def __init__(self, flow: str) -> None:
-        chosen = _flow(flow)
+        self.flow = Flow(flow)
         self.spec = Spec(name="flow_magnitude", version=1)
         self.about = About(
-            "none", 0.0, None, unit="pixels per frame", temporal=True, source=chosen.source,
+            "none", 0.0, None, unit="pixels per frame", temporal=True, source=self.flow.source,
             note="how much moves, not how well",
         )  # fmt: skip
-        self.needs = (chosen.pairs,)
+        self.needs = (self.flow.need("near"),)
 
     def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        lengths = rows[self.needs[0]]["magnitude"]
+        lengths = self.flow.read(rows, "near", "magnitude")
         return Value(float(lengths.mean())) if lengths.size else NO_PAIRS
+
+
+class MotionSmoothness:
+    """(255 − mean |frame − the one interpolated from its neighbours|)/255, over odd frames that have one
+    after them. 1 is motion that an interpolator continues exactly, and a still picture.
+
+    `motion_smoothness[dis]` and `[raft-small]` interpolate by optical flow; any encoder on `Sampling.pairs`
+    with a row `between_error` is another interpolator. VBench's is AMT, so its numbers don't compare. Does
+    not apply to prompts annotated `cuts: true`.
+    """
+
+    takes = "dis"
+    reads = ("cuts",)
+
+    def __init__(self, flow: str) -> None:
+        self.flow = Flow(flow)
+        self.spec = Spec(name="motion_smoothness", version=1)
+        self.about = About(
+            "higher", 0.0, 1.0, temporal=True,
+            source=f"VBench motion_smoothness (Huang et al. 2024), interpolated by {self.flow.source}",
+            note="a frozen clip has the best value, and blur improves it",
+        )  # fmt: skip
+        self.needs = (self.flow.need("between"),)
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        if prompt.cuts:
+            return SCENE_CHANGE
+        errors = self.flow.read(rows, "between", "between_error")
+        return Value(smoothness(errors)) if errors.size else Skip("interpolating a frame takes three")
+
+
+def smoothness(errors: NDArray[np.float64]) -> float:
+    """From mean absolute differences, 0 to 255."""
+    return (255.0 - float(errors.mean())) / 255.0
+
+
+class TemporalQuality:
+    """Smoothness times liveliness, which no still picture can win.
+
+    Smoothness is `motion_smoothness` on VBench's scale, (s − 0.706)/(0.9975 − 0.706) within [0, 1].
+    Liveliness is the mean over pairs of frames, about an eighth of a second apart, of
+    min(1, top-5 % displacement / asked for), with displacements in pixels at a short side of 256 and, asked
+    for by the prompt's `motion`: 6 where `high` (the displacement that VBench's dynamic_degree calls moving),
+    3 where `medium`, 1 where `low` or not annotated. Where it is `none`, liveliness is 1. Does not apply to
+    prompts annotated `cuts: true`.
+    """
+
+    takes = "dis"
+    reads = ("cuts", "motion")
+    ASKED = {"high": 6.0, "medium": 3.0, "low": 1.0}
+    LEAST, MOST = 0.706, 0.9975
+
+    def __init__(self, flow: str) -> None:
+        self.flow = Flow(flow)
+        params = {"asked": dict(self.ASKED), "smoothness": [self.LEAST, self.MOST]}
+        self.spec = Spec(name="temporal_quality", version=1, params=params)
+        self.about = About(
+            "higher", 0.0, 1.0, temporal=True,
+            source=f"this project; VBench's range of smoothness; {self.flow.source}",
+            note="anything that moves is lively, flicker and jitter too; blur is smooth",
+        )  # fmt: skip
+        self.needs = tuple(dict.fromkeys((self.flow.need("between"), self.flow.need("strided"))))
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        if prompt.cuts:
+            return SCENE_CHANGE
+        errors = self.flow.read(rows, "between", "between_error")
+        moved = self.flow.read(rows, "strided", "top5")
+        if not errors.size or not moved.size:
+            return Skip("needs three frames, and two a stride apart")
+        smooth = (smoothness(errors) - self.LEAST) / (self.MOST - self.LEAST)
+        lively = 1.0
+        if prompt.motion != "none":
+            lively = float(np.minimum(1.0, moved / self.ASKED[prompt.motion or "low"]).mean())
+        return Value(min(1.0, max(0.0, smooth)) * lively)

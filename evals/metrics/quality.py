@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.errors import WeightsError
 from evals.features import Rows
 from evals.metrics import About, Skip, Value
+from evals.metrics.temporal import unit
 from evals.records import Prompt, Spec
+from evals.weights import WEIGHTS, locate
 
 
 class Sharpness:
@@ -53,3 +61,43 @@ class ExposureClipping:
     def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
         found = rows["fold:colour"]
         return Value(float((found["dark"] + found["bright"]).mean()))
+
+
+class Aesthetic:
+    """Mean over frames of LAION's aesthetic score of CLIP ViT-L/14's feature, over 10.
+
+    A linear head on the normalised feature (`weights fetch aesthetic`, 4 KB). On
+    `ViT-L-14-quickgelu/openai:vbench` VBench's aesthetic_quality. Raises `WeightsError` where the head is
+    not here.
+    """
+
+    takes = "ViT-L-14-quickgelu/openai"
+    reads: tuple[str, ...] = ()
+
+    def __init__(self, encoder: str) -> None:
+        self.head = locate("aesthetic")
+        self.spec = Spec(name="aesthetic", version=1, params={"head_sha256": WEIGHTS["aesthetic"].sha256})
+        self.about = About(
+            "higher", None, None, source="LAION-AI aesthetic-predictor (Schuhmann 2022), over 10 as VBench",
+            note="a taste learnt from pictures of the web: it likes saturated stills",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        weight, bias = _head(self.head)
+        found = rows[self.needs[0]]["features"]
+        features = unit(found.reshape(len(found), -1))
+        if features.shape[1] != weight.size:
+            raise WeightsError(
+                f"the head reads {weight.size} features, the encoder gives {features.shape[1]}"
+            )
+        return Value(float((features @ weight + bias).mean() / 10))
+
+
+@cache
+def _head(path: Path) -> tuple[NDArray[np.float64], float]:
+    """Weights (768,) and bias of the linear head."""
+    import torch
+
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return state["weight"].double().numpy().ravel(), float(state["bias"])

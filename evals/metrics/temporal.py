@@ -109,14 +109,29 @@ def cuts(content: NDArray[np.float64], ratio: float, least: float, width: int) -
     return found
 
 
-class ClipConsistency:
+class _Consistency:
+    """Base of metrics on the frames' features of an encoder. Does not apply to prompts annotated
+    `cuts: true`."""
+
+    takes = "ENCODER"
+    reads = ("cuts",)
+    needs: tuple[str, ...]
+
+    def frames(self, rows: Mapping[str, Rows], prompt: Prompt) -> NDArray[np.float64] | Skip:
+        """Unit vectors (n, d), n at least 2, or why there are none."""
+        if prompt.cuts:
+            return Skip("the prompt asks for a change of scene")
+        found = rows[self.needs[0]]["features"]
+        return unit(found.reshape(len(found), -1)) if len(found) > 1 else NO_PAIRS
+
+
+class ClipConsistency(_Consistency):
     """Mean cosine of the CLIP image features of consecutive sampled frames (at most 16 per video)."""
 
     takes = "ARCH/TAG"
-    reads: tuple[str, ...] = ()
 
     def __init__(self, encoder: str) -> None:
-        self.spec = Spec(name="clip_consistency", version=1)
+        self.spec = Spec(name="clip_consistency", version=2)
         self.about = About(
             "higher", -1.0, 1.0, temporal=True, source="frame consistency (Esser et al. 2023)",
             note="sampled frames lie further apart in longer videos; a frozen clip has the best value",
@@ -124,10 +139,64 @@ class ClipConsistency:
         self.needs = (f"encoder:{encoder}",)
 
     def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        features = unit(rows[self.needs[0]]["features"].reshape(len(rows[self.needs[0]]["features"]), -1))
-        if len(features) < 2:
-            return NO_PAIRS
+        features = self.frames(rows, prompt)
+        if isinstance(features, Skip):
+            return features
         return Value(float((features[1:] * features[:-1]).sum(-1).mean()))
+
+
+class SubjectConsistency(_Consistency):
+    """Mean over frames t ≥ 2 of ½[max(0, cos(fₜ, fₜ₋₁)) + max(0, cos(fₜ, f₁))] of an encoder's features.
+
+    On `dino` VBench's subject_consistency, but for how position embeddings are interpolated.
+    """
+
+    name = "subject_consistency"
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(name=self.name, version=1)
+        self.about = About(
+            "higher", 0.0, 1.0, temporal=True, source=f"VBench {self.name} (Huang et al. 2024) on {encoder}",
+            note="a frozen clip has the best value",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        features = self.frames(rows, prompt)
+        if isinstance(features, Skip):
+            return features
+        before = np.maximum(0, (features[1:] * features[:-1]).sum(-1))
+        start = np.maximum(0, features[1:] @ features[0])
+        return Value(float((before + start).mean() / 2))
+
+
+class BackgroundConsistency(SubjectConsistency):
+    """The same on CLIP's features: on at most 16 frames with `ARCH/TAG`, and VBench's background_consistency,
+    on every frame, with `ViT-B-32-quickgelu/openai:vbench`."""
+
+    takes = "ARCH/TAG"
+    name = "background_consistency"
+
+
+class LpipsTemporal:
+    """Mean LPIPS distance of consecutive frames. 0 is a still picture. Does not apply to prompts annotated
+    `cuts: true`."""
+
+    takes = "lpips-alex"
+    reads = ("cuts",)
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(name="lpips_temporal", version=1)
+        self.about = About(
+            "lower", 0.0, None, temporal=True, source="LPIPS 0.1 (Zhang et al. 2018) on consecutive frames",
+            note="motion raises it too, and a frozen clip has the best value",
+        )  # fmt: skip
+        self.needs = (f"encoder:{encoder}",)
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        if prompt.cuts:
+            return Skip("the prompt asks for a change of scene")
+        return Value(float(np.asarray(rows[self.needs[0]]["lpips"], np.float64).mean()))
 
 
 def unit(features: NDArray[np.generic]) -> NDArray[np.float64]:

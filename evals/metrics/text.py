@@ -28,6 +28,7 @@ class ClipSimilarity:
 
     takes = "ENCODER"
     reads = ("text",)
+    needs: tuple[str, ...]
 
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="clip_similarity", version=1)
@@ -82,3 +83,48 @@ class ClipScoreHessel(ClipSimilarity):
         if isinstance(found, Skip):
             return found
         return Value(float(2.5 * np.maximum(found, 0).mean()), self.notes(rows))
+
+
+class VideoTextSimilarity:
+    """Cosine of a video's and its prompt's features on X-CLIP, which conditions the text on the video."""
+
+    takes = "xclip"
+    reads = ("text",)
+
+    def __init__(self, encoder: str) -> None:
+        self.spec = Spec(name="video_text_similarity", version=1)
+        self.about = About("higher", -1.0, 1.0, source="X-CLIP (Ni et al. 2022), on 8 frames")
+        self.needs = (f"encoder:{encoder}", f"text:{encoder}", f"cross:{encoder}")
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        cut = bool(rows[self.needs[1]]["truncated"][0])
+        notes = ("truncated: the prompt is longer than the context",) if cut else ()
+        return Value(float(rows[self.needs[2]]["cosine"][0]), notes)
+
+
+class RetrievalAt1(ClipSimilarity):
+    """1 if the video matches its own prompt better than every other of the run's, else 0: the mean cosine
+    over frames decides. Of prompts with the same features one counts. Two runs compare only on the same
+    prompts."""
+
+    def __init__(self, encoder: str) -> None:
+        super().__init__(encoder)
+        self.spec = Spec(name="retrieval_r1", version=1)
+        self.about = About(
+            "higher", 0.0, 1.0, unit="share of videos", binary=True, note=self.about.note,
+            source="R@1 from video to text, among the run's prompts",
+        )  # fmt: skip
+        self.needs = (*self.needs, f"texts:{encoder}")
+
+    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
+        video, text = rows[self.needs[0]], rows[self.needs[1]]
+        if outside(video):
+            return Skip(OUTSIDE)
+        space = "joint" if "joint" in text else "features"
+        frames, own = video[space], unit(text[space])[0]
+        texts = unit(np.unique(np.asarray(rows[self.needs[2]][space]), axis=0))
+        others = texts[(texts @ own) < 1 - 1e-9]
+        if not len(others):
+            return Skip("the run has no other prompt to tell this one from")
+        mean = unit(frames.reshape(len(frames), -1)).mean(0)
+        return Value(float(mean @ own > (others @ mean).max()), self.notes(rows))

@@ -1,0 +1,66 @@
+"""LPIPS between neighbouring frames, through torchmetrics' network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evals.decoding.windows import EVERY, Sampling
+from evals.encoders.exact import exact
+from evals.encoders.network import OnDevice, fill, state_dict, weights_file
+from evals.errors import WeightsError
+from evals.records import Spec
+
+
+class Lpips(OnDevice):
+    """`lpips` of every two neighbouring frames: AlexNet trunk, the linear heads of version 0.1 (which come
+    with torchmetrics), inputs in [-1, 1], at a short side from 64 to 256 pixels.
+
+    The trunk is torchvision's (`weights fetch alexnet`, 233 MB, or `--weights lpips-alex=PATH`). Raises
+    `WeightsError`. Source: Zhang et al. 2018.
+    """
+
+    batch = 8
+    sampling = Sampling(windows=EVERY, frames=2, height=256, width=256, resize="bound", least=64)
+
+    def __init__(self, name: str, path: Path | None = None) -> None:
+        self.path, digest = weights_file(name, path, "alexnet")
+        params = {
+            "trunk": "alexnet",
+            "heads": "0.1",
+            "weights_sha256": digest,
+            "sampling": self.sampling.to_json(),
+            "precision": "fp32",
+            "batch": self.batch,
+        }
+        self.spec = Spec(name="lpips", version=1, params=params)
+
+    def _open(self, device: str) -> Any:
+        return lpips_network(self.path).to(device).eval()
+
+    @torch.inference_mode()
+    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+        frames = windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 127.5 - 1
+        with exact():
+            found: Tensor = self._network(frames[:, 0], frames[:, 1])
+        return {"lpips": found.float().reshape(-1, 1, 1)}
+
+
+def lpips_network(path: Path) -> torch.nn.Module:
+    """torchmetrics' LPIPS with a trunk from torchvision's AlexNet file, not from a download."""
+    from torchmetrics.functional.image.lpips import _LPIPS
+
+    state = state_dict(path, "AlexNet")
+    network = _LPIPS(pretrained=True, net="alex", pnet_rand=True)
+    trunk = {}
+    for name in network.net.state_dict():
+        _, layer, kind = name.split(".")  # slice2.3.weight is torchvision's features.3.weight
+        if f"features.{layer}.{kind}" not in state:
+            raise WeightsError(f"{path}: is no AlexNet of torchvision's: it lacks features.{layer}.{kind}")
+        trunk[name] = state[f"features.{layer}.{kind}"]
+    fill(network.net, trunk, path, "AlexNet")
+    return network

@@ -1,0 +1,128 @@
+"""What encoders share: a network that is opened once and kept on a device, and safe ways to its weights."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evals.errors import WeightsError
+from evals.records import file_sha256
+from evals.weights import locate
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation that most vision networks were trained with."""
+
+
+class OnDevice(ABC):
+    """Base of encoders: `_network` is there after `load`, on `_device`, until `unload`."""
+
+    _network: Any = None
+    _device: str | None = None
+
+    def load(self, device: str) -> None:
+        if self._device != device:
+            self._network, self._device = self._open(device), device
+
+    def unload(self) -> None:
+        """Free the network; `load` brings it back."""
+        self._network = self._device = None
+
+    @abstractmethod
+    def _open(self, device: str) -> Any:
+        """The network on a device, ready to be called. Raises `WeightsError`."""
+
+
+def normalised(windows: Tensor, constants: tuple[tuple[float, ...], tuple[float, ...]] = IMAGENET) -> Tensor:
+    """(B, T, H, W, 3), 0 to 255, to (B, T, 3, H, W): scaled to [0, 1], less a mean, over a deviation."""
+    mean, std = (torch.tensor(v, device=windows.device).view(3, 1, 1) for v in constants)
+    return (windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255 - mean) / std
+
+
+def weights_file(name: str, given: Path | None, published: str | None = None) -> tuple[Path, str]:
+    """A weight file and its SHA-256: the one given, or the `published` one of the table of weights.
+
+    Raises `WeightsError`. A given file may be any; its hash stands in the encoder's record.
+    """
+    try:
+        path = given or locate(published or name)
+        return path, file_sha256(path)
+    except OSError as error:
+        raise WeightsError(f"weights of {name}: {given}: {error.strerror}") from None
+
+
+def state_dict(path: Path, of: str) -> dict[str, Tensor]:
+    """Tensors by name from a safetensors file, or from a PyTorch file that holds tensors only (itself or
+    under `state_dict`), without the `module.` of data-parallel training. Raises `WeightsError`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            found: Any = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = found.get("state_dict", found)
+        return {str(name).removeprefix("module."): value for name, value in found.items()}
+    except (OSError, SafetensorError, AttributeError, RuntimeError, EOFError, ValueError) as error:
+        raise WeightsError(f"{path}: is no state dict of {of}: {_first_line(error)}") from None
+    except Exception as error:  # noqa: BLE001 - `weights_only` refuses in many ways
+        raise WeightsError(f"{path}: cannot be read safely: {_first_line(error)}") from None
+
+
+def fill(network: torch.nn.Module, state: dict[str, Tensor], path: Path, of: str) -> torch.nn.Module:
+    """Put a state dict into a network; every tensor must have its place. Raises `WeightsError`."""
+    try:
+        found = network.load_state_dict(state, strict=False)
+    except (RuntimeError, AttributeError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise WeightsError(f"{path}: does not fit {of}: {' '.join(lines[:2]):.300}") from None
+    lacks = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
+    if lacks or found.unexpected_keys:
+        what = f"it lacks {lacks[0]}" if lacks else f"it holds {found.unexpected_keys[0]}"
+        raise WeightsError(f"{path}: does not fit {of}: {what}")
+    return network
+
+
+def hub_folder(model: str, needs: str) -> Path:
+    """A model's folder in the hub's local cache; nothing is fetched. Raises `WeightsError`."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(model, local_files_only=True))
+    except Exception as error:
+        raise WeightsError(
+            f"{needs}: {model} is not in the hub's cache; `hf download {model}` fetches it, or give --weights"
+        ) from error
+
+
+def config_of(folder: Path, model_type: str) -> tuple[dict[str, Any], str]:
+    """`config.json` of a transformers model and the SHA-256 of its weights. Raises `WeightsError`."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config["model_type"] != model_type:
+            raise ValueError(f"its model_type is {config['model_type']!r}")
+        return config, file_sha256(folder / "model.safetensors")
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise WeightsError(
+            f"{folder}: no {model_type} model with config.json and model.safetensors ({error})"
+        ) from None
+
+
+def transformers(needs: str) -> Any:
+    """The package, or `WeightsError` with the extra to install."""
+    try:
+        import transformers as package
+    except ImportError:
+        raise WeightsError(f"{needs} needs transformers: pip install 't2v-evals[backbones]'") from None
+    package.utils.logging.disable_progress_bar()
+    return package
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return f"{text.splitlines()[0]:.300}"

@@ -1,0 +1,118 @@
+"""Optical flow by RAFT (Teed & Deng 2020), through torchvision: rows are summaries, flows are not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from evals.decoding.windows import EVERY, Sampling
+from evals.encoders.exact import exact
+from evals.encoders.network import OnDevice, fill, state_dict, weights_file
+from evals.encoders.warping import halfway, top5, visible, warp
+from evals.errors import UnknownName, WeightsError
+from evals.records import Spec
+
+ITERATIONS = 20
+SMALLEST = 128  # pixels a side: torchvision's network takes no less
+PROTOCOLS = {"": 256, "vbench": 720}
+
+
+class Raft(OnDevice):
+    """Of every two frames that an optical flow is to join (`Sampling.pairs`):
+
+    - `magnitude`: mean length of the flow, pixels; `top5`: mean of the largest 5 % lengths, pixels at a
+      short side of 256;
+    - `warp_error`: mean squared difference, frames in [0, 1], between the first and the last warped back,
+      over visible pixels and channels, -1 where none is visible; `visible`: their share;
+    - `between_error`: mean absolute difference, 0 to 255, between the middle frame and the one that is
+      interpolated from first and last.
+
+    20 iterations, both directions, at a short side of at most 256 pixels; `raft-large:vbench` at most
+    720, where VBench takes videos as they are. Weights are torchvision's (`weights fetch raft-small`), or
+    of `raft-small` the authors' own file (`--weights raft-small=PATH`). Raises `WeightsError`.
+    """
+
+    def __init__(self, name: str, path: Path | None = None) -> None:
+        self.arch, _, protocol = name.partition(":")
+        if protocol not in PROTOCOLS:
+            raise UnknownName("RAFT protocol", protocol, [p for p in PROTOCOLS if p])
+        side = PROTOCOLS[protocol]
+        self.batch = 4 if side <= 256 else 1
+        self.path, digest = weights_file(name, path, self.arch)
+        self.sampling = Sampling(
+            windows=EVERY, frames=3, height=side, width=side, resize="bound", pairs=True
+        )  # fmt: skip
+        params = {
+            "arch": self.arch,
+            "weights_sha256": digest,
+            "iterations": ITERATIONS,
+            "sampling": self.sampling.to_json(),
+            "precision": "fp32",
+            "batch": self.batch,
+        }
+        self.spec = Spec(name="raft", version=1, params=params)
+
+    def _open(self, device: str) -> Any:
+        return load_raft(self.arch, self.path).to(device).eval()
+
+    @torch.inference_mode()
+    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+        frames = windows.permute(0, 1, 4, 2, 3).to(torch.float32)
+        first, middle, last = frames.unbind(1)
+        with exact():
+            there, back = flows(self._network, first, last)
+        lengths = there.square().sum(1).sqrt()
+        seen = visible(there, back)
+        squares = ((first - warp(last, there)) / 255).square().mean(1)
+        count = seen.sum((1, 2))
+        error = torch.where(count > 0, (squares * seen).sum((1, 2)) / count.clamp(min=1), -1.0)
+        found = {
+            "magnitude": lengths.mean((1, 2)),
+            "top5": top5(lengths) * 256 / min(lengths.shape[1:]),
+            "warp_error": error,
+            "visible": seen.float().mean((1, 2)),
+            "between_error": (middle - halfway(first, last, there, back)).abs().mean((1, 2, 3)),
+        }
+        return {name: value.float().reshape(-1, 1, 1) for name, value in found.items()}
+
+
+@torch.inference_mode()
+def flows(network: Any, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Displacements (B, 2, H, W) in pixels, x then y, from `a` to `b` and back; frames (B, 3, H, W) from 0
+    to 255. Sides are padded by repeating the border to multiples of 8, and to 128."""
+    height, width = a.shape[-2:]
+    tall, wide = (max(SMALLEST, -(-x // 8) * 8) for x in (height, width))
+    top, left = (tall - height) // 2, (wide - width) // 2
+    pad = (left, wide - width - left, top, tall - height - top)
+    x, y = (functional.pad(f / 127.5 - 1, pad, mode="replicate") for f in (a, b))
+    found = network(torch.cat([x, y]), torch.cat([y, x]), num_flow_updates=ITERATIONS)[-1]
+    there, back = found[..., top : top + height, left : left + width].float().chunk(2)
+    return there, back
+
+
+def load_raft(arch: str, path: Path) -> torch.nn.Module:
+    """torchvision's network with weights of its own or, for `raft-small`, of the authors' naming, whose
+    tensors come in the same order. Raises `WeightsError`."""
+    from torchvision.models import optical_flow
+
+    network: torch.nn.Module = {"raft-small": optical_flow.raft_small, "raft-large": optical_flow.raft_large}[
+        arch
+    ](weights=None, progress=False)
+    state = state_dict(path, arch)
+    mine = network.state_dict()
+    if arch == "raft-small" and "fnet.conv1.weight" in state:
+        alike = [a.shape == b.shape for a, b in zip(mine.values(), state.values(), strict=False)]
+        if len(mine) != len(state) or not all(alike):
+            raise WeightsError(f"{path}: does not fit {arch}: other shapes")
+        state = dict(zip(mine, state.values(), strict=True))
+    elif "fnet.conv1.weight" in state:
+        raise WeightsError(
+            f"{path}: is in the authors' naming, which is read for raft-small only; torchvision's"
+            " raft_large C_T_V1 holds the same weights"
+        )
+    return fill(network, state, path, arch)
