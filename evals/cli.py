@@ -203,6 +203,8 @@ def score(runs: tuple[Path, ...], **o: Any) -> int:
     "--out", type=path_type, default=Path("reports/comparison"), show_default=True, help="Report folder."
 )
 @click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
+@click.option("--view", "terms", type=click.Choice(["vbench"]), help="Print it in another suite's terms.")
+@click.option("--submission", type=path_type, help="With --view vbench: write its result files there.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @weights
 @normalize
@@ -211,12 +213,16 @@ def compare(runs: tuple[Path, ...], **o: Any) -> int:
     """Compare RUNS: means with intervals, paired differences, verdicts, and a report."""
     from evals.report import write
     from evals.report.tables import as_json, findings, unmeasured
+    from evals.report.views import vbench_view
     from evals.run import compare_runs
 
     resources = resources_of(o)
     weights = {k: Path(v) for k, v in o["weights"].items()}
     view = view_of(o) if o["normalize"] else None
     found = compare_runs(runs, view, o["reference"], o["out"], weights, resources, o["match"])
+    if o["submission"] and o["terms"] is None:
+        raise UsageError("--submission needs --view vbench")
+    terms = vbench_view(found, o["out"], o["submission"]) if o["terms"] else None
     with resources.pool() as pool:
         page = write(found, o["out"], pool if o["videos"] > 0 else None, o["videos"])
     if o["as_json"]:
@@ -226,7 +232,7 @@ def compare(runs: tuple[Path, ...], **o: Any) -> int:
             click.echo(f"videos scored: {found.view}, as no other view is in all of these runs", err=True)
         for warning in found.warnings:
             click.echo(f"warning: {warning}", err=True)
-        for sentence in findings(found):
+        for sentence in [terms] if terms else findings(found):
             click.echo(sentence)
         if hint := unmeasured(found):
             click.echo(hint, err=True)

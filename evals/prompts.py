@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 import yaml
 from pydantic import ValidationError
 
+from evals import readers
 from evals.errors import InputError, PromptError, UnknownName, nearest
 from evals.records import Prompt, PromptSet, Question, Record, Subject, explain, is_regular
 
@@ -102,7 +103,10 @@ class Document:
 
 
 def load(path: Path) -> PromptSet:
-    """Read one prompt file. Raises `PromptError` naming file and line."""
+    """Read one prompt file: our YAML, or JSON of another suite (`evals.readers`). Raises `PromptError`
+    naming file and line."""
+    if path.suffix == ".json" and is_regular(path):
+        return readers.read_json(path)
     document = Document(path, PromptError)
     data = document.data
     if not isinstance(data, dict):
@@ -147,7 +151,9 @@ def find(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
-    raise UnknownName("prompt set", name, builtin_names(), "; or give the path of a .yaml file")
+    raise UnknownName(
+        "prompt set", name, builtin_names(), "; or give the path of a .yaml file, or of VBench_full_info.json"
+    )
 
 
 def merge(sets: Iterable[PromptSet]) -> PromptSet:

@@ -146,3 +146,102 @@ class VideoNeighbours(_KeepsFeatures):
         """By name, float64. Raises `MetricError` for a side with no more than k videos."""
         found = neighbours(*self._both(), self.k)._asdict()
         return {k: torch.tensor(v, dtype=torch.float64, device=self.device) for k, v in found.items()}
+
+
+class _Mean(Metric):
+    """Base: the mean over videos of a number each, float64, summed over steps and processes."""
+
+    is_differentiable = False
+    full_state_update = False
+    higher_is_better = True
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def _take(self, values: Tensor) -> None:
+        if not bool(torch.isfinite(values).all()):
+            raise MetricError("the videos or their features hold NaN or infinity")
+        self.total = self.total + values.to(self.total).sum()
+        self.count = self.count + len(values)
+
+    def compute(self) -> Tensor:
+        """The mean, float64. Raises `MetricError` before the first video."""
+        if not self.count:
+            raise MetricError("no videos yet")
+        return self.total / self.count
+
+
+class TemporalFlicker(_Mean):
+    """Mean `temporal_flicker` of videos (B, T, …) uint8, or floating from 0 to 1."""
+
+    def update(self, videos: Tensor) -> None:
+        """Take a batch of at least two frames. Raises `MetricError` for one frame, NaN or infinity."""
+        _several(videos)
+        scale = 1.0 if videos.is_floating_point() else 255.0
+        steps = videos.to(torch.float64).diff(dim=1).abs().flatten(1).mean(1)
+        self._take(1 - steps / scale)
+
+
+class FrameConsistency(_Mean):
+    """Mean `subject_consistency` of videos on a network of your own: ½[max(0, cos(fₜ, fₜ₋₁)) + max(0,
+    cos(fₜ, f₁))] over frames t ≥ 2.
+
+    `network` maps frames (N, …) to features (N, d); without, `update` takes features (B, T, d).
+    """
+
+    def __init__(self, network: Network | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.__dict__["network"] = network
+
+    def update(self, videos: Tensor) -> None:
+        """Take a batch of videos (B, T, …), at least two frames each. Raises `MetricError`."""
+        _several(videos)
+        features = _unit(_frames(videos, self.__dict__["network"]))
+        before = (features[:, 1:] * features[:, :-1]).sum(-1).clamp(min=0)
+        start = (features[:, 1:] * features[:, :1]).sum(-1).clamp(min=0)
+        self._take(((before + start) / 2).mean(1))
+
+
+class TextVideoSimilarity(_Mean):
+    """Mean `clip_similarity`: the cosine of frames and prompt, mean over a video's frames.
+
+    `frames` maps frames (N, …), `texts` a list of B texts to features (·, d) of one space.
+    """
+
+    def __init__(self, frames: Network, texts: Callable[[list[str]], Tensor], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.__dict__["frames"], self.__dict__["texts"] = frames, texts
+
+    def update(self, videos: Tensor, prompts: list[str]) -> None:
+        """Take videos (B, T, …) and their prompts. Raises `MetricError` for another number of them."""
+        if len(videos) != len(prompts):
+            raise MetricError(f"{len(videos)} videos and {len(prompts)} prompts")
+        seen = _unit(_frames(videos, self.__dict__["frames"]))
+        with torch.no_grad():
+            words = _unit(self.__dict__["texts"](list(prompts)).detach())
+        self._take((seen * words.to(seen)[:, None]).sum(-1).mean(1))
+
+
+def _several(videos: Tensor) -> None:
+    if videos.ndim < 3 or videos.shape[1] < 2:
+        raise MetricError(f"videos are (B, T, …) with at least two frames, not {tuple(videos.shape)}")
+
+
+def _frames(videos: Tensor, network: Network | None) -> Tensor:
+    """Features (B, T, d) of every frame."""
+    with torch.no_grad():
+        found = videos
+        if network:
+            rows = network(videos.flatten(0, 1))
+            found = rows.reshape(*videos.shape[:2], *rows.shape[1:])
+    if found.ndim != 3:
+        raise MetricError(f"features are (B, T, d), not {tuple(found.shape)}")
+    return found.detach()
+
+
+def _unit(features: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(features.to(torch.float64), dim=-1, eps=1e-30)

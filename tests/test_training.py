@@ -111,3 +111,51 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         assert process.returncode == 0, err
         found = [float(x) for x in out.strip().split(",")]
         assert found == pytest.approx(wanted, rel=1e-9)
+
+
+def test_means_over_videos_equal_the_suites_own_metrics() -> None:
+    from evals.metrics import Value, VideoMetric, create
+    from evals.records import Prompt
+    from evals.training import FrameConsistency, TemporalFlicker, TextVideoSimilarity
+
+    rng = np.random.default_rng(0)
+    prompt = Prompt(id="p", text="p")
+
+    def own(metric_id: str, rows: dict[str, dict[str, np.ndarray]]) -> float:
+        metric = create(metric_id)
+        assert isinstance(metric, VideoMetric)
+        found = metric.score(rows, prompt)
+        assert isinstance(found, Value)
+        return found.value
+
+    features, texts = rng.normal(size=(5, 6, 8)), rng.normal(size=(5, 8))
+    cut = np.zeros(1, np.int64)
+    consistency, similarity = [], []
+    for f, t in zip(features, texts, strict=True):
+        rows = {"encoder:a/b": {"features": f[:, None]}, "text:a/b": {"features": t[None], "truncated": cut}}
+        consistency.append(own("subject_consistency[a/b]", rows))
+        similarity.append(own("clip_similarity[a/b]", rows))
+    mine, words = FrameConsistency(), {f"text {i}": torch.from_numpy(t) for i, t in enumerate(texts)}
+    match = TextVideoSimilarity(lambda x: x, lambda given: torch.stack([words[g] for g in given]))
+    for part in (slice(0, 2), slice(2, 5)):
+        mine.update(torch.from_numpy(features[part]))
+        match.update(torch.from_numpy(features[part]), list(words)[part])
+    assert float(mine.compute()) == pytest.approx(np.mean(consistency), abs=1e-12)
+    assert float(match.compute()) == pytest.approx(np.mean(similarity), abs=1e-12)
+
+    videos = rng.integers(0, 256, (3, 4, 3, 5, 6), dtype=np.uint8)
+    steps = [np.abs(np.diff(v.astype(float), axis=0)).mean() for v in videos]
+    flicker = TemporalFlicker()
+    flicker.update(torch.from_numpy(videos[:1]))
+    flicker.update(torch.from_numpy(videos[1:].astype(np.float32) / 255))
+    assert float(flicker.compute()) == pytest.approx(np.mean([(255 - s) / 255 for s in steps]), abs=1e-7)
+    flicker.reset()
+    for metric, bad in ((flicker, videos[:, :1]), (mine, features[:, :1])):
+        with pytest.raises(MetricError, match="two frames"):
+            metric.update(torch.from_numpy(bad))
+    with pytest.raises(MetricError, match="no videos"):
+        flicker.compute()
+    with pytest.raises(MetricError, match="NaN"):
+        mine.update(torch.full((1, 2, 3), torch.nan))
+    with pytest.raises(MetricError, match="5 videos and 1 prompts"):
+        match.update(torch.from_numpy(features), ["text 0"])

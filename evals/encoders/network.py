@@ -119,7 +119,7 @@ def transformers(needs: str) -> Any:
         import transformers as package
     except ImportError:
         raise WeightsError(f"{needs} needs transformers: pip install 't2v-evals[backbones]'") from None
-    package.utils.logging.disable_progress_bar()
+    package.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return package
 
 
