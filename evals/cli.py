@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import click
 
-from evals.commands import distance, reference, weight_files
+from evals.commands import distance, reference, validate, weight_files
 from evals.errors import EvalsError, EvalsWarning, UsageError, nearest
 from evals.options import (
     common,
@@ -273,6 +273,7 @@ def list_(what: str, plugins: tuple[Path, ...]) -> int:
 cli.add_command(reference)
 cli.add_command(distance)
 cli.add_command(weight_files)
+cli.add_command(validate)
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""Commands that prepare what evaluations need: `reference`, `weights`; and `distance` of arrays."""
+"""Commands beside the daily ones: `reference`, `weights`, `distance` of arrays, and `validate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import Any
 import click
 
 from evals.errors import WeightsError
-from evals.options import common, normalize, path_type, resources_of, view_of, weights
+from evals.options import (
+    choosing,
+    common,
+    metrics_of,
+    normalize,
+    path_type,
+    resources_of,
+    view_of,
+    weights,
+)
 
 
 @click.group()
@@ -170,3 +179,47 @@ def distance(generated: Path, real: Path, names: tuple[str, ...], ddof: int, as_
     for warning in found["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     return 0
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=path_type)
+@choosing
+@click.option(
+    "--clips",
+    "most",
+    default=24,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Videos of each folder, by name.",
+)
+@click.option("--only", multiple=True, metavar="DEGRADATION", help="Only this degradation; repeatable.")
+@click.option("--claims", type=path_type, help="Another file of claims and strengths.")
+@click.option(
+    "--out",
+    type=path_type,
+    default=Path("reports/validate"),
+    show_default=True,
+    help="Where the degraded clips, their run and the table go; resumes there.",
+)
+@common
+def validate(folders: tuple[Path, ...], **o: Any) -> int:
+    """What each metric sees and what it doesn't, on the videos of FOLDERS made worse step by step.
+
+    Exits with 1 where a metric does not see what it claims to.
+    """
+    from evals import ladder
+    from evals.journal import write_atomically
+    from evals.progress import Bar
+
+    resources, metrics = resources_of(o), metrics_of(o)
+    claims = ladder.load_claims(*([o["claims"]] if o["claims"] else []))
+    with Bar(o["quiet"]) as bar:
+        found = ladder.validate(folders, metrics, claims, o["only"], o["most"], o["out"], resources, bar)
+    table, data = ladder.as_table(found, claims), json.dumps(ladder.as_json(found), indent=1)
+    write_atomically(o["out"] / "table.md", table.encode())
+    write_atomically(o["out"] / "verdicts.json", data.encode())
+    click.echo(data if o["as_json"] else table)
+    failed = [f"{m} on {d}" for (m, d), v in found.items() if v.holds is False]
+    for one in failed:
+        click.echo(f"claimed and not seen: {one}", err=True)
+    return 1 if failed else 0

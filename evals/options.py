@@ -182,7 +182,7 @@ weights = click.option(
 normalize = click.option(
     "--normalize", metavar="VIEW", help="Score all videos alike: fps=8,seconds=2,short_side=256."
 )
-scoring = several(
+choosing = several(
     click.option("--suite", default=None, help="Suite name or file (default: quick)."),
     click.option(
         "--precision",
@@ -193,6 +193,9 @@ scoring = several(
     ),
     click.option("--metrics", help="Metric ids with commas between them, instead of a suite."),
     weights,
+)
+scoring = several(
+    choosing,
     normalize,
     click.option("--rescore", is_flag=True, help="Compute scores again from the stored rows."),
 )

@@ -1,0 +1,66 @@
+"""Whether a metric saw a degradation: from one value per clip and strength to a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from evals.statistics import difference_interval
+
+AGREE, CORRELATED = 0.8, 0.8
+Way = Literal["falls", "rises"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a metric did along one degradation's strengths.
+
+    `claimed` and until which strength (`until`, its number from 1); `way`, how the mean moved from 0 to
+    there; `monotone`, at every step; `agree`, the share of clips with a rank correlation of at least 0.8
+    that way; `seen`, the number of the first strength whose paired 95 % interval excludes 0, None where
+    none does; `holds`, whether the claim does.
+    """
+
+    claimed: Way | None
+    until: int
+    way: Way
+    monotone: bool
+    agree: float
+    seen: int | None
+    means: tuple[float, ...]
+    holds: bool | None
+
+
+def judge(values: NDArray[np.float64], claimed: Way | None, until: int, binary: bool, seed: int) -> Verdict:
+    """`values` (clips, 1 + strengths), the first column untouched; NaN where a clip has no score is left out
+    with its clip."""
+    whole = values[np.isfinite(values).all(1)]
+    means = whole.mean(0)
+    way: Way = claimed or ("falls" if means[until] < means[0] else "rises")
+    sign = -1.0 if way == "falls" else 1.0
+    steps = sign * np.diff(means[: until + 1])
+    rho = [_rank(row[: until + 1]) * sign for row in whole]
+    agree = float(np.mean([r >= CORRELATED for r in rho]))
+    seen = None
+    for k in range(1, values.shape[1]):
+        found = difference_interval(whole[:, k] - whole[:, 0], seed, binary)
+        if found.low is not None and found.high is not None and (found.low > 0 or found.high < 0):
+            seen = k
+            break
+    # A mean that stands still at first has not moved the wrong way.
+    monotone = bool((steps >= -1e-12).all() and steps.sum() > 0)
+    holds = None
+    if claimed:
+        holds = monotone and seen is not None and (binary or agree >= AGREE)
+    return Verdict(claimed, until, way, monotone, agree, seen, tuple(float(m) for m in means), holds)
+
+
+def _rank(row: NDArray[np.float64]) -> float:
+    """Spearman's correlation of a clip's values with the strengths' order; 0 where nothing moves."""
+    if np.ptp(row) == 0:
+        return 0.0
+    return float(stats.spearmanr(np.arange(len(row)), row).statistic)
