@@ -1,4 +1,4 @@
-"""Known degradations of real clips, from just visible to gross. Pure functions of frames, strength and seed."""
+"""Known degradations of clips, from just visible to gross: functions of frames, strength and a generator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _levels(values: NDArray[np.floating]) -> Frames:
 
 def noise(clip: Frames, sigma: float, rng: np.random.Generator) -> Frames:
     """Gaussian noise of its own in every frame, in levels."""
-    return _levels(clip + rng.normal(0, sigma, clip.shape))
+    return _levels(clip.astype(np.float64) + rng.normal(0, sigma, clip.shape))
 
 
 def blur(clip: Frames, sigma: float, rng: np.random.Generator) -> Frames:
@@ -75,7 +75,7 @@ def shuffle(clip: Frames, share: float, rng: np.random.Generator) -> Frames:
 def flicker(clip: Frames, sigma: float, rng: np.random.Generator) -> Frames:
     """Every frame's brightness, and half as much its tint, moved by its own amount, in levels."""
     offsets = rng.normal(0, sigma, (len(clip), 1)) + rng.normal(0, sigma / 2, (len(clip), 3))
-    return _levels(clip + offsets[:, None, None])
+    return _levels(clip.astype(np.float64) + offsets[:, None, None])
 
 
 def freeze(clip: Frames, share: float, rng: np.random.Generator) -> Frames:
@@ -92,7 +92,7 @@ def fade(clip: Frames, share: float, rng: np.random.Generator) -> Frames:
 
 def expose(clip: Frames, gain: float, rng: np.random.Generator) -> Frames:
     """Brightness multiplied, cut at white."""
-    return _levels(clip * gain)
+    return _levels(clip.astype(np.float64) * gain)
 
 
 def untouched(clip: Frames, crf: float, rng: np.random.Generator) -> Frames:

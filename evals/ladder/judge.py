@@ -47,8 +47,7 @@ def judge(values: NDArray[np.float64], claimed: Way | None, until: int, binary: 
     agree = float(np.mean([r >= CORRELATED for r in rho]))
     seen = None
     for k in range(1, values.shape[1]):
-        found = difference_interval(whole[:, k] - whole[:, 0], seed, binary)
-        if found.low is not None and found.high is not None and (found.low > 0 or found.high < 0):
+        if _apart(whole[:, k] - whole[:, 0], seed, binary):
             seen = k
             break
     # A mean that stands still at first has not moved the wrong way.
@@ -57,6 +56,14 @@ def judge(values: NDArray[np.float64], claimed: Way | None, until: int, binary: 
     if claimed:
         holds = monotone and seen is not None and (binary or agree >= AGREE)
     return Verdict(claimed, until, way, monotone, agree, seen, tuple(float(m) for m in means), holds)
+
+
+def _apart(differences: NDArray[np.float64], seed: int, binary: bool) -> bool:
+    """Whether the 95 % interval of the mean excludes 0; where every clip moves alike, it is that point."""
+    found = difference_interval(differences, seed, binary)
+    if found.low is None or found.high is None:
+        return bool(np.ptp(differences) <= 1e-9 * abs(found.mean) and found.mean != 0)
+    return found.low > 0 or found.high < 0
 
 
 def _rank(row: NDArray[np.float64]) -> float:
