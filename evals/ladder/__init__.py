@@ -105,7 +105,9 @@ def _steps(claims: Claims, only: Sequence[str]) -> Iterator[tuple[str, float]]:
 def _read(opened: video.Video) -> NDArray[np.uint8]:
     """The first frames, small. Even sides, for the codec."""
     side = min(SHORT_SIDE, opened.facts.width, opened.facts.height)
-    view = View(short_side=side, seconds=FRAMES / opened.facts.fps)
+    view = View(short_side=side if side >= 16 else None)
+    if opened.facts.frames > FRAMES:
+        view = view.model_copy(update={"seconds": FRAMES / opened.facts.fps})
     clip = np.concatenate([c.new for c in video.decode(opened, view, 1 << 24)])[:FRAMES]
     return np.ascontiguousarray(clip[:, : clip.shape[1] // 2 * 2, : clip.shape[2] // 2 * 2])
 
@@ -139,8 +141,11 @@ def validate(
     paths = sources(folders, most)
     if len(paths) < LEAST:
         raise UsageError(f"{len(paths)} clips are too few: intervals need {LEAST}")
-    count = write_clips(paths, claims, only, out / "clips")
-    plan = Plan(generators.create(f"folder:{out / 'clips'}", {}), out / "run")
+    # A seed is a step, so another ladder is another run.
+    names = [str(path.resolve()) for path in paths]
+    ladder = out / f"ladder-{digest([names, list(_steps(claims, only))])[:8]}"
+    count = write_clips(paths, claims, only, ladder / "clips")
+    plan = Plan(generators.create(f"folder:{ladder / 'clips'}", {}), ladder / "run")
     run, _ = generate_run(plan, resources, watcher)
     score_run(run, metrics, View(), resources, watcher=watcher)
     run = RunDir(run.path)

@@ -51,7 +51,7 @@ def _moved(frame: Frames, dx: NDArray[np.floating], dy: NDArray[np.floating]) ->
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     where = ((x + dx).astype(np.float32), (y + dy).astype(np.float32))
     moved = cv2.remap(frame.astype(np.float32), *where, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return _levels(moved)
+    return _levels(np.asarray(moved, np.float64))
 
 
 def drops(clip: Frames, share: float, rng: np.random.Generator) -> Frames:
@@ -87,7 +87,7 @@ def freeze(clip: Frames, share: float, rng: np.random.Generator) -> Frames:
 def fade(clip: Frames, share: float, rng: np.random.Generator) -> Frames:
     """A share of the colour taken away."""
     grey = clip @ np.array([0.299, 0.587, 0.114])
-    return _levels(clip * (1 - share) + grey[..., None] * share)
+    return _levels(clip.astype(np.float64) * (1 - share) + grey[..., None] * share)
 
 
 def expose(clip: Frames, gain: float, rng: np.random.Generator) -> Frames:

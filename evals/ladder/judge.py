@@ -59,10 +59,11 @@ def judge(values: NDArray[np.float64], claimed: Way | None, until: int, binary: 
 
 
 def _apart(differences: NDArray[np.float64], seed: int, binary: bool) -> bool:
-    """Whether the 95 % interval of the mean excludes 0; where every clip moves alike, it is that point."""
+    """Whether the 95 % interval of the mean excludes 0; where hardly anything varies and there is none,
+    whether every clip moves the same way."""
     found = difference_interval(differences, seed, binary)
     if found.low is None or found.high is None:
-        return bool(np.ptp(differences) <= 1e-9 * abs(found.mean) and found.mean != 0)
+        return bool((differences > 0).all() or (differences < 0).all())
     return found.low > 0 or found.high < 0
 
 
