@@ -143,7 +143,7 @@ def windows_of(paths: Sequence[Path], metrics: Metrics) -> dict[str, list[NDArra
         samplers = {}
         for name, encoder in metrics.extractors.encoders.items():
             try:
-                samplers[name] = Sampler(encoder.sampling, opened.facts.frames)
+                samplers[name] = Sampler(encoder.sampling, opened.facts.frames, opened.facts.fps)
             except DoesNotApply:
                 continue
         for chunk in video.decode(opened):
@@ -152,17 +152,23 @@ def windows_of(paths: Sequence[Path], metrics: Metrics) -> dict[str, list[NDArra
     return found
 
 
-def encoded(windows: dict[str, list[NDArray[np.uint8]]], metrics: Metrics, device: str) -> float:
-    """Seconds of the encoders alone, on windows that lie in memory."""
+def encoded(
+    windows: dict[str, list[NDArray[np.uint8]]], metrics: Metrics, device: str, rates: dict[str, float]
+) -> float:
+    """Seconds of the encoders alone, on windows that lie in memory; `rates` gets every one's frames per
+    second (of windows of several, all of them count)."""
     with Lane(device) as lane:
         started = time.perf_counter()
         for name, encoder in metrics.extractors.encoders.items():
+            began = time.perf_counter()
             batcher = Batcher(encoder, lane)
             for number, window in enumerate(windows[name]):
                 batcher.add(name, 0, number, window)
             batcher.flush()
             for _ in batcher.encoded(wait=True):
                 pass
+            frames = sum(len(window) for window in windows[name])
+            rates[name] = frames / (time.perf_counter() - began)
         return time.perf_counter() - started
 
 

@@ -36,6 +36,7 @@ def main() -> None:
     metrics = chosen(o)
     folds = metrics.extractors.folds
     times: dict[str, list[float]] = {name: [] for name in ("decode", "folds", "encode", "whole")}
+    rates: dict[str, float] = {}
     with copies(o.folder) as runs, Pool(o.workers) as pool, processes(o.workers) as apart:
         first = next(runs)
         paths = paths_of(first)
@@ -45,7 +46,7 @@ def main() -> None:
         for _ in range(o.rounds):
             times["decode"].append(decoded(paths, pool))
             times["folds"].append(folded(paths, folds, apart, o.workers))
-            times["encode"].append(encoded(windows, metrics, o.device))
+            times["encode"].append(encoded(windows, metrics, o.device, rates))
             times["whole"].append(scored(next(runs), metrics, pool, o.device))
     rounds = list(zip(*times.values(), strict=True))
     ratio = statistics.median(w / (d + f + e) for d, f, e, w in rounds)
@@ -58,6 +59,7 @@ def main() -> None:
         "frames": stages.frames,
         "seconds": times,
         "median_seconds": middle,
+        "encoder_frames_per_second": rates,
         "ratio_to_sum_of_parts": ratio,
         "ratio_to_slower_part": slower,
         "videos_per_second": stages.videos / middle["whole"],
@@ -71,9 +73,11 @@ def main() -> None:
         print(f"{name:12s} {value:8.2f} s")
     print(f"whole / (decode + folds + encode)       {ratio:.2f}")
     print(f"whole / max(decode + folds, encode)     {slower:.2f}")
-    rates = stages.videos / middle["whole"], stages.frames / middle["whole"]
-    print(f"{rates[0]:.1f} videos/s, {rates[1]:.0f} frames/s; peak memory {peak_memory(stages)}")
+    speed = stages.videos / middle["whole"], stages.frames / middle["whole"]
+    print(f"{speed[0]:.1f} videos/s, {speed[1]:.0f} frames/s; peak memory {peak_memory(stages)}")
     print(f"stages: {stages}")
+    for name, rate in rates.items():
+        print(f"{name:32s} {rate:8.1f} frames/s")
 
 
 if __name__ == "__main__":

@@ -134,8 +134,8 @@ def test_the_command_judges_and_resumes(clips: MakeClips, cli: Cli, tmp_path: Pa
 def test_the_committed_claims_hold_on_real_clips(assets: Path, tmp_path: Path) -> None:
     names = [
         "temporal_flicker", "temporal_ssim", "frozen_frames", "sharpness", "colorfulness",
-        "exposure_clipping", "warping_error[dis]", "dynamic_degree[dis]", "flow_magnitude[dis]", "motion_smoothness[dis]",
-        "temporal_quality[dis]",
+        "exposure_clipping", "warping_error[dis]", "dynamic_degree[dis]", "flow_magnitude[dis]",
+        "motion_smoothness[dis]", "temporal_quality[dis]",
     ]  # fmt: skip
     claims = load_claims()
     folders = [assets / "fetv" / "gt", assets / "ucf"]

@@ -23,7 +23,7 @@ PROTOCOLS = {"": 256, "vbench": 720}
 
 
 class Raft(OnDevice):
-    """Of every two frames that an optical flow is to join (`Sampling.pairs`):
+    """What motion is between frames, of every two that a flow is to join (`Sampling.pairs`).
 
     - `magnitude`: mean length of the flow, pixels; `top5`: mean of the largest 5 % lengths, pixels at a
       short side of 256;
