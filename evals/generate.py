@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evals.decoding.pool import Job, Pool
 from evals.errors import DecoderDied, EvalsError, SampleError, UsageError, nearest
@@ -101,10 +101,14 @@ def generate(
     """
     wanted = [task for task in tasks if due(task, retry)]
     done = {task.id: task.before for task in tasks if task.before is not None}
-    at_once = max(1, min(workers, getattr(generator, "concurrency", 1)))
+    at_once = getattr(generator, "concurrency", 1)
+    if not getattr(generator, "waits", False):
+        at_once = min(workers, at_once)
     try:
+        if wanted and (begin := getattr(generator, "begin", None)):
+            begin(run.path)
         with Journal(run.path / "samples.jsonl") as journal:
-            for task, made, wall in _made(run, generator, wanted, at_once):
+            for task, made, wall in _made(run, generator, wanted, max(1, at_once)):
                 sample = _sample(run, task, made, wall, pool)
                 journal.append({"schema": sample.schema_, **sample.to_json()})
                 done[task.id] = sample
@@ -120,6 +124,10 @@ def _made(
     run: RunDir, generator: Generator, tasks: Sequence[Task], at_once: int
 ) -> Iterator[tuple[Task, Generation, float]]:
     """What became of each task, as it is done, with the seconds it took."""
+    if (size := getattr(generator, "batch", 1)) > 1:
+        for start in range(0, len(tasks), size):
+            yield from _make_together(run, generator, tasks[start : start + size])
+        return
     if at_once == 1:
         for task in tasks:
             yield (task, *_make(run, generator, task))
@@ -142,6 +150,28 @@ def _made(
 def _place(run: RunDir, task: Task) -> Path:
     prompt = task.request.prompt
     return run.videos / prompt.id / f"{task.request.seed}-{digest(prompt.text)[:8]}.mp4"
+
+
+def _make_together(
+    run: RunDir, generator: Any, tasks: Sequence[Task]
+) -> Iterator[tuple[Task, Generation, float]]:
+    """Several in one go; where that fails, each by itself."""
+    started = time.monotonic()
+    try:
+        made = generator.generate_batch([t.request for t in tasks], [_place(run, t) for t in tasks])
+    except EvalsError as error:
+        if not isinstance(error, SampleError):
+            raise
+        made = []
+    except Exception:  # noqa: BLE001 - the one that is at fault will say so by itself
+        made = []
+    if len(made) != len(tasks):
+        for task in tasks:
+            yield (task, *_make(run, generator, task))
+        return
+    each = (time.monotonic() - started) / len(tasks)
+    for task, one in zip(tasks, made, strict=True):
+        yield task, one, each
 
 
 def _make(run: RunDir, generator: Generator, task: Task) -> tuple[Generation, float]:
@@ -193,6 +223,7 @@ def _sample(run: RunDir, task: Task, made: Generation, wall: float, pool: Pool) 
         else None,  # a clip that was there took no time
         cost=made.cost,
         job_id=made.job_id,
+        details=dict(made.details),
         attempts=task.before.attempts + 1 if task.before else 1,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -164,6 +164,8 @@ generating = several(
     click.option("--size", callback=size, help="Size asked for, WIDTHxHEIGHT."),
     click.option("--out", type=path_type, default=Path("runs"), help="Where runs are kept (default: runs)."),
     click.option("--name", help="The run's name (default: after the generator)."),
+    click.option("--max-cost", type=click.FloatRange(0), callback=finite,
+                 help="Of all videos of a run, in the API's currency (-o price= where it reports none)."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
 )  # fmt: skip
 retrying = several(
@@ -231,7 +233,10 @@ def plan_of(o: dict[str, Any]) -> Any:
             raise UsageError("--seconds needs --fps, and no --frames")
         frames = max(1, round(o["seconds"] * o["fps"]))
     width, height = o["size"] or (None, None)
-    generator = generators.create(o["generator"], o["options"])
+    options = dict(o["options"])
+    if o["max_cost"] is not None:
+        options["max_cost"] = str(o["max_cost"])
+    generator = generators.create(o["generator"], options)
     names = [n.strip() for n in (o["prompts"] or "").split(",") if n.strip()]
     return Plan(
         generator=generator,

@@ -182,7 +182,8 @@ class VideoFacts(Record):
 class Sample(Record):
     """One (generator, prompt, seed) and what became of it.
 
-    `key` is the generation key; `text` the digest of the prompt's words it was made from.
+    `key` is the generation key; `text` the digest of the prompt's words it was made from; `details` what the
+    generator has to say: a model's version, peak memory, the words that were sent instead …
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")
@@ -203,6 +204,7 @@ class Sample(Record):
     job_id: str | None = None
     attempts: int = 1
     created: str = ""
+    details: dict[str, Any] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

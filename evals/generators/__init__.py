@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,6 +27,7 @@ class Generation:
     transient: bool = False
     cost: float | None = None
     job_id: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -34,7 +36,10 @@ class Generator(Protocol):
     its videos exist already, so that its plan is all there is.
 
     Optional: `concurrency`, how many videos it may be asked for at once, each from a thread of its own
-    (default 1); `close()`, called when a run has all it wants.
+    (default 1; `waits` says that it only waits for others, so that more than there are cores may be asked
+    for); `begin(folder)`, called with the run's folder before the first video, where journals of its own may
+    lie; `close()`, called when a run has all it wants; `batch` and `generate_batch(requests, outs)`, for
+    several videos in one go.
     """
 
     spec: Spec
@@ -57,7 +62,17 @@ class Generator(Protocol):
 
 GENERATORS = Registry(
     "generator",
-    {"folder": "evals.generators.folder:Folder", "simulated": "evals.generators.simulated:Simulated"},
+    {
+        "command": "evals.generators.command:Command",
+        "diffusers": "evals.generators.diffusion:Diffusers",
+        "fal": "evals.generators.fal:Fal",
+        "folder": "evals.generators.folder:Folder",
+        "openai-videos": "evals.generators.openai_videos:OpenAIVideos",
+        "openrouter": "evals.generators.openrouter:OpenRouter",
+        "python": "evals.generators.callables:PythonCallable",
+        "runway": "evals.generators.runway:Runway",
+        "simulated": "evals.generators.simulated:Simulated",
+    },
     "evals.generators",
 )
 
@@ -76,6 +91,10 @@ def create(name: str, options: Mapping[str, str]) -> Generator:
         raise UsageError(f"--generator {name}: write KIND:ARGUMENT, such as folder:clips/modelA")
     maker: Any = GENERATORS.get(kind)
     model: type[Record] = getattr(maker, "Options", Record)
+    extra: dict[str, str] = {}
+    if getattr(maker, "takes_others", False):  # arguments of what it calls, which it checks itself
+        extra = {k: v for k, v in options.items() if k not in model.model_fields}
+        options = {k: v for k, v in options.items() if k in model.model_fields}
     for key in options:
         if key not in model.model_fields:
             known = ", ".join(model.model_fields) or "none"
@@ -86,5 +105,14 @@ def create(name: str, options: Mapping[str, str]) -> Generator:
         parsed = model.model_validate(dict(options))
     except ValidationError as error:
         raise UsageError(f"-o: {explain(error)}") from None
-    generator: Generator = maker(argument, parsed)
+    generator: Generator = maker(argument, parsed, extra) if extra else maker(argument, parsed)
     return generator
+
+
+def scalar(text: str) -> Any:
+    """An option's value as what it reads like: a number, true, false, null, or the text itself."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+    return value if isinstance(value, int | float | bool | None) else text

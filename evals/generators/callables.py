@@ -1,0 +1,116 @@
+"""`python:FILE.py:FUNCTION`: a function of the user's own that makes a video."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from evals.errors import SampleError, UsageError, nearest
+from evals.generators import Generation, cross, scalar
+from evals.generators.frames import as_frames, write
+from evals.records import Prompt, PromptSet, Record, Request, Spec, file_sha256, is_regular
+
+GIVEN = ("prompt", "seed", "width", "height", "frames", "fps")
+
+
+class PythonCallable:
+    """A function in a file of yours: `python:my_model.py:generate`.
+
+    It is called with `prompt` and, of `seed`, `width`, `height`, `frames` and `fps`, those it has parameters
+    for; `-o KEY=VALUE` gives it others. It returns frames (NumPy, torch, a list of PIL pictures), or frames
+    and their fps as a pair, or the path of a video file. Raising `evals.Refused` records a refusal. The file
+    is code and runs with your rights; its hash is part of what a video is.
+    """
+
+    class Options(Record):
+        """`play_fps` of what is written, where neither the run nor the function says; `crf` of H.264."""
+
+        play_fps: Annotated[float, Field(gt=0, le=1000)] = 8.0
+        crf: Annotated[int, Field(ge=0, le=51)] = 18
+
+    takes_others: ClassVar = True
+    fixed = False
+
+    def __init__(self, argument: str, options: Options, extra: Mapping[str, str] | None = None) -> None:
+        file, colon, name = argument.rpartition(":")
+        self.path, self.name = Path(file), name
+        if not colon or not is_regular(self.path):
+            raise UsageError(f"python:{argument}: write python:FILE.py:FUNCTION, with a file that is there")
+        self.function = _load(self.path, name)
+        try:
+            parameters = inspect.signature(self.function).parameters
+        except (TypeError, ValueError):
+            raise UsageError(f"python:{argument}: {name} is nothing that can be called") from None
+        self.open = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        self.known = frozenset(parameters)
+        if "prompt" not in self.known and not self.open:
+            raise UsageError(f"python:{argument}: {name} has no parameter 'prompt'")
+        self.extra = {k: scalar(v) for k, v in (extra or {}).items()}
+        for key in self.extra:
+            if key in GIVEN or (key not in self.known and not self.open):
+                raise UsageError(f"-o {key}: {name} has no such parameter{nearest(key, self.known)}")
+        self.accepts = frozenset(k for k in GIVEN[2:] if self.open or k in self.known)
+        self.options = options
+        self.label = f"python:{self.path.stem}:{name}"
+        params = {"code_sha256": file_sha256(self.path), "function": name, **options.to_json()}
+        self.spec = Spec(name="python", version=1, params={**params, "arguments": self.extra})
+
+    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
+        return cross(prompts, seeds)
+
+    def identity(self, prompt: Prompt, seed: int) -> Any:
+        return None
+
+    def generate(self, request: Request, out: Path) -> Generation:
+        settings = {k: v for k, v in request.settings.model_dump().items() if v is not None}
+        given = {"prompt": request.prompt.text, "seed": request.seed, **settings}
+        given = {k: v for k, v in given.items() if self.open or k in self.known}
+        try:
+            found = self.function(**given, **self.extra)
+        except Refused as refusal:
+            return Generation("refused", reason=str(refusal) or "refused")
+        fps = request.settings.fps or self.options.play_fps
+        if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], int | float):
+            found, fps = found[0], float(found[1])
+        if isinstance(found, str | Path):
+            if not is_regular(Path(found)):
+                raise SampleError(f"{self.name} returned {str(found)!r}, where there is no file")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            partial = out.with_name(f".{out.name}.partial")
+            shutil.copyfile(found, partial)
+            partial.replace(out)
+        else:
+            write(out, as_frames(found), fps, self.options.crf)
+        return Generation("ok", out)
+
+
+class Refused(Exception):
+    """What a function raises to say that it will not make a video of a prompt; recorded as `refused`."""
+
+
+def _load(path: Path, name: str) -> Callable[..., Any]:
+    module_name = f"evals_model_{file_sha256(path)[:16]}"
+    module = sys.modules.get(module_name)
+    if module is None:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"python:{path}: is no Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        try:
+            spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            del sys.modules[module_name]
+            raise UsageError(f"python:{path}: {type(error).__name__}: {error}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
+        raise UsageError(f"python:{path}:{name}: the file has no such function{nearest(name, known)}")
+    return function  # type: ignore[no-any-return]

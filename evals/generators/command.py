@@ -1,0 +1,242 @@
+"""`command:TEMPLATE`: any program, started for every video or once for all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+from pydantic import Field
+
+from evals.errors import UsageError, nearest
+from evals.generators import Generation, cross
+from evals.records import Prompt, PromptSet, Record, Request, Spec, file_sha256, is_regular
+
+FIELDS = ("prompt", "seed", "out", "width", "height", "frames", "fps")
+TAIL = 2000  # characters of stderr that are kept
+_FIELD = re.compile(r"\{([a-z_]+)\}")
+
+
+class Command:
+    """A program: `command:python make.py --prompt {prompt} --seed {seed} --out {out}`.
+
+    The template is split into arguments first and filled in afterwards, and no shell ever sees it, so a
+    prompt arrives as it is, whatever it holds. `{out}` is the file to write; `{width}`, `{height}`,
+    `{frames}` and `{fps}` come from the run. Exit code 0 with a file is `ok`, `refused` (10) a refusal, 75 a
+    failure that may be tried again, any other a failure; the end of stderr stays in the record.
+
+    With `-o serve=true` the program is started once and reads a JSON line per video from its standard input,
+    with the fields above; it answers with a line `{"outcome": "ok"}` (or `refused`, `failed`, with a
+    `reason`) on standard output; other lines there are its own business.
+    """
+
+    class Options(Record):
+        """`time_limit` in seconds per video; `serve`: one process for all; `refused`: the exit code of a
+        refusal; `concurrency`: how many at once; `suffix` of the file that the program writes."""
+
+        time_limit: Annotated[float, Field(gt=0, le=864_000)] = 3600.0
+        serve: bool = False
+        refused: Annotated[int, Field(ge=1, le=255)] = 10
+        concurrency: Annotated[int, Field(ge=1, le=256)] = 1
+        suffix: Annotated[str, Field(pattern=r"^\.[a-z0-9]{2,5}$")] = ".mp4"
+
+    fixed = False
+
+    def __init__(self, argument: str, options: Options) -> None:
+        try:
+            self.words = shlex.split(argument)
+        except ValueError as error:
+            raise UsageError(f"command:{argument}: {error}") from None
+        used = set(_FIELD.findall(argument))
+        for name in used:
+            if name not in FIELDS:
+                raise UsageError(f"command: unknown field {{{name}}}{nearest(name, FIELDS)}")
+        needed = set() if options.serve else {"prompt", "out"}
+        if lacks := needed - used:
+            raise UsageError(f"command:{argument}: lacks {{{'}, {'.join(sorted(lacks))}}}")
+        if options.serve and used:
+            raise UsageError("command: with serve=true the fields come as JSON lines, not in the arguments")
+        self.options = options
+        self.concurrency = 1 if options.serve else options.concurrency
+        self.accepts = frozenset(
+            ("width", "height", "frames", "fps") if options.serve else used & set(FIELDS[3:])
+        )
+        program = Path(self.words[0]).name if self.words else ""
+        self.label = f"command:{program}"
+        # Scripts and weights named in the command are part of what a video is.
+        files = {w: file_sha256(Path(w)) for w in self.words if len(w) < 4096 and is_regular(Path(w))}
+        params: dict[str, Any] = {"words": self.words, "files": files}
+        for key in ("serve", "suffix"):
+            params[key] = getattr(options, key)
+        self.spec = Spec(name="command", version=1, params=params)
+        self._server: _Server | None = None
+        self._lock = threading.Lock()
+
+    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
+        return cross(prompts, seeds)
+
+    def identity(self, prompt: Prompt, seed: int) -> Any:
+        return None
+
+    def generate(self, request: Request, out: Path) -> Generation:
+        if "\0" in request.prompt.text and not self.options.serve:
+            return Generation("failed", reason="the prompt holds a NUL, which no argument can")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = out.with_name(f".{out.stem}.partial{self.options.suffix}")
+        partial.unlink(missing_ok=True)
+        settings = request.settings.model_dump()
+        fields = {"prompt": request.prompt.text, "seed": request.seed, "out": str(partial), **settings}
+        made = self._serve(fields) if self.options.serve else self._start(fields)
+        if made.outcome != "ok":
+            partial.unlink(missing_ok=True)
+            return made
+        if not is_regular(partial):
+            return Generation(
+                "failed", reason="the program ended well and wrote no file", details=made.details
+            )
+        final = out.with_suffix(self.options.suffix)
+        partial.replace(final)
+        return Generation("ok", final, details=made.details)
+
+    def _start(self, fields: dict[str, Any]) -> Generation:
+        def fill(word: str) -> str:
+            return _FIELD.sub(lambda m: "" if fields[m[1]] is None else _plain(fields[m[1]]), word)
+
+        with tempfile.TemporaryFile() as errors:
+            try:
+                process = subprocess.Popen(
+                    [fill(word) for word in self.words],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+                    start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                return Generation("failed", reason=f"{self.words[0]}: cannot be started: {error.strerror}")
+            try:
+                code = process.wait(self.options.time_limit)
+            except subprocess.TimeoutExpired:
+                return Generation("timed_out", reason=f"took more than {self.options.time_limit:g} s",
+                                  transient=True, details=_tail(errors))  # fmt: skip
+            finally:
+                _end(process)
+            return self._outcome(code, _tail(errors))
+
+    def _outcome(self, code: int, details: dict[str, Any]) -> Generation:
+        said = str(details.get("stderr", "")).strip().splitlines()
+        last = f": {said[-1]:.300}" if said else ""
+        if code == 0:
+            return Generation("ok", details=details)
+        if code == self.options.refused:
+            return Generation("refused", reason=f"the program refused{last}", details=details)
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return Generation("failed", reason=f"{how}{last}", transient=code in (75, -9), details=details)
+
+    def _serve(self, fields: dict[str, Any]) -> Generation:
+        with self._lock:
+            if self._server is None or not self._server.alive():
+                self.close()
+                try:
+                    self._server = _Server(self.words)
+                except OSError as error:
+                    return Generation(
+                        "failed", reason=f"{self.words[0]}: cannot be started: {error.strerror}"
+                    )
+            answer = self._server.ask(fields, self.options.time_limit)
+            if isinstance(answer, str):
+                details = self._server.stderr()
+                self.close()
+                timed_out = answer == "time"
+                reason = f"took more than {self.options.time_limit:g} s" if timed_out else answer
+                return Generation("timed_out" if timed_out else "failed", reason=reason, transient=True,
+                                  details=details)  # fmt: skip
+        outcome, reason = answer.get("outcome"), str(answer.get("reason", ""))
+        details = {k: v for k, v in answer.items() if k not in ("outcome", "reason")}
+        if outcome not in ("ok", "refused", "failed"):
+            return Generation("failed", reason=f"the program answered with outcome {outcome!r:.60}")
+        return Generation(outcome, reason=reason, transient=bool(answer.get("transient")), details=details)
+
+    def close(self) -> None:
+        """End the process that serves."""
+        if self._server is not None:
+            self._server.end()
+            self._server = None
+
+
+class _Server:
+    """A long-lived program that answers JSON lines."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True
+        )
+        self._rest = b""
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stderr(self) -> dict[str, Any]:
+        return _tail(self._errors)
+
+    def ask(self, fields: dict[str, Any], limit: float) -> dict[str, Any] | str:
+        """The answer, or why there is none: `time`, or a sentence."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        deadline = time.monotonic() + limit
+        try:
+            self._process.stdin.write(json.dumps(fields).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            return "the program has ended"
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._process.stdout, selectors.EVENT_READ)
+            while True:
+                while b"\n" in self._rest:
+                    line, _, self._rest = self._rest.partition(b"\n")
+                    with contextlib.suppress(ValueError):
+                        answer = json.loads(line)
+                        if isinstance(answer, dict) and "outcome" in answer:
+                            return answer
+                if not ready.select(max(0.0, deadline - time.monotonic())):
+                    return "time"
+                more = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not more:
+                    return f"the program ended with code {self._process.wait(10)} before it answered"
+                self._rest += more
+
+    def end(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        _end(self._process)
+        self._errors.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a program and of what it started."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _tail(errors: IO[bytes]) -> dict[str, Any]:
+    errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, errors.tell() - 4 * TAIL))
+    text = errors.read().decode(errors="replace")[-TAIL:]
+    return {"stderr": text} if text.strip() else {}
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

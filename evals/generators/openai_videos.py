@@ -1,0 +1,148 @@
+"""`openai-videos:MODEL@URL`: the `/v1/videos` protocol, as vLLM-Omni, SGLang, Dynamo and others serve it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import Field
+
+from evals.errors import UsageError
+from evals.generators.http import Http, is_refusal
+from evals.generators.jobs import OF_THE_WORK, Job, JobGenerator, JobOptions, Status, Unknown, key_from
+from evals.records import Request, Spec
+
+KEY = "OPENAI_VIDEOS_API_KEY"
+DETAILS = ("model", "inference_time_s", "peak_memory_mb", "seconds", "size", "created_at", "completed_at")
+SKEW = 300.0  # seconds by which clocks may differ
+DONE, FAILED = {"completed"}, {"failed", "cancelled", "canceled"}
+
+
+class OpenAIVideos(JobGenerator):
+    """A model behind `POST /v1/videos`: `openai-videos:MODEL@http://127.0.0.1:8000/v1`.
+
+    Sizes, frames, fps and seeds are sent under the names that self-hosted servers know; `-o seconds=`,
+    `steps=`, `guidance=` and `negative_prompt=` as well. A key, where one is needed, comes from
+    $OPENAI_VIDEOS_API_KEY. The server's list of jobs is asked for submits whose answer was lost.
+    """
+
+    class Options(JobOptions):
+        seconds: str | None = None
+        steps: Annotated[int, Field(ge=1, le=10_000)] | None = None
+        guidance: float | None = None
+        negative_prompt: str | None = None
+        send_seed: bool = True
+
+    accepts: frozenset[str] = frozenset({"width", "height", "frames", "fps"})
+    can_list = True
+
+    def __init__(self, argument: str, options: Options) -> None:
+        super().__init__(options)
+        self.model, at, base = argument.rpartition("@")
+        if not at or not self.model:
+            raise UsageError(
+                f"openai-videos:{argument}: write openai-videos:MODEL@URL, such as"
+                " openai-videos:wan@http://127.0.0.1:8000/v1"
+            )
+        self.http = Http(base, key_from(options.key_env, KEY, needed=options.key_env is not None))
+        self.label = f"openai-videos:{self.model}"
+        kept = {k: v for k, v in options.to_json().items() if k not in OF_THE_WORK}
+        params = {"model": self.model, "server": self.http.base, **kept}
+        self.spec = Spec(name="openai-videos", version=1, params=params)
+
+    def fields(self, request: Request) -> dict[str, str]:
+        """The form that is sent."""
+        asked, options = request.settings, self.options
+        assert isinstance(options, OpenAIVideos.Options)
+        size = f"{asked.width}x{asked.height}" if asked.width and asked.height else None
+        found: dict[str, Any] = {
+            "prompt": request.prompt.text,
+            "model": self.model,
+            "size": size,
+            "width": asked.width,
+            "height": asked.height,
+            "num_frames": asked.frames,
+            "fps": None if asked.fps is None else f"{asked.fps:g}",
+            "seconds": options.seconds,
+            "num_inference_steps": options.steps,
+            "guidance_scale": options.guidance,
+            "negative_prompt": options.negative_prompt,
+            "seed": request.seed if options.send_seed else None,
+        }
+        return {k: str(v) for k, v in found.items() if v is not None}
+
+    def disconnect(self) -> None:
+        self.http.close()
+
+    def submit(self, request: Request, key: str) -> Job:
+        form = {name: (None, value) for name, value in self.fields(request).items()}  # multipart, no files
+        answer = self.http.submit(f"{self.http.base}/videos", {"Idempotency-Key": key}, files=form)
+        return Job(_id(answer))
+
+    def poll(self, job: Job) -> Status:
+        answer = self.http.get(f"{self.http.base}/videos/{quote(job.id, safe='')}")
+        if answer is None:
+            return Status("lost", "the job is lost on the server")
+        return status_of(answer, self.http)
+
+    def download(self, job: Job, status: Status, out: Path) -> None:
+        self.http.fetch(f"{self.http.base}/videos/{quote(job.id, safe='')}/content", out)
+
+    def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> Job | None:
+        wanted = self.fields(request)
+        found, after = [], ""
+        for _ in range(50):
+            asked = {"limit": "100", "order": "desc", **({"after": after} if after else {})}
+            page = self.http.get(f"{self.http.base}/videos", params=asked)
+            jobs = (page or {}).get("data")
+            if page is None or not isinstance(jobs, list):
+                raise Unknown("the server does not list jobs")
+            for one in jobs:
+                if isinstance(one, dict) and str(one.get("id")) not in taken and _alike(one, wanted, since):
+                    found.append(one)
+            if not page.get("has_more") or not jobs:
+                break
+            after = str(jobs[-1].get("id"))
+        if len(found) > 1:
+            raise Unknown(f"{len(found)} jobs on the server could be it")
+        if found and "prompt" not in found[0]:
+            raise Unknown("the server's list does not say which prompt a job has")
+        return Job(str(found[0]["id"])) if found else None
+
+
+def _alike(job: dict[str, Any], wanted: dict[str, str], since: datetime) -> bool:
+    """Whether a listed job can be one that was sent: what it says of itself fits."""
+    created = job.get("created_at")
+    if isinstance(created, int | float) and created < since.timestamp() - SKEW:
+        return False
+    return all(
+        str(job[name]) == wanted[name]
+        for name in ("prompt", "model", "seed", "size", "num_frames")
+        if job.get(name) is not None and name in wanted
+    )
+
+
+def _id(answer: dict[str, Any]) -> str:
+    found = answer.get("id")
+    if not isinstance(found, str) or not found:
+        raise Unknown("an answer without a job id")
+    return found
+
+
+def status_of(answer: dict[str, Any], http: Http) -> Status:
+    """A poll's answer in our terms; a state that is not known is waited for."""
+    state = str(answer.get("status", "")).lower()
+    details = {name: answer[name] for name in DETAILS if isinstance(answer.get(name), str | int | float)}
+    if state in DONE:
+        usage = answer.get("usage")
+        cost = usage.get("cost") if isinstance(usage, dict) else answer.get("cost")
+        return Status("done", cost=float(cost) if isinstance(cost, int | float) else None, details=details)
+    if state in FAILED:
+        error = answer.get("error")
+        error = error if isinstance(error, dict) else {"message": error or state}
+        words = f"{error.get('code') or ''} {error.get('message') or ''}".strip()
+        refused = is_refusal(words)
+        return Status("refused" if refused else "failed", http.clean(words or state), details=details)
+    return Status("waiting", details=details)
