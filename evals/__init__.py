@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evals.errors import DoesNotApply, EvalsError
     from evals.folds import FOLDS, Fold
     from evals.generators import GENERATORS, Generation, Generator
+    from evals.generators.callables import Refused
     from evals.metrics import METRICS, About, SetMetric, SetValue, Skip, Value, VideoMetric
     from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
     from evals.metrics.kernel import kernel_distance, kernel_equality, matched_kernel_distances, mmd2
@@ -37,6 +38,7 @@ _HOME = {
     "errors": ("DoesNotApply", "EvalsError"),
     "folds": ("FOLDS", "Fold"),
     "generators": ("GENERATORS", "Generation", "Generator"),
+    "generators.callables": ("Refused",),
     "metrics": ("METRICS", "About", "SetMetric", "SetValue", "Skip", "Value", "VideoMetric"),
     "metrics.frechet": ("frechet_distance", "frechet_distance_from_moments"),
     "metrics.kernel": ("kernel_distance", "kernel_equality", "matched_kernel_distances", "mmd2"),
@@ -72,6 +74,7 @@ __all__ = [
     "Plan",
     "Prompt",
     "PromptSet",
+    "Refused",
     "Request",
     "Resources",
     "RunDir",

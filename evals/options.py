@@ -154,6 +154,8 @@ generating = several(
     click.option("--generator", required=True, help="KIND:ARGUMENT, such as folder:clips/modelA."),
     click.option("-o", "options", multiple=True, callback=key_values, metavar="KEY=VALUE",
                  help="Generator option."),
+    click.option("--expand", metavar="openai-chat:MODEL[@URL]",
+                 help="Have a language model rewrite the prompts; metrics go by the originals."),
     click.option("--prompts", help="Prompt sets, names or files, with commas between them."),
     click.option("--seeds", callback=seeds, help="How many seeds (3: 0, 1, 2), or a list (7,8)."),
     click.option("--prompt-id", "prompt_ids", multiple=True, help="Only this prompt; repeatable."),
@@ -237,6 +239,10 @@ def plan_of(o: dict[str, Any]) -> Any:
     if o["max_cost"] is not None:
         options["max_cost"] = str(o["max_cost"])
     generator = generators.create(o["generator"], options)
+    if o["expand"]:
+        from evals.generators.expand import Expanded, expander
+
+        generator = Expanded(generator, expander(o["expand"]))
     names = [n.strip() for n in (o["prompts"] or "").split(",") if n.strip()]
     return Plan(
         generator=generator,

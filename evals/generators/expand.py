@@ -1,0 +1,141 @@
+"""Prompt rewriting as a recorded step: `--expand openai-chat:MODEL[@URL]`.
+
+The generator gets the rewritten words, metrics score against the original, and both stand in the record.
+A rewriting is made once per run and prompt and kept in `expansions.jsonl`, so that every seed gets the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evals.errors import UsageError
+from evals.generators import Generation, Generator
+from evals.generators.http import Http
+from evals.generators.jobs import TRIES, Rejected, Unknown, key_from
+from evals.journal import Journal, read
+from evals.records import SCHEMA, Prompt, PromptSet, Request, Spec, digest
+
+KEY = "OPENAI_API_KEY"
+BASE = "https://api.openai.com/v1"
+INSTRUCTIONS = (
+    "You rewrite prompts for a text-to-video model. Keep every subject, count, colour, action, place and"
+    " camera movement that is named, and add what a camera would see: light, setting, textures, how things"
+    " move. Don't add subjects or events. Answer with the new prompt alone, in one paragraph of at most 120"
+    " words."
+)
+LONGEST = 20_000  # characters
+PAUSE = 1.0
+
+
+class Chat:
+    """A model behind `POST /chat/completions`: `openai-chat:MODEL`, or `openai-chat:MODEL@URL` for another
+    server than OpenAI's. The key is $OPENAI_API_KEY, which is sent to OpenAI only; another server's is
+    $OPENAI_CHAT_API_KEY. Temperature 0."""
+
+    def __init__(self, argument: str) -> None:
+        self.model, at, base = argument.rpartition("@")
+        if not at:
+            self.model, base = argument, BASE
+        if not self.model:
+            raise UsageError(f"--expand openai-chat:{argument}: names no model")
+        key = key_from(None, KEY if base == BASE else "OPENAI_CHAT_API_KEY", needed=base == BASE)
+        self.http = Http(base, key)
+        params = {"model": self.model, "server": self.http.base, "instructions": digest(INSTRUCTIONS)}
+        self.spec = Spec(name="openai-chat", version=1, params={**params, "temperature": 0})
+
+    def rewrite(self, text: str) -> str:
+        """Other words for a prompt. Raises `Rejected` or `Unknown`."""
+        messages = [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": text}]
+        body = {"model": self.model, "messages": messages, "temperature": 0}
+        answer = self.http.submit(f"{self.http.base}/chat/completions", json=body)
+        try:
+            found = answer["choices"][0]["message"]["content"].strip()
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise Unknown("an answer without a message") from None
+        if not found or len(found) > LONGEST:
+            raise Unknown(f"an answer of {len(found)} characters")
+        return str(found)
+
+
+def expander(name: str) -> Chat:
+    """From `openai-chat:MODEL[@URL]`. Raises `UsageError`."""
+    kind, colon, argument = name.partition(":")
+    if kind != "openai-chat" or not colon:
+        raise UsageError(f"--expand {name}: write openai-chat:MODEL or openai-chat:MODEL@URL")
+    return Chat(argument)
+
+
+class Expanded:
+    """A generator that is given rewritten prompts."""
+
+    def __init__(self, inner: Generator, chat: Chat) -> None:
+        if inner.fixed:
+            raise UsageError(f"{inner.label}: its clips exist already; --expand is for what makes videos")
+        self._inner, self._chat = inner, chat
+        self.label, self.accepts, self.fixed = inner.label, inner.accepts, False
+        params = {**inner.spec.params, "expand": chat.spec.to_json()}
+        self.spec = Spec(name=inner.spec.name, version=inner.spec.version, params=params)
+        self.concurrency = getattr(inner, "concurrency", 1)
+        self.waits = getattr(inner, "waits", False)
+        self._lock = threading.Lock()
+        self._known: dict[str, str] = {}
+        self._journal: Journal | None = None
+
+    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
+        return self._inner.plan(prompts, seeds)
+
+    def identity(self, prompt: Prompt, seed: int) -> Any:
+        return self._inner.identity(prompt, seed)
+
+    def begin(self, folder: Path) -> None:
+        """Read what was rewritten in this run before."""
+        path = folder / "expansions.jsonl"
+        for _, record in read(path):
+            if record.get("spec") == self._chat.spec.digest:
+                self._known[str(record["text"])] = str(record["sent"])
+        self._journal = Journal(path)
+        if begin := getattr(self._inner, "begin", None):
+            begin(folder)
+
+    def generate(self, request: Request, out: Path) -> Generation:
+        try:
+            sent = self._words(request.prompt.text)
+        except (Rejected, Unknown) as error:
+            return Generation("failed", reason=f"the prompt could not be rewritten: {error}", transient=True)
+        prompt = request.prompt.model_copy(update={"text": sent})
+        made = self._inner.generate(request.model_copy(update={"prompt": prompt}), out)
+        details = {**made.details, "sent": sent}
+        return Generation(**{**vars(made), "details": details})
+
+    def _words(self, text: str) -> str:
+        with self._lock:  # a prompt's seeds come at once; it is rewritten once
+            for attempt in range(TRIES):
+                if text in self._known:
+                    return self._known[text]
+                try:
+                    sent = self._chat.rewrite(text)
+                except (Rejected, Unknown) as error:
+                    # Asking again costs words, not videos: what is unknown may be repeated.
+                    if attempt == TRIES - 1 or (isinstance(error, Rejected) and not error.again):
+                        raise
+                    after = error.after if isinstance(error, Rejected) else None
+                    time.sleep(PAUSE * 2**attempt if after is None else after)
+                    continue
+                if self._journal is not None:
+                    spec = self._chat.spec.digest
+                    self._journal.append({"schema": SCHEMA, "spec": spec, "text": text, "sent": sent})
+                self._known[text] = sent
+        return self._known[text]
+
+    def close(self) -> None:
+        """Close the journal and whatever the generator holds."""
+        self._chat.http.close()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        if close := getattr(self._inner, "close", None):
+            close()

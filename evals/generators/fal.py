@@ -1,0 +1,135 @@
+"""`fal:APP`: any text-to-video app of fal's queue, through its official SDK (the extra `fal`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from evals.errors import UsageError
+from evals.generators import scalar
+from evals.generators.http import Http, is_refusal
+from evals.generators.jobs import (
+    OF_THE_WORK,
+    Job,
+    JobGenerator,
+    JobOptions,
+    Status,
+    Trouble,
+    Unknown,
+    key_from,
+)
+from evals.records import Request, Spec
+
+BASE, KEY = "https://queue.fal.run", "FAL_KEY"
+PLACES = ("status_url", "response_url", "cancel_url")
+
+
+class Fal(JobGenerator):
+    """An app of fal: `fal:fal-ai/veo3.1`, `fal:fal-ai/kling-video/v3/pro/text-to-video`; the key is $FAL_KEY.
+
+    Arguments differ between apps: `-o KEY=VALUE` sends others beside `prompt` and `seed`
+    (`-o aspect_ratio=16:9 -o duration=5`). Jobs are submitted by ourselves, since the SDK repeats a submit
+    whose answer was lost; it polls and reads results. No list of jobs: such a submit is recorded as
+    `submit outcome unknown`.
+    """
+
+    class Options(JobOptions):
+        base: str = BASE
+        send_seed: bool = True
+
+    takes_others: ClassVar = True
+
+    def __init__(self, argument: str, options: Options, extra: Mapping[str, str] | None = None) -> None:
+        super().__init__(options)
+        self._sdk = _package()
+        self.app = argument.strip("/")
+        self._key = key_from(options.key_env, KEY, needed=True)
+        self.http = Http(options.base, self._key, scheme="Key")
+        self.extra = {k: scalar(v) for k, v in (extra or {}).items()}
+        self.label = f"fal:{self.app}"
+        kept = {k: v for k, v in options.to_json().items() if k not in OF_THE_WORK}
+        params = {"app": self.app, "arguments": self.extra, **kept}
+        self.spec = Spec(name="fal", version=1, params=params)
+        self._client: Any = None
+
+    def submit(self, request: Request, key: str) -> Job:
+        options = self.options
+        assert isinstance(options, Fal.Options)
+        body = {"prompt": request.prompt.text, **self.extra}
+        if options.send_seed:
+            body["seed"] = request.seed
+        answer = self.http.submit(f"{self.http.base}/{self.app}", json=body)
+        found = answer.get("request_id")
+        if not isinstance(found, str) or not found:
+            raise Unknown("an answer without a request id")
+        default = f"{self.http.base}/{self.app}/requests/{found}"
+        extra = {
+            "response_url": default,
+            "status_url": f"{default}/status",
+            "cancel_url": f"{default}/cancel",
+        }
+        extra |= {k: answer[k] for k in PLACES if isinstance(answer.get(k), str)}
+        return Job(found, extra)
+
+    def _handle(self, job: Job) -> Any:
+        """The SDK's view of a job. The key must go to the API's own origin only. Raises `Trouble`."""
+        for name in PLACES:
+            parts, own = urlsplit(str(job.extra[name])), urlsplit(self.http.base)
+            if (parts.scheme, parts.netloc) != (own.scheme, own.netloc):
+                raise Trouble(f"the job's {name} is of another origin; the key is not sent there")
+        if self._client is None:
+            client = self._sdk.client.httpx.Client
+            self._client = client(headers={"Authorization": f"Key {self._key}"}, timeout=60.0)
+        places = {name: job.extra[name] for name in PLACES}
+        return self._sdk.SyncRequestHandle(request_id=job.id, client=self._client, **places)
+
+    def disconnect(self) -> None:
+        self.http.close()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def poll(self, job: Job) -> Status:
+        handle = self._handle(job)
+        try:
+            status = handle.status()
+            if not isinstance(status, self._sdk.Completed):
+                return Status("waiting")
+            result = handle.get()
+        except self._sdk.FalClientHTTPError as error:
+            return self._failed(error)
+        except ValueError:  # the SDK's word for a state it doesn't know
+            return Status("waiting")
+        except self._sdk.client.httpx.HTTPError as error:
+            raise Trouble(type(error).__name__) from None
+        video = result.get("video") if isinstance(result, dict) else None
+        url = video.get("url") if isinstance(video, dict) else None
+        if not isinstance(url, str):
+            said = str(result.get("error") or result.get("detail") or "") if isinstance(result, dict) else ""
+            refused = is_refusal(said)
+            reason = self.http.clean(said or "the result holds no video")
+            return Status("refused" if refused else "failed", reason)
+        return Status("done", urls=(url,), details={"app": self.app})
+
+    def _failed(self, error: Any) -> Status:
+        code, said = int(error.status_code), self.http.clean(f"HTTP {error.status_code}: {error.message}")
+        if code in (404, 410):
+            return Status("lost", "the request is lost on the server")
+        if code == 422 or is_refusal(said):
+            return Status("refused" if is_refusal(said) else "failed", said)
+        if code == 429 or code >= 500 or code == 408:
+            raise Trouble(said)
+        return Status("failed", said)
+
+    def download(self, job: Job, status: Status, out: Path) -> None:
+        self.http.fetch(status.urls[0], out)
+
+
+def _package() -> Any:
+    try:
+        import fal_client
+    except ImportError:
+        raise UsageError("fal: needs its SDK: pip install 't2v-evals[fal]'") from None
+    return fal_client
