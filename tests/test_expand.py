@@ -56,13 +56,16 @@ def test_the_generator_gets_other_words_and_metrics_the_original(
 ) -> None:
     model = tmp_path / "model.py"
     model.write_text(MODEL)
-    texts = ["a ball", "a cube [chat=429 chat=500 chat=reset]", "a cat [chat=400]", "a dog [chat=empty*99]"]
+    broken = ["a cat [chat=400*9]", "a dog [chat=empty*99]"]
+    texts = ["a ball", "a cube [chat=429 chat=500 chat=reset]", *broken]
     prompts = write_prompts(tmp_path / "p.yaml", texts)
     world = World(tmp_path / "server")
     metric = "clip_similarity[tiny/random]"
     with serve(world, ChatHandler) as base:
-        made = ("run", "--generator", f"python:{model}:generate", "--prompts", prompts, "--seeds", "2", "--out",
-                tmp_path, "--name", "run", "--metrics", metric, "--weights", f"tiny/random={tiny_clip}")  # fmt: skip
+        made = (
+            "run", "--generator", f"python:{model}:generate", "--prompts", prompts, "--seeds", "2",
+            "--out", tmp_path, "--name", "run", "--metrics", metric, "--weights", f"tiny/random={tiny_clip}",
+        )  # fmt: skip
         expanded = (*made, "--expand", f"openai-chat:gpt@{base}")
         assert cli(*expanded).code == 4
         rows = samples(tmp_path / "run")
@@ -82,8 +85,9 @@ def test_the_generator_gets_other_words_and_metrics_the_original(
         assert cli(*made, "--name", "plain").code == 0
     scores = {}
     for name in ("run", "plain"):
-        line = (tmp_path / name / "scores.jsonl").read_text().splitlines()[0]
-        scores[name] = json.loads(line)["scores"][metric]["value"]
+        lines = [json.loads(x) for x in (tmp_path / name / "scores.jsonl").read_text().splitlines()]
+        first = next(x for x in lines if (x["prompt_id"], x["seed"]) == ("p-0", 0))
+        scores[name] = first["scores"][metric]["value"]
     assert scores["run"] == scores["plain"]  # the same frames against the same original words
 
 
