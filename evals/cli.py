@@ -19,7 +19,7 @@ from evals.options import (
     metrics_of,
     normalize,
     path_type,
-    plan_of,
+    plans_of,
     resources_of,
     retrying,
     scoring,
@@ -136,17 +136,17 @@ def demo(**o: Any) -> int:
 def run(**o: Any) -> int:
     """Generate and score: the whole job for one generator. Run it again to resume."""
     from evals.progress import Bar
-    from evals.run import dry_run, generate_run, score_run
+    from evals.run import dry_run, score_run
 
     resources = resources_of(o)
-    metrics, view, plan = metrics_of(o), view_of(o), plan_of(o)
+    metrics, view, plans = metrics_of(o), view_of(o), plans_of(o)
     if o["dry_run"]:
-        return _say_plan(dry_run(plan, metrics, view, resources), o)
-    _break_locks(o, plan.folder)
+        return max([_say_plan(dry_run(plan, metrics, view, resources), o) for plan in plans])
     with Bar(o["quiet"]) as bar:
-        made, _ = generate_run(plan, resources, bar)
-        score_run(made, metrics, view, resources, o["retry"], o["rescore"], bar)
-    return _say_run(made.path, str(view), o)
+        made = _generated(plans, resources, bar, o)
+        for one in made:
+            score_run(one, metrics, view, resources, o["retry"], o["rescore"], bar)
+    return max([_say_run(one.path, str(view), o) for one in made])
 
 
 @cli.command()
@@ -156,15 +156,14 @@ def run(**o: Any) -> int:
 def generate(**o: Any) -> int:
     """Make the videos only (or take in those of a folder)."""
     from evals.progress import Bar
-    from evals.run import dry_run, generate_run
+    from evals.run import dry_run
 
-    resources, plan = resources_of(o), plan_of(o)
+    resources, plans = resources_of(o), plans_of(o)
     if o["dry_run"]:
-        return _say_plan(dry_run(plan, None, None, resources), o)
-    _break_locks(o, plan.folder)
+        return max([_say_plan(dry_run(plan, None, None, resources), o) for plan in plans])
     with Bar(o["quiet"]) as bar:
-        made, _ = generate_run(plan, resources, bar)
-    return _say_run(made.path, None, o)
+        made = _generated(plans, resources, bar, o)
+    return max([_say_run(one.path, None, o) for one in made])
 
 
 @cli.command()
@@ -295,6 +294,16 @@ def doctor() -> int:
     for line in overview.check_machine():
         click.echo(line)
     return 0
+
+
+def _generated(plans: list[Any], resources: Any, bar: Any, o: dict[str, Any]) -> list[Any]:
+    """The runs of all plans, one after the other or in turn."""
+    from evals.run import generate_in_turn, generate_run
+
+    _break_locks(o, *(plan.folder for plan in plans))
+    if o["interleave"]:
+        return generate_in_turn(plans, resources, o["interleave"], bar)
+    return [generate_run(plan, resources, bar)[0] for plan in plans]
 
 
 def _break_locks(o: dict[str, Any], *folders: Path) -> None:

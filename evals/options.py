@@ -151,7 +151,10 @@ common = several(
     click.option("-q", "--quiet", is_flag=True, help="No progress."),
 )  # fmt: skip
 generating = several(
-    click.option("--generator", required=True, help="KIND:ARGUMENT, such as folder:clips/modelA."),
+    click.option("--generator", "generators", required=True, multiple=True,
+                 help="KIND:ARGUMENT, such as folder:clips/modelA; several make several runs."),
+    click.option("--interleave", type=click.IntRange(1), metavar="N",
+                 help="Of several generators, N prompts of one after N of the other."),
     click.option("-o", "options", multiple=True, callback=key_values, metavar="KEY=VALUE",
                  help="Generator option."),
     click.option("--expand", metavar="openai-chat:MODEL[@URL]",
@@ -168,6 +171,7 @@ generating = several(
     click.option("--name", help="The run's name (default: after the generator)."),
     click.option("--max-cost", type=click.FloatRange(0), callback=finite,
                  help="Of all videos of a run, in the API's currency (-o price= where it reports none)."),
+    click.option("--layout", help="How a folder of clips is laid out, where it is not detected."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
 )  # fmt: skip
 retrying = several(
@@ -224,8 +228,22 @@ def resources_of(options: dict[str, Any]) -> Any:
     return Resources(options.pop("workers"), options.pop("device"), Limits(**given), plugins)
 
 
-def plan_of(o: dict[str, Any]) -> Any:
-    """The generating options as a plan."""
+def plans_of(o: dict[str, Any]) -> list[Any]:
+    """The generating options as plans, one for every generator."""
+    given = o["generators"]
+    if len(given) > 1 and o["name"]:
+        raise UsageError("--name is for one generator; several are named after themselves")
+    if o["interleave"] and len(given) < 2:
+        raise UsageError("--interleave is for several generators: give --generator more than once")
+    plans = [_plan_of(o, name) for name in given]
+    folders = [plan.folder for plan in plans]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise UsageError(f"two generators would both be run in {folder}; run them one by one with --name")
+    return plans
+
+
+def _plan_of(o: dict[str, Any], generator_name: str) -> Any:
     from evals import generators, prompts
     from evals.run import Plan, checked_name, default_name
 
@@ -236,9 +254,10 @@ def plan_of(o: dict[str, Any]) -> Any:
         frames = max(1, round(o["seconds"] * o["fps"]))
     width, height = o["size"] or (None, None)
     options = dict(o["options"])
-    if o["max_cost"] is not None:
-        options["max_cost"] = str(o["max_cost"])
-    generator = generators.create(o["generator"], options)
+    for name in ("max_cost", "layout"):
+        if o[name] is not None:
+            options[name] = str(o[name])
+    generator = generators.create(generator_name, options)
     if o["expand"]:
         from evals.generators.expand import Expanded, expander
 

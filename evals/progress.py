@@ -17,7 +17,8 @@ class Bar(Watcher):
     """A `Watcher` that draws; use as a context manager."""
 
     def __init__(self, quiet: bool = False) -> None:
-        super().__init__(self._generating, self._sample, self._scoring, self._advance)
+        super().__init__(self._generating, self._sample, self._scoring, self._advance, self._preflight)
+        self._quiet = quiet
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._failed = 0
@@ -68,6 +69,11 @@ class Bar(Watcher):
             text = f"{self._failed} failed" if self._failed else ""
             rate = f"{speed:.1f}/s" if speed else ""
             self._progress.update(self._task, failed=text, rate=rate)
+
+    def _preflight(self, table: str) -> None:
+        """Worth saying where nobody watches, too."""
+        if not self._quiet:
+            print(table, file=sys.stderr)
 
     def _generating(self, total: int) -> None:
         self._begin("samples", total)

@@ -103,10 +103,10 @@ class Document:
 
 
 def load(path: Path) -> PromptSet:
-    """Read one prompt file: our YAML, or JSON of another suite (`evals.readers`). Raises `PromptError`
-    naming file and line."""
-    if path.suffix == ".json" and is_regular(path):
-        return readers.read_json(path)
+    """Read one prompt file: our YAML, or another suite's (`evals.readers`). Raises `PromptError` naming file
+    and line."""
+    if is_regular(path) and (other := readers.read_other(path)) is not None:
+        return other
     document = Document(path, PromptError)
     data = document.data
     if not isinstance(data, dict):
@@ -152,7 +152,10 @@ def find(name: str) -> Path:
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     raise UnknownName(
-        "prompt set", name, builtin_names(), "; or give the path of a .yaml file, or of VBench_full_info.json"
+        "prompt set",
+        name,
+        builtin_names(),
+        "; or give the path of a .yaml file, of a .txt with a prompt per line, VBench_full_info.json …",
     )
 
 

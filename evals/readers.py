@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -31,6 +32,51 @@ def vbench(path: Path, entries: list[Any]) -> PromptSet:
         tags = tuple(VBENCH_TAG + d for d in dict.fromkeys(found))
         prompts.append(Prompt(id=_id(text), text=text, category=found[0], tags=tags))
     return PromptSet(name="vbench", prompts=tuple(prompts), licence="Apache-2.0")
+
+
+def lines(path: Path) -> PromptSet:
+    """A text file with a prompt on every line, as EvalCrafter and T2V-CompBench have them; ids are
+    `FILE-0001` …, the category is the file's name. Raises `PromptError`."""
+    try:
+        texts = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise PromptError(f"cannot be read: {error}", path) from None
+    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "prompts"
+    made = []
+    for number, text in enumerate(texts, 1):
+        if text:
+            made.append(Prompt(id=f"{name}-{number:04d}", text=text, category=path.stem))
+    if not made:
+        raise PromptError("holds no prompts", path)
+    return PromptSet(name=name, prompts=tuple(made))
+
+
+def physics_iq(path: Path) -> PromptSet:
+    """Physics-IQ's `descriptions.csv`: one prompt per generated video; ids are the videos' names. Raises
+    `PromptError`."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PromptError(f"cannot be read: {error}", path) from None
+    made: dict[str, Prompt] = {}
+    for number, row in enumerate(rows, 2):
+        video, text = row.get("generated_video_name"), row.get("description")
+        if not video or not text:
+            raise PromptError("a row needs 'description' and 'generated_video_name'", path, number)
+        if "_take-2_" in (row.get("scenario") or ""):
+            continue  # a second take of the same: there to measure how much takes differ
+        name = re.sub(r"[^a-z0-9]+", "-", Path(video).stem.lower()).strip("-")
+        made[name] = Prompt(id=name, text=text.strip(), category=(row.get("category") or "physics").strip())
+    if not made:
+        raise PromptError("holds no prompts", path)
+    return PromptSet(name="physics-iq", prompts=tuple(made.values()), licence="CC-BY-4.0")
+
+
+def read_other(path: Path) -> PromptSet | None:
+    """A set in another suite's format, by the file's ending; None for our own YAML."""
+    known = {".json": read_json, ".txt": lines, ".csv": physics_iq}
+    return known[path.suffix](path) if path.suffix in known else None
 
 
 def _id(text: str) -> str:

@@ -7,7 +7,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,13 @@ class Resources:
 @dataclass
 class Watcher:
     """Callbacks for progress: how many samples and videos there will be, then each as it is through; for a
-    scored video whether something failed."""
+    scored video whether something failed; and what a folder holds against what is asked for, as a table."""
 
     generating: Callable[[int], None] = lambda n: None
     sample: Callable[[Sample], None] = lambda s: None
     scoring: Callable[[int], None] = lambda n: None
     scored: Callable[[bool], None] = lambda failed: None
+    preflight: Callable[[str], None] = lambda table: None
 
 
 def generate_run(
@@ -95,6 +96,8 @@ def generate_run(
     watcher = watcher or Watcher()
     generator = plan.generator
     wanted = plan.wanted()  # every complaint comes before a folder is made
+    if (table := getattr(generator, "preflight", None)) is not None:
+        watcher.preflight(str(table))
     run = rundir.create(plan.folder, generator.label, generator.spec, plan.settings, provenance())
     with run.writing(), resources.pool() as pool:
         tasks = assign(run, generator, wanted, plan.settings)
@@ -106,6 +109,22 @@ def generate_run(
         if run.info.status == "started":
             run.update(status="generated")
     return run, samples
+
+
+def generate_in_turn(
+    plans: Sequence[Plan], resources: Resources, each: int, watcher: Watcher | None = None
+) -> list[RunDir]:
+    """Several runs, `each` prompts of one after as many of the other: hosted models drift, and what is made
+    at the same time compares."""
+    left = [list(dict.fromkeys(p.id for p, _ in plan.wanted())) for plan in plans]
+    runs: dict[Path, RunDir] = {}
+    while any(left):
+        for plan, ids in zip(plans, left, strict=True):
+            now, ids[:each] = ids[:each], []
+            if now:
+                part = replace(plan, prompt_ids=now, limit=None)
+                runs[plan.folder], _ = generate_run(part, resources, watcher)
+    return [runs[plan.folder] for plan in plans]
 
 
 def _warn_of_leftovers(run: RunDir, plan: Plan) -> None:

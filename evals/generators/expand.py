@@ -15,7 +15,8 @@ from typing import Any
 from evals.errors import UsageError
 from evals.generators import Generation, Generator
 from evals.generators.http import Http
-from evals.generators.jobs import TRIES, Rejected, Unknown, key_from
+from evals.generators.jobs import TRIES, Rejected, Unknown
+from evals.generators.ledger import key_from
 from evals.journal import Journal, read
 from evals.records import SCHEMA, Prompt, PromptSet, Request, Spec, digest
 

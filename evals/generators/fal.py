@@ -18,8 +18,8 @@ from evals.generators.jobs import (
     Status,
     Trouble,
     Unknown,
-    key_from,
 )
+from evals.generators.ledger import key_from
 from evals.records import Request, Spec
 
 BASE, KEY = "https://queue.fal.run", "FAL_KEY"

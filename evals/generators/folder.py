@@ -2,8 +2,8 @@
 
 A folder is described by a manifest `videos.jsonl` or `videos.csv` with the columns `path`, `prompt` and,
 if wanted, `prompt_id`, `seed`, `category`; or it is a run folder of this suite; or it is laid out as
-one, `<prompt id>/<seed>-….mp4`, and `--prompts` says what the ids mean. A video is its bytes: a clip
-that was replaced is scored anew.
+one, `<prompt id>/<seed>-….mp4`, or as another suite wants it (`layouts`), and `--prompts` says what the names
+mean; or it holds WebDataset-like shards. A video is its bytes: a clip that was replaced is scored anew.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
+import tarfile
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
 from evals.errors import EvalsWarning, ManifestError, UsageError, nearest
-from evals.generators import Generation
+from evals.generators import Generation, layouts
 from evals.records import (
     Prompt,
     PromptSet,
@@ -36,7 +38,6 @@ from evals.rundir import RunDir
 
 MANIFESTS = ("videos.jsonl", "videos.csv")
 COLUMNS = ("path", "prompt", "prompt_id", "seed", "category")
-SUFFIXES = {".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif", ".m4v"}
 MAX_MANIFEST_BYTES = 500_000_000
 
 
@@ -46,15 +47,17 @@ class _Clip:
     seed: int
     path: Path
     line: int = 0
+    member: str = ""  # of a shard
 
 
 class Folder:
     """Existing clips as a generator. `-o manifest=NAME` picks another manifest in the folder;
-    `-o follow_symlinks=true` admits links that lead out of it."""
+    `-o follow_symlinks=true` admits links that lead out of it; `--layout` names what is not detected."""
 
     class Options(Record):
         manifest: str | None = None
         follow_symlinks: bool = False
+        layout: str | None = None
 
     accepts: ClassVar[frozenset[str]] = frozenset()
     fixed = True
@@ -68,6 +71,9 @@ class Folder:
         except (OSError, RuntimeError, ValueError) as error:
             raise UsageError(f"folder:{argument!r}: cannot be read: {error}") from None
         self.options = options
+        if options.layout:
+            layouts.checked(options.layout)
+        self.preflight: layouts.Preflight | None = None
         self.label = f"folder:{self.folder.resolve().name or argument}"
         params: dict[str, Any] = {"path": str(self.folder.resolve())}
         self.spec = Spec(name="folder", version=1, params={**params, **options.to_json()})
@@ -111,7 +117,9 @@ class Folder:
 
     def identity(self, prompt: Prompt, seed: int) -> Any:
         clip = self._clips.get((prompt.id, seed))
-        return None if clip is None else self._hash(clip.path)
+        if clip is None:
+            return None
+        return [self._hash(clip.path), clip.member] if clip.member else self._hash(clip.path)
 
     def _hash(self, path: Path) -> str | None:
         if path not in self._hashes:
@@ -124,29 +132,67 @@ class Folder:
     def generate(self, request: Request, out: Path) -> Generation:
         clip = self._clips.get((request.prompt.id, request.seed))
         if clip is None:
-            return Generation("failed", reason=f"{self.label} has no clip of this prompt with this seed")
+            why = self.preflight.contested.get(request.prompt.id) if self.preflight else None
+            reason = why or f"{self.label} has no clip of this prompt with this seed"
+            return Generation("failed", reason=reason)
         if not is_regular(clip.path):
             where = f" (line {clip.line} of the manifest)" if clip.line else ""
             return Generation("failed", reason=f"{clip.path.name}: no such file{where}")
+        if clip.member:
+            return _unpacked(clip, out)
         return Generation("ok", clip.path.resolve(), self._hash(clip.path))
 
     def _read(self, prompts: PromptSet | None) -> Iterator[_Clip]:
-        names = (self.options.manifest,) if self.options.manifest else MANIFESTS
-        for name in names:
-            path = self.folder / name
-            if is_regular(path):
-                return self._from_manifest(path, prompts)
-            if self.options.manifest:
-                raise ManifestError("no such manifest", path)
-        if (self.folder / "run.json").is_file():
+        layout = self.options.layout
+        if layout in (None, "manifest"):
+            for name in (self.options.manifest,) if self.options.manifest else MANIFESTS:
+                path = self.folder / name
+                if is_regular(path):
+                    return self._from_manifest(path, prompts)
+                if self.options.manifest:
+                    raise ManifestError("no such manifest", path)
+        if layout in (None, "run") and (self.folder / "run.json").is_file():
             return self._from_run()
-        if prompts is not None and (laid_out := list(self._from_layout(prompts))):
-            return iter(laid_out)
+        if layout in (None, "webdataset") and any(self.folder.glob("*.tar")):
+            return self._from_shards()
+        if prompts is not None:
+            if layout in (None, "ids") and (laid_out := list(self._from_ids(prompts))):
+                return iter(laid_out)
+            other = layout if layout in layouts.LAYOUTS else None
+            if layout is None:
+                other = layouts.detect(self.folder, prompts)
+            if other is not None:
+                return self._from_layout(prompts, other)
+        if layout in layouts.LAYOUTS:
+            raise UsageError(f"--layout {layout}: --prompts says what the clips are of")
+        hint = f"is not laid out as {layout!r}" if layout else (
+            f"holds none of {' and '.join(MANIFESTS)}, is no run folder, and its names fit no layout"
+            + ("" if prompts else " (with --prompts, other suites' layouts are tried)")
+        )  # fmt: skip
         raise ManifestError(
-            f"holds none of {' and '.join(MANIFESTS)} and is no run folder; write a videos.jsonl with one"
-            ' line per clip: {"path": "clip.mp4", "prompt": "…"}',
+            f'{hint}; write a videos.jsonl with one line per clip: {{"path": "clip.mp4", "prompt": "…"}}',
             self.folder,
         )
+
+    def _from_layout(self, prompts: PromptSet, layout: str) -> Iterator[_Clip]:
+        self.preflight = layouts.match(self.folder, prompts, layout)
+        for one in self.preflight.found:
+            place = self._inside(one.path.relative_to(self.folder), self.folder, 0)
+            yield _Clip(one.prompt, one.seed, place)
+
+    def _from_shards(self) -> Iterator[_Clip]:
+        taken: dict[tuple[str, int], int] = {}
+        for number, one in enumerate(layouts.shards(self.folder), 1):
+            row = {"path": one.path.name, "prompt": one.text, "prompt_id": one.prompt_id, "seed": one.seed,
+                   "category": one.category}  # fmt: skip
+            clip = self._clip(one.path, 0, row, {}, taken)
+            if (clip.prompt.id, clip.seed) in taken:
+                raise ManifestError(
+                    f"{one.member}: prompt {clip.prompt.id!r} with seed {clip.seed} is there already",
+                    one.path,
+                )
+            taken[clip.prompt.id, clip.seed] = number
+            yield replace(clip, member=one.member)
 
     def _from_run(self) -> Iterator[_Clip]:
         run = RunDir(self.folder)
@@ -154,11 +200,11 @@ class Folder:
             if sample.outcome == "ok":
                 yield _Clip(run.prompt(prompt_id), seed, run.video_path(sample))
 
-    def _from_layout(self, prompts: PromptSet) -> Iterator[_Clip]:
+    def _from_ids(self, prompts: PromptSet) -> Iterator[_Clip]:
         for prompt in prompts.prompts:
             for path in sorted((self.folder / prompt.id).glob("*")):
                 match = re.match(r"^(\d+)(-[0-9a-f]+)?$", path.stem)
-                if match and path.suffix.lower() in SUFFIXES:
+                if match and path.suffix.lower() in layouts.SUFFIXES:
                     yield _Clip(
                         prompt, int(match[1]), self._inside(path.relative_to(self.folder), self.folder, 0)
                     )
@@ -251,6 +297,24 @@ class Folder:
                 line or None,
             )
         return whole
+
+
+def _unpacked(clip: _Clip, out: Path) -> Generation:
+    """A shard's video as a file of its own, in the run."""
+    place = out.with_suffix(Path(clip.member).suffix.lower())
+    partial = place.with_name(f".{place.name}.partial")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(clip.path) as tar:
+            member = tar.extractfile(clip.member)
+            if member is None:
+                return Generation("failed", reason=f"{clip.path.name}: {clip.member} is no file")
+            with partial.open("wb") as file:
+                shutil.copyfileobj(member, file, 1 << 20)
+        partial.replace(place)
+    except (tarfile.TarError, OSError, EOFError, KeyError) as error:
+        return Generation("failed", reason=f"{clip.path.name}: {clip.member}: {error}")
+    return Generation("ok", place)
 
 
 def _encodable(text: str) -> bool:

@@ -12,14 +12,13 @@ lists jobs, and never simply repeated.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -27,10 +26,10 @@ from pydantic import Field
 
 from evals.decoding.pool import Job as PoolJob
 from evals.decoding.pool import Pool
-from evals.errors import RunError, SampleError, UsageError
+from evals.errors import RunError, SampleError
 from evals.generators import Generation, cross
-from evals.journal import Journal, read
-from evals.records import SCHEMA, Prompt, PromptSet, Record, Request, Spec, digest
+from evals.generators.ledger import Book, NoJob, Purse
+from evals.records import Prompt, PromptSet, Record, Request, Spec, digest
 
 T = TypeVar("T")
 TRIES = 6  # of anything that may be tried again
@@ -110,10 +109,10 @@ class JobGenerator(ABC):
     def __init__(self, options: JobOptions) -> None:
         self.options = options
         self.concurrency = options.concurrency
-        self._book: _Book | None = None
+        self._book: Book | None = None
         self._submitting = threading.Lock()
         self._next_submit = 0.0
-        self._purse = _Purse(options.price, options.max_cost)
+        self._purse = Purse(options.price, options.max_cost)
         self._probing = threading.Lock()
         self._pool: Pool | None = None
 
@@ -150,7 +149,7 @@ class JobGenerator(ABC):
 
     def begin(self, folder: Path) -> None:
         """Open the journal of jobs in a run's folder."""
-        self._book = _Book(folder / "jobs.jsonl")
+        self._book = Book(folder / "jobs.jsonl")
         self._purse.start(self._book)
 
     def close(self) -> None:
@@ -182,7 +181,7 @@ class JobGenerator(ABC):
                 with self._submitting:
                     job = self._look_up(request, key, datetime.fromisoformat(last["time"]))
             job = job or self._accepted(request, key, deadline)
-        except _NoJob as no:
+        except NoJob as no:
             return no.generation
         try:
             return self._follow(job, key, out, deadline)
@@ -190,7 +189,7 @@ class JobGenerator(ABC):
             self._purse.leave(key)
 
     def _accepted(self, request: Request, key: str, deadline: float) -> Job:
-        """Submit until the server takes the job, or says that it won't. Raises `_NoJob`."""
+        """Submit until the server takes the job, or says that it won't. Raises `NoJob`."""
         assert self._book is not None
         self._purse.reserve(key)
         try:
@@ -205,9 +204,9 @@ class JobGenerator(ABC):
                     except Rejected as no:
                         self._book.write(key, "rejected")
                         if no.refusal:
-                            raise _NoJob(Generation("refused", reason=str(no))) from None
+                            raise NoJob(Generation("refused", reason=str(no))) from None
                         if not no.again or attempt == TRIES - 1:
-                            raise _NoJob(Generation("failed", reason=str(no), transient=no.again)) from None
+                            raise NoJob(Generation("failed", reason=str(no), transient=no.again)) from None
                         pause = self._pause(attempt, no.after)
                     except Unknown as unknown:
                         found = self._look_up(request, key, sent, str(unknown))
@@ -215,17 +214,15 @@ class JobGenerator(ABC):
                             return found
                         pause = self._pause(attempt, None)
                 if time.monotonic() + pause > deadline:
-                    raise _NoJob(
-                        Generation("timed_out", reason="no job was accepted in time", transient=True)
-                    )
+                    raise NoJob(Generation("timed_out", reason="no job was accepted in time", transient=True))
                 time.sleep(pause)
-            raise _NoJob(Generation("failed", reason=f"{TRIES} submits failed", transient=True))
+            raise NoJob(Generation("failed", reason=f"{TRIES} submits failed", transient=True))
         except BaseException:
             self._purse.release(key)
             raise
 
     def _look_up(self, request: Request, key: str, since: datetime, why: str = "") -> Job | None:
-        """The job that a submit may have made; None if there is none. Raises `_NoJob` where nobody knows."""
+        """The job that a submit may have made; None if there is none. Raises `NoJob` where nobody knows."""
         assert self._book is not None
         said = f"{UNKNOWN} ({why})" if why else UNKNOWN
         if self.can_list:
@@ -236,13 +233,13 @@ class JobGenerator(ABC):
             except Trouble as trouble:
                 # The intent stays open: the next start looks again.
                 said = f"{UNKNOWN}, and the server's list cannot be read: {trouble}"
-                raise _NoJob(Generation("failed", reason=said, transient=True)) from None
+                raise NoJob(Generation("failed", reason=said, transient=True)) from None
             else:
                 if job is not None:
                     self._book.write(key, "accepted", job=job.id, extra=job.extra)
                 return job
         self._book.write(key, "unknown")
-        raise _NoJob(Generation("failed", reason=said))
+        raise NoJob(Generation("failed", reason=said))
 
     def _book_ids(self) -> set[str]:
         assert self._book is not None
@@ -344,131 +341,6 @@ class JobGenerator(ABC):
         return True
 
 
-class _NoJob(Exception):
-    def __init__(self, generation: Generation) -> None:
-        super().__init__(generation.reason)
-        self.generation = generation
-
-
 def _late(job: Job, why: str) -> Generation:
     """The job stays open in the journal: run again, and it is asked for again."""
     return Generation("timed_out", reason=f"the deadline has passed: {why}", transient=True, job_id=job.id)
-
-
-class _Book:
-    """The journal of jobs, safe for threads."""
-
-    def __init__(self, path: Path) -> None:
-        self._last: dict[str, dict[str, Any]] = {}
-        self._ids: set[str] = set()
-        self._lock = threading.Lock()
-        for _, record in read(path):
-            self._take(record)
-        self._journal = Journal(path)
-
-    def _take(self, record: dict[str, Any]) -> None:
-        self._last[str(record.get("key"))] = record
-        if record.get("job"):
-            self._ids.add(str(record["job"]))
-
-    def last(self, key: str) -> dict[str, Any] | None:
-        with self._lock:
-            return self._last.get(key)
-
-    def records(self) -> list[dict[str, Any]]:
-        with self._lock:
-            return list(self._last.values())
-
-    def ids(self) -> set[str]:
-        with self._lock:
-            return set(self._ids)
-
-    def write(self, key: str, event: str, **fields: Any) -> datetime:
-        """On the disk when it returns; gives the time that was written."""
-        now = datetime.now(UTC)
-        record = {"schema": SCHEMA, "key": key, "event": event, "time": now.isoformat(), **fields}
-        with self._lock:
-            self._journal.append(record)
-            self._take(record)
-        return now
-
-    def close(self) -> None:
-        self._journal.close()
-
-
-class _Purse:
-    """What jobs have cost, and whether another one fits under the cap."""
-
-    def __init__(self, price: float | None, cap: float | None) -> None:
-        self._price, self._cap = price, cap
-        self._spent = 0.0  # by jobs that have ended
-        self._held: dict[str, float] = {}  # what jobs that have not ended may cost, by key
-        self._running: set[str] = set()
-        self._reported = 0.0
-        self._silent = False  # a job ended and its cost was not said
-        self._changed = threading.Condition()
-
-    def start(self, book: _Book) -> None:
-        """Take over what a run has spent before."""
-        for record in book.records():
-            if record["event"] == "ended":
-                self._spent += record["cost"] or 0.0
-                self._reported = max(self._reported, record["cost"] or 0.0)
-            elif record["event"] in ("accepted", "unknown", "intent"):
-                self._held[record["key"]] = self._price or 0.0
-
-    def reserve(self, key: str) -> None:
-        """Set a job's price aside. Raises `_NoJob` where it doesn't fit. Where no price is known yet, one job
-        at a time goes ahead to learn it."""
-        if self._cap is None:
-            return
-        with self._changed:
-            while True:
-                known = self._price is not None or self._reported > 0
-                if known or not self._running or self._silent:
-                    break
-                self._changed.wait()
-            if not known and self._silent:
-                reason = "there is a --max-cost, and the API reports no cost: give -o price=…"
-                raise _NoJob(Generation("failed", reason=reason, transient=True))
-            estimate = self._price if self._price is not None else self._reported
-            others = sum(v for k, v in self._held.items() if k != key)
-            together = self._spent + others + estimate
-            if together > self._cap + 1e-9:
-                reason = (
-                    f"spending cap: {self._spent:.4g} spent, {together:.4g} with this, at most {self._cap:g}"
-                )
-                raise _NoJob(Generation("failed", reason=reason, transient=True))
-            self._held[key] = estimate
-            self._running.add(key)
-
-    def release(self, key: str) -> None:
-        """No job came of it."""
-        with self._changed:
-            self._held.pop(key, None)
-            self._running.discard(key)
-            self._changed.notify_all()
-
-    def pay(self, key: str, cost: float | None, ok: bool) -> None:
-        """A job has ended."""
-        with self._changed:
-            self._held.pop(key, None)
-            self._spent += cost or 0.0
-            self._reported = max(self._reported, cost or 0.0)
-            self._silent |= ok and cost is None
-            self._changed.notify_all()
-
-    def leave(self, key: str) -> None:
-        """Nobody waits for a job any more; one that has not ended may still cost what was set aside."""
-        with self._changed:
-            self._running.discard(key)
-            self._changed.notify_all()
-
-
-def key_from(environment: str | None, default: str, needed: bool) -> str:
-    """An API's key from the environment. Raises `UsageError` naming the variable, never the key."""
-    name = environment or default
-    found = os.environ.get(name, "").strip()
-    if not found and needed:
-        raise UsageError(f"the key is read from the environment: set {name} (or name another: -o key_env=…)")
-    return found

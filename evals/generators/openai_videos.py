@@ -11,7 +11,8 @@ from pydantic import Field
 
 from evals.errors import UsageError
 from evals.generators.http import Http, is_refusal
-from evals.generators.jobs import OF_THE_WORK, Job, JobGenerator, JobOptions, Status, Unknown, key_from
+from evals.generators.jobs import OF_THE_WORK, Job, JobGenerator, JobOptions, Status, Unknown
+from evals.generators.ledger import key_from
 from evals.records import Request, Spec
 
 KEY = "OPENAI_VIDEOS_API_KEY"

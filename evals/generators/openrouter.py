@@ -17,8 +17,8 @@ from evals.generators.jobs import (
     Status,
     Trouble,
     Unknown,
-    key_from,
 )
+from evals.generators.ledger import key_from
 from evals.records import Request, Spec
 
 BASE, KEY = "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"

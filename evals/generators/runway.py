@@ -18,8 +18,8 @@ from evals.generators.jobs import (
     Status,
     Trouble,
     Unknown,
-    key_from,
 )
+from evals.generators.ledger import key_from
 from evals.records import Request, Spec
 
 KEY = "RUNWAYML_API_SECRET"
