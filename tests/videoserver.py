@@ -2,6 +2,7 @@
 
 `… [submit=429*2 poll=reset download=cut]`: two submits are answered with 429, then the first poll's and the
 first download's connection breaks. Counts are by (prompt, seed), so they go on over restarts of the client.
+`python -m tests.videoserver PORT` serves until Ctrl-C, to try a client by hand.
 """
 
 from __future__ import annotations
@@ -226,11 +227,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(world: World, handler: type[Handler] = Handler) -> Iterator[str]:
+def serve(world: World, handler: type[Handler] = Handler, port: int = 0) -> Iterator[str]:
     """The server's address, on loopback, while the context lasts."""
     world.folder.mkdir(parents=True, exist_ok=True)
     bound = type("Bound", (handler,), {"world": world})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), bound)
+    server = ThreadingHTTPServer(("127.0.0.1", port), bound)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -240,3 +241,12 @@ def serve(world: World, handler: type[Handler] = Handler) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+if __name__ == "__main__":
+    import sys
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch, serve(World(Path(scratch)), port=int(sys.argv[1])) as at:
+        print(f"serving {at}", flush=True)
+        threading.Event().wait()
