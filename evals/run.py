@@ -96,8 +96,8 @@ def generate_run(
     watcher = watcher or Watcher()
     generator = plan.generator
     wanted = plan.wanted()  # every complaint comes before a folder is made
-    if (table := getattr(generator, "preflight", None)) is not None:
-        watcher.preflight(str(table))
+    if (held := getattr(generator, "preflight", None)) is not None:
+        watcher.preflight(held.table({p.id for p, _ in wanted}))
     run = rundir.create(plan.folder, generator.label, generator.spec, plan.settings, provenance())
     with run.writing(), resources.pool() as pool:
         tasks = assign(run, generator, wanted, plan.settings)

@@ -183,8 +183,8 @@ def test_what_is_ambiguous_fails_with_its_reason_and_is_said_before_any_work(
     assert sorted(p.name for p in folder.iterdir()) == ["A cat-0.mkv", "a dog-0.mkv", "stray-0.mkv"]
     both = listed.with_name("both.yaml")
     both.write_text(yaml.safe_dump({"name": "x", "prompts": [*rows[:1], {"id": "p-3", "text": "a cat-0"}]}))
-    doubt = cli("generate", "--generator", f"folder:{folder}", "--prompts", both, "--layout", "vbench", "--out",
-                tmp_path / "runs", "--name", "doubt")  # fmt: skip
+    other = ("generate", "--generator", f"folder:{folder}", "--prompts", both, "--layout", "vbench")
+    doubt = cli(*other, "--out", tmp_path / "runs", "--name", "doubt")
     assert doubt.code == 4 and "ambiguous      1" in doubt.err
     reasons = [r.get("reason", "") for r in samples(tmp_path / "runs" / "doubt").values()]
     assert all("ambiguous: A cat-0.mkv could be its or another" in reason for reason in reasons)

@@ -61,16 +61,24 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
 
 
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
+    from evals.generators import create
+    from evals.records import Prompt, Request
     from evals.video import encode
     from tests.conftest import ball
 
-    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert block is not None
+    model, suite = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    own = tmp_path / "own.py"
+    own.write_text(model)
+    made = create(f"python:{own}:generate", {})
+    assert made.generate(Request(prompt=Prompt(id="p", text="a disc")), tmp_path / "v.mp4").outcome == "ok"
+    assert model.split("frames=16)")[1] in (ROOT / "examples" / "my_model.py").read_text().replace(
+        "  # type: ignore[no-untyped-def]", ""
+    )
     folder = tmp_path / "clips" / "modelA"
     folder.mkdir(parents=True)
     encode(folder / "0.mp4", ball(), 8)
     (folder / "videos.jsonl").write_text('{"path": "0.mp4", "prompt": "a disc"}\n')
-    check = block[1] + "\nassert len(scores) == 1 and all(len(s) == 2 for s in scores.values())"
+    check = suite + "\nassert len(scores) == 1 and all(len(s) == 2 for s in scores.values())"
     subprocess.run([sys.executable, "-c", check], cwd=tmp_path, check=True, capture_output=True)
 
 

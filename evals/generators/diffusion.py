@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -167,12 +168,16 @@ class Diffusers:
 
         package = _package()
         package.utils.logging.disable_progress_bar()
+        _quiet_transformers()
         kind, options = getattr(package, self.kind), self.options
         log.info("loading %s from %s", self.kind, self.folder)
         try:
-            pipeline = kind.from_pretrained(
-                self.folder, torch_dtype=getattr(torch, options.dtype), local_files_only=True
-            )
+            with warnings.catch_warnings():
+                # Newer versions call it `dtype`; those that are still served know `torch_dtype` alone.
+                warnings.filterwarnings("ignore", "`torch_dtype` is deprecated", FutureWarning)
+                pipeline = kind.from_pretrained(
+                    self.folder, torch_dtype=getattr(torch, options.dtype), local_files_only=True
+                )
         except Exception as error:
             raise WeightsError(
                 f"{self.folder}: cannot be loaded as {self.kind}: {str(error)[:300]}"
@@ -217,6 +222,13 @@ def _package() -> Any:
     except ImportError:
         raise UsageError("diffusers: needs packages: pip install 't2v-evals[diffusion]'") from None
     return diffusers
+
+
+def _quiet_transformers() -> None:
+    """No progress bars of its text encoder's either."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _folder(argument: str, revision: str | None) -> Path:

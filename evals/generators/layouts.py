@@ -12,7 +12,7 @@ import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evals.errors import ManifestError, UsageError, nearest
@@ -45,6 +45,12 @@ class Preflight:
     """Why, by file."""
     contested: dict[str, str] = field(default_factory=dict)
     """Why a prompt without a clip has none, where an ambiguous file could be its, by prompt id."""
+
+    def table(self, wanted: set[str]) -> str:
+        """For people; only prompts that are wanted are missing."""
+        missing = [p for p in self.missing if p in wanted]
+        matched = [f for f in self.found if f.prompt.id in wanted]
+        return str(replace(self, missing=missing, found=matched))
 
     def __str__(self) -> str:
         rows: list[tuple[str, Sequence[str]]] = [
