@@ -41,6 +41,13 @@ _encoder = click.option("--encoder", required=True, help="Encoder, such as i3d o
     show_default=True,
     help="Keep every video's feature, for kvd, precision … and --match.",
 )
+@click.option(
+    "--clips",
+    type=click.Choice(["first", "drawn"]),
+    default="first",
+    show_default=True,
+    help="Where a video's one window starts: StyleGAN-V draws it for real videos.",
+)
 @weights
 @normalize
 @common
@@ -50,7 +57,9 @@ def reference_build(source: Path, **o: Any) -> int:
 
     resources = resources_of(o)
     paths = {k: Path(v) for k, v in o["weights"].items()}
-    made = build_reference(source, o["encoder"], o["out"], view_of(o), paths, resources, o["features"])
+    made = build_reference(
+        source, o["encoder"], o["out"], view_of(o), paths, resources, o["features"], o["clips"]
+    )
     click.echo(f"{o['out']}: {made.total.n} videos, d = {made.total.mean.size}, {made.encoder}, {made.view}")
     return 0
 

@@ -204,7 +204,7 @@ class _Extraction:
         state = _State(source, folds, encoders)
         samplings = {n: self.extractors.encoders[n].sampling.model_dump(mode="json") for n in encoders}
         view = self.view.model_dump(mode="json")
-        fields = {"view": view, "folds": folds, "samplings": samplings}
+        fields = {"view": view, "folds": folds, "samplings": samplings, "sha256": source.sha256}
         return Job(source.path, "extract", state, fields)
 
     def take(self, event: Event) -> None:

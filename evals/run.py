@@ -13,14 +13,15 @@ from typing import Any
 
 import evals.compare as comparing
 from evals import generators, rundir
-from evals.compare.reference import Statistics, build
+from evals.compare.reference import Clips, Statistics, build
 from evals.compare.vectors import Match
 from evals.decoding.pool import Job, Pool, default_workers
+from evals.encoders import draw
 from evals.errors import EvalsWarning, SampleError, UsageError
 from evals.generate import Retry, assign, due, generate, grow, narrow
 from evals.generators import Generator
 from evals.provenance import provenance
-from evals.records import Prompt, PromptSet, Sample, Settings, View, digest, is_regular
+from evals.records import Prompt, PromptSet, Sample, Settings, Spec, View, digest, is_regular
 from evals.rundir import RunDir
 from evals.score import Metrics, prepare, score
 from evals.video import Limits
@@ -230,19 +231,11 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
     return facts
 
 
-def reference_run(
-    path: Path,
-    cache: Path,
-    set_ids: Sequence[str],
-    view: View,
-    weights: Mapping[str, Path],
-    resources: Resources,
-) -> RunDir:
+def reference_run(path: Path, cache: Path, chosen: Metrics, view: View, resources: Resources) -> RunDir:
     """A reference as a run: a run folder as it is, a folder of clips through a run made in `cache`."""
     if (path / "run.json").is_file():
         return RunDir(path)
     generator = generators.create(f"folder:{path}", {})
-    chosen = prepare(set_ids, weights)
     # Named after what the folder holds now, so that clips which left it never count.
     held = [(p.id, s, generator.identity(p, s)) for p, s in generator.plan(None, None)]
     name = re.sub(r"\W+", "-", path.resolve().name).strip("-") or "folder"
@@ -284,7 +277,9 @@ def compare_runs(
     if len(views) > 1:
         raise UsageError("--reference: the runs were scored under different normalisations")
     shared = View.parse(views.pop())
-    run = reference_run(reference, out / "reference", sets, shared, weights, resources)
+    if (reference / "run.json").is_file():
+        return comparing.compare(runs, comparing.load([reference], shared)[0], match)
+    run = reference_run(reference, out / "reference", prepare(sets, weights), shared, resources)
     return comparing.compare(runs, comparing.load([run.path], shared)[0], match)
 
 
@@ -296,15 +291,23 @@ def build_reference(
     weights: Mapping[str, Path],
     resources: Resources,
     keep: bool = True,
+    clips: Clips = "first",
 ) -> Statistics:
-    """Statistics of a folder of clips or of a run's videos, written to `out`; `keep` their features too."""
+    """Statistics of a folder of clips or of a run's videos, written to `out`; `keep` their features too.
+    With `clips` drawn, windows start at a drawn frame, as StyleGAN-V takes real videos."""
     name = f"fvd[{encoder}]"
     chosen = prepare([name], weights)
+    drawn_for: Spec | None = None
+    if clips == "drawn":
+        drawn_for = chosen.extractors.encoders[encoder].spec
+        draw(chosen.extractors.encoders[encoder], encoder)
     with tempfile.TemporaryDirectory() as scratch:
-        run = reference_run(source, Path(scratch), [name], view, weights, resources)
+        if drawn_for and (source / "run.json").is_file():
+            raise UsageError(f"{source}: a run's features are of first frames; --clips drawn takes a folder")
+        run = reference_run(source, Path(scratch), chosen, view, resources)
         if run.path.resolve() == source.resolve():
             score_run(run, chosen, view, resources)
         loaded = comparing.load([run.path], view)[0]
-        found = build(loaded, encoder, name, chosen.sets[name], keep)
+        found = build(loaded, encoder, name, chosen.sets[name], keep, drawn_for)
     found.save(out)
     return found

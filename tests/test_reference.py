@@ -229,3 +229,44 @@ def test_the_file_is_plain(whole: bytes, tmp_path: Path) -> None:
         about = json.loads(str(file["about"]))
         assert set(file.files) == {"about", "mean", "scatter", "features"}
     assert about["format"] == 1 and about["encoder"] == "i3d" and about["n"] == 6
+
+
+def test_windows_of_a_reference_can_start_at_drawn_frames(
+    clips: MakeClips, cli: Cli, tmp_path: Path, tiny_clip: Path
+) -> None:
+    """StyleGAN-V draws where real clips start; the draw is the video's own, so a file is the same twice."""
+    from safetensors.torch import save_file
+
+    from evals.decoding.windows import Sampling
+    from evals.encoders.inflated import InflatedInception
+
+    path = tmp_path / "i3d.safetensors"
+    save_file(InflatedInception(400).state_dict(), path)
+    made = clips("a").write(4, frames=24, step=3.0)
+    native = ("--encoder", "i3d-native", "--weights", f"i3d-native={path}")
+    for name, how in (("first", "first"), ("drawn", "drawn"), ("again", "drawn")):
+        out = tmp_path / f"{name}.npz"
+        done = cli("reference", "build", made.folder, *native, "--clips", how, "--out", out)
+        assert done.code == 0, done.err
+    first, drawn, again = (Statistics.load(tmp_path / f"{n}.npz") for n in ("first", "drawn", "again"))
+    assert (first.clips, drawn.clips) == ("first", "drawn") and first.spec == drawn.spec
+    assert np.array_equal(np.stack(drawn.features.rows), np.stack(again.features.rows))
+    assert not np.array_equal(np.stack(drawn.features.rows), np.stack(first.features.rows))
+    run = ("run", "--generator", f"folder:{made.folder}", "--out", tmp_path / "runs")
+    assert cli(*run, "--metrics", "fvd[i3d-native]", "--weights", f"i3d-native={path}").code == 0
+    reference = ("--reference", tmp_path / "drawn.npz", "--videos", 0, "--out", tmp_path / "report")
+    assert cli("compare", tmp_path / "runs" / "a", *reference).code == 0
+    sets = pd.read_csv(tmp_path / "report" / "sets.csv")
+    assert sets["protocol"][0].endswith("the reference's windows start at drawn frames")
+    assert sets["value"][0] > 0
+    refused = cli("reference", "build", tmp_path / "runs" / "a", *native, "--clips", "drawn", "--out", path)
+    assert refused.code == 2 and "takes a folder" in refused.err
+    whole = ("--encoder", TINY, "--weights", f"{TINY}={tiny_clip}", "--clips", "drawn", "--out", path)
+    other = cli("reference", "build", made.folder, *whole)
+    assert other.code == 2 and "whole video" in other.err
+    starts = [
+        Sampling(windows=1, first=True, drawn=True, frames=16).indices(24, video=f"{i:064x}")[0][0]
+        for i in range(900)
+    ]
+    counts = np.bincount(starts, minlength=9)
+    assert len(counts) == 9 and ((counts > 60) & (counts < 140)).all()  # every start is as likely

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from evals.metrics.moments import Moments
 from evals.records import MetricInfo, Spec
 
 FORMAT = 1
+Clips = Literal["first", "drawn"]
 MAX_BYTES = 8 << 30
 Matrix = NDArray[np.float64]
 
@@ -63,7 +64,8 @@ class RunReference:
 
 @dataclass(frozen=True)
 class Statistics:
-    """A file of statistics: an encoder's mean-pooled features of a set of videos, or their moments alone."""
+    """A file of statistics: an encoder's mean-pooled features of a set of videos, or their moments alone.
+    `clips` says whether its windows started at the first frame or at a drawn one."""
 
     label: str
     encoder: str
@@ -72,6 +74,7 @@ class Statistics:
     total: Moments
     source: str = ""
     features: Vectors = field(default_factory=Vectors)
+    clips: Clips = "first"
 
     def is_run(self, run: LoadedRun) -> bool:
         return False
@@ -105,6 +108,7 @@ class Statistics:
             "view": self.view,
             "n": self.total.n,
             "source": self.source,
+            "clips": self.clips,
             "prompts": self.features.prompts,
             "categories": self.features.categories,
             "videos": self.features.hashes,
@@ -145,22 +149,27 @@ class Statistics:
         if rows and not np.isfinite(rows).all():
             raise StatisticsError("its features hold NaN or infinity", path)
         vectors = Vectors(rows, ids, categories, hashes, videos=len(rows))
-        return cls(path.stem, known[0], spec, known[1], Moments(n, mean, scatter), known[2], vectors)
+        clips: Clips = "drawn" if about.get("clips") == "drawn" else "first"
+        return cls(path.stem, known[0], spec, known[1], Moments(n, mean, scatter), known[2], vectors, clips)
 
 
-def build(run: LoadedRun, encoder: str, name: str, metric: SetMetric, keep: bool) -> Statistics:
-    """Statistics of a run's videos, scored with `name`; `keep` their features too.
+def build(
+    run: LoadedRun, encoder: str, name: str, metric: SetMetric, keep: bool, drawn_for: Spec | None = None
+) -> Statistics:
+    """Statistics of a run's videos, scored with `name`; `keep` their features too. `drawn_for` is the spec
+    of the encoder that sees first frames, where this one saw drawn windows to be measured against it.
 
     Raises `MetricError` for a run without features or with fewer than two videos.
     """
     found = vectors_of(run, name, metric)
     if len(found.rows) < 2:
         raise MetricError(f"{run.label}: {len(found.rows)} videos have features; statistics need two")
-    spec = run.metrics[name].extractors[f"encoder:{encoder}"]
+    spec = drawn_for or run.metrics[name].extractors[f"encoder:{encoder}"]
     total = Moments.of(np.stack(found.rows))
     if not keep:
         found.rows = []
-    return Statistics(run.label, encoder, spec, run.view, total, run.label, found)
+    clips: Clips = "drawn" if drawn_for else "first"
+    return Statistics(run.label, encoder, spec, run.view, total, run.label, found, clips)
 
 
 MEANS = ("mean", "mu", "raw_mean", "mean_")

@@ -40,6 +40,8 @@ def sets(
         if all(reference.is_run(run) for run in runs):
             warnings.append(f"{reference.label} is the reference itself: there is nothing to measure")
     how = "" if match == "none" else f"; matched by {match}"
+    if isinstance(reference, Statistics) and reference.clips == "drawn":
+        how += "; the reference's windows start at drawn frames"
     rows: list[tuple[Any, ...]] = []
     biases: dict[str, list[float]] = defaultdict(list)
     beyond: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import model_validator
 
 from evals.errors import DoesNotApply
-from evals.records import Record
+from evals.records import Record, digest
 from evals.video import Chunk, Frames
 
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -23,7 +23,8 @@ class Sampling(Record):
     """Which frames an encoder sees and at what size, as data: part of every feature's key.
 
     At most `windows` windows of `frames` consecutive frames, at the middles of equal intervals (all
-    frames where the video has no more), or with `first` one window of the first frames. With `spread`
+    frames where the video has no more), or with `first` one window of the first frames; with `drawn` too it
+    starts at a frame drawn by the video's own hash, every one as likely. With `spread`
     there is one window, whose frames stand at the middles of equal intervals of the whole video. With
     `pairs` a window is (first, middle, last) frame of what an optical flow is to join: every two
     neighbours, every two that lie max(1, round(fps/8)) frames apart counted from the first (`strided`),
@@ -50,11 +51,14 @@ class Sampling(Record):
     multiple: int = 1
     least: int = 1
     pairs: bool = False
+    drawn: bool = False
 
     @model_validator(mode="after")
     def _one_window(self) -> Self:
         if (self.spread or self.first) and self.windows != 1:
             raise ValueError("the first frames, or frames spread over the video, make one window")
+        if self.drawn and not self.first:
+            raise ValueError("what is drawn is where the first window starts")
         if self.pairs and self.frames != 3:
             raise ValueError("a pair's window has a first, a middle and a last frame")
         return self
@@ -64,15 +68,17 @@ class Sampling(Record):
         """`uint8`, or `float32` (0 to 255) where resizing does not round."""
         return "float32" if self.interpolation in _PLAIN and self.resize != "bound" else "uint8"
 
-    def indices(self, count: int, fps: float = 8.0) -> list[list[int]]:
-        """The frames of every window in a video of `count` frames; `DoesNotApply` if it is too short."""
+    def indices(self, count: int, fps: float = 8.0, video: str = "") -> list[list[int]]:
+        """The frames of every window in a video of `count` frames and hash `video`; `DoesNotApply` if it
+        is too short."""
         if self.pairs:
             return _pairs(count, _stride(fps))
         places = count - self.frames + 1
         if places < 1:
             raise DoesNotApply(f"has {count} frames, the encoder needs {self.frames}")
         if self.first:
-            return [list(range(self.frames))]
+            start = int(digest(["window", video]), 16) % places if self.drawn else 0
+            return [list(range(start, start + self.frames))]
         if self.spread:
             return [[(2 * i + 1) * count // (2 * self.frames) for i in range(self.frames)]]
         windows = min(self.windows, places)
@@ -156,9 +162,9 @@ def _pairs(count: int, stride: int) -> list[list[int]]:
 class Sampler:
     """Cuts one encoder's windows out of a video's chunks."""
 
-    def __init__(self, sampling: Sampling, count: int, fps: float = 8.0) -> None:
+    def __init__(self, sampling: Sampling, count: int, fps: float = 8.0, video: str = "") -> None:
         self.sampling = sampling
-        self.windows = sampling.indices(count, fps)
+        self.windows = sampling.indices(count, fps, video)
         self._stride = _stride(fps)
         self._open: dict[int, list[NDArray[Any]]] = {}
         self._wanted: dict[int, list[int]] = {}

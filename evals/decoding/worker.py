@@ -129,7 +129,7 @@ def _pass(
     samplers: dict[str, Sampler] = {}
     for name, fields in job["samplings"].items():
         try:
-            samplers[name] = Sampler(Sampling.model_validate(fields), shown, fps)
+            samplers[name] = Sampler(Sampling.model_validate(fields), shown, fps, job.get("sha256", ""))
         except DoesNotApply as error:
             problems[name] = ("skip", str(error))
     clock = _Clock()

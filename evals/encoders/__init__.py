@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from evals.decoding.windows import Sampling
-from evals.errors import DoesNotApply
+from evals.errors import DoesNotApply, UsageError
 from evals.features import Rows
 from evals.records import Spec
 from evals.registry import Registry
@@ -102,3 +102,15 @@ def resolve(name: str, weights: Mapping[str, Path], precision: str = "fp32") -> 
 
         return Bf16(encoder)
     return encoder
+
+
+def draw(encoder: Encoder, name: str) -> None:
+    """Have an encoder see a window that starts at a drawn frame instead of the first, as StyleGAN-V takes
+    real clips; its spec says so. Raises `UsageError` for one that sees more than a first window."""
+    if not encoder.sampling.first:
+        raise UsageError(
+            f"{name}: sees the whole video; only encoders of one window can start at a drawn frame"
+        )
+    encoder.sampling = encoder.sampling.model_copy(update={"drawn": True})
+    params = {**encoder.spec.params, "sampling": encoder.sampling.to_json()}
+    encoder.spec = encoder.spec.model_copy(update={"params": params})

@@ -23,7 +23,7 @@ from evals.records import Spec, file_sha256
 log = logging.getLogger(__name__)
 
 CONFIG = "open_clip_config.json"
-_AT_DEFAULT = {"spread", "first", "via", "multiple", "least", "pairs"}  # fields no CLIP changes
+_AT_DEFAULT = {"spread", "first", "via", "multiple", "least", "pairs", "drawn"}  # fields no CLIP changes
 
 
 class OpenClip:
