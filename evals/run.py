@@ -199,6 +199,9 @@ def dry_run(plan: Plan, metrics: Metrics | None, view: View | None, resources: R
         "videos_to_score": len(unscored),
         "metrics": len(metrics.video) + len(metrics.sets) if metrics else 0,
     }
+    price = getattr(getattr(plan.generator, "options", None), "price", None)
+    if price is not None:
+        facts["cost"] = round(price * len(to_make), 4)
     with tempfile.TemporaryDirectory() as scratch:
         made = [
             plan.generator.generate(t.request, Path(scratch) / "0.mp4").path
