@@ -15,7 +15,7 @@ from evals.decoding.pool import Job, Pool
 from evals.errors import DecoderDied, EvalsError, SampleError, UsageError, nearest
 from evals.generators import Generation, Generator
 from evals.journal import Journal
-from evals.records import Prompt, Request, Sample, Settings, VideoFacts, digest, file_sha256
+from evals.records import Prompt, Request, Sample, Settings, VideoFacts, digest, file_sha256, recordable
 from evals.rundir import RunDir, SampleId, text_digest
 
 Retry = Literal["none", "transient", "all"]
@@ -144,6 +144,8 @@ def _made(
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield (running.pop(future), *future.result())
         finally:
+            if running and (stop := getattr(generator, "stop", None)):
+                stop()  # what waits for others must not keep us waiting
             threads.shutdown(cancel_futures=True)
 
 
@@ -183,7 +185,7 @@ def _make(run: RunDir, generator: Generator, task: Task) -> tuple[Generation, fl
         made = Generation("failed", reason=str(error), transient=error.transient)
     except EvalsError:
         raise
-    except Exception as error:  # noqa: BLE001 - a generator's fault costs this sample and is recorded
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a generator's fault costs this sample alone
         made = Generation("failed", reason=f"{type(error).__name__}: {error}", transient=True)
     return made, time.monotonic() - started
 
@@ -211,7 +213,7 @@ def _sample(run: RunDir, task: Task, made: Generation, wall: float, pool: Pool) 
         prompt_id=prompt.id,
         seed=seed,
         outcome=outcome,
-        reason=reason,
+        reason=recordable(reason),
         transient=transient,
         video=place,
         sha256=sha256,
@@ -219,11 +221,11 @@ def _sample(run: RunDir, task: Task, made: Generation, wall: float, pool: Pool) 
         requested=task.request.settings,
         actual=facts,
         wall_seconds=round(wall, 3)
-        if made.path == _place(run, task)
+        if made.path is not None and made.path.with_suffix("") == _place(run, task).with_suffix("")
         else None,  # a clip that was there took no time
         cost=made.cost,
         job_id=made.job_id,
-        details=dict(made.details),
+        details=recordable(dict(made.details)),
         attempts=task.before.attempts + 1 if task.before else 1,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

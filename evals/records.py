@@ -41,6 +41,20 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def recordable(value: Any) -> Any:
+    """What others gave us, so that any of it can stand in a journal: half characters are replaced, numbers
+    that are none become text, keys are text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {recordable(str(k)): recordable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [recordable(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, int | float | bool | None) else recordable(str(value))
+
+
 def is_regular(path: Path) -> bool:
     """Whether there is a plain file: a pipe or device would never end, and an odd path is no error here."""
     try:

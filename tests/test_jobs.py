@@ -223,6 +223,93 @@ def test_submits_keep_to_a_rate_and_jobs_run_side_by_side(
     assert order.index("/v1/videos/video_0/content") > [m for m, *_ in world.seen].index("POST") + 4
 
 
+def test_ctrl_c_leaves_jobs_open_and_the_next_start_goes_on(base: str, world: World, tmp_path: Path) -> None:
+    world.polls = 200
+    prompts = write_prompts(tmp_path / "p.yaml", [f"ball {i}" for i in range(3)])
+    made = arguments(base, prompts, tmp_path)
+    process = start(*made)
+    while sum(world.accepted.values()) < 3:
+        time.sleep(0.05)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130 and time.monotonic() - started < 10
+    world.polls = 1
+    assert call(*made).code == 0
+    assert list(world.accepted.values()) == [1, 1, 1]
+
+
+def test_what_ended_and_was_not_recorded_is_told_and_not_paid_again(
+    base: str, world: World, cli: Cli, tmp_path: Path
+) -> None:
+    """Killed between the journal of jobs and that of samples."""
+    world.lists = False
+    texts = ["a ball [poll=failed]", "a cube [submit=reset-accepted]", "a cat [poll=moderation]", "a dog"]
+    made = arguments(base, write_prompts(tmp_path / "p.yaml", texts), tmp_path)
+    assert cli(*made).code == 4
+    journal = tmp_path / "run" / "samples.jsonl"
+    before = samples(tmp_path / "run")
+    journal.write_text("")
+    assert cli(*made).code == 4
+    after = samples(tmp_path / "run")
+    assert set(world.accepted.values()) == {1}
+    for prompt_id, row in before.items():
+        same = ("outcome", "reason", "job_id", "sha256")
+        assert [row.get(k) for k in same] == [after[prompt_id].get(k) for k in same]
+    assert cli(*made, "--retry", "all").code == 0  # the user's own decision: each may be made once more
+    assert max(world.accepted.values()) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "org/tiny-v1"}, "another model"),
+        ({"size": "832x464"}, "another size"),
+        ({"created_at": 1}, "unknown"),
+    ],
+)
+def test_a_job_that_may_be_another_is_neither_taken_nor_paid_again(
+    base: str, world: World, cli: Cli, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    text = "a ball [submit=reset-accepted]"
+    world.change = change
+    made = arguments(base, write_prompts(tmp_path / "p.yaml", [text]), tmp_path, "--size", "832x480")
+    found = cli(*made)
+    row = samples(tmp_path / "run")["p-0"]
+    if "created_at" in change:  # older than the submit: not ours, and none of ours is there
+        assert found.code == 0 and world.submits[text, "0"] == 2
+    else:
+        assert message in row["reason"] and world.submits[text, "0"] == 1
+
+
+def test_half_characters_and_odd_costs_from_a_server(
+    base: str, world: World, cli: Cli, tmp_path: Path
+) -> None:
+    world.error_message = "half an emoji \ud83d"
+    prompts = write_prompts(tmp_path / "p.yaml", ["a ball [poll=failed]", "a cube"])
+    world.cost = float("nan")
+    assert cli(*arguments(base, prompts, tmp_path)).code == 4
+    rows = samples(tmp_path / "run")
+    assert "half an emoji ?" in rows["p-0"]["reason"] and rows["p-1"]["outcome"] == "ok"
+    assert rows["p-1"].get("cost") is None and max(world.accepted.values()) == 1
+
+
+def test_words_of_the_prompt_are_no_refusal(base: str, world: World, cli: Cli, tmp_path: Path) -> None:
+    world.echo_input = True
+    texts = ["a safety vest [submit=429]", "a sensitive plant [submit=400]", "a knife [submit=moderation]"]
+    assert cli(*arguments(base, write_prompts(tmp_path / "p.yaml", texts), tmp_path)).code == 4
+    rows = samples(tmp_path / "run")
+    assert [rows[f"p-{i}"]["outcome"] for i in range(3)] == ["ok", "failed", "refused"]
+
+
+def test_the_cap_counts_what_may_have_been_taken(base: str, world: World, cli: Cli, tmp_path: Path) -> None:
+    world.lists = False
+    texts = [f"ball {i} [submit=reset-accepted]" for i in range(6)]
+    made = arguments(base, write_prompts(tmp_path / "p.yaml", texts), tmp_path, "-o", "price=0.5")
+    assert cli(*made, "--max-cost", "1.0").code == 4
+    assert sum(world.accepted.values()) == 2
+
+
 def finish(made: tuple[object, ...], limit: int = 40) -> Result:
     """Start until nothing is left open."""
     found = call(*made)

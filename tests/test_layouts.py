@@ -94,9 +94,15 @@ def test_numbers(tmp_path: Path) -> None:
     assert found.extra == ["c/0001.mp4"]
     with pytest.raises(UsageError, match="--layout evalcrafter"):
         layouts.detect(touch(tmp_path / "doubt", "0001.mp4", "0002.mp4"), made)
-    by_id = touch(tmp_path / "ids", "0.mp4", "2.mp4", "1.mp4", "01.mp4")
-    assert layouts.detect(by_id, made) == "fetv"
-    assert owners(layouts.match(by_id, made, "fetv"))["2.mp4"] == ("p-2", 0)
+    by_id = touch(tmp_path / "ids", "0.mp4", "2.mp4", "1.mp4")
+    with pytest.raises(UsageError, match="--layout evalcrafter"):
+        layouts.detect(by_id, made)  # from 0 or from 1 on? of ids that are not FETV's nobody knows
+    rows = tuple(Prompt(id=f"fetv-{n}", text=f"text {n}") for n in (2, 0, 7))
+    theirs = PromptSet(name="fetv", prompts=rows)
+    assert layouts.detect(by_id, theirs) == "fetv"
+    matched = layouts.match(by_id, theirs, "fetv")
+    assert owners(matched) == {"0.mp4": ("fetv-0", 0), "2.mp4": ("fetv-2", 0)}
+    assert matched.extra == ["1.mp4"] and matched.missing == ["fetv-7"]
     with pytest.raises(UsageError, match="did you mean 'vbench'"):
         layouts.checked("vbnch")
 
@@ -208,3 +214,41 @@ def test_shards_with_faults(tmp_path: Path) -> None:
         tar.addfile(info, io.BytesIO(b"abc"))
     with pytest.raises(ManifestError, match="what the prompt is"):
         layouts.shards(tmp_path)
+
+
+def test_the_same_number_twice_is_nobodys_and_hidden_folders_are_not_read(tmp_path: Path) -> None:
+    made = prompt_set(["one", "two"])
+    folder = touch(tmp_path, "0000.mp4", "0000.webm", "00.mp4", ".trash/0001.mp4", "0001.mp4", "sub/.x.mp4")
+    found = layouts.match(folder, made, "evalcrafter")
+    assert owners(found) == {"0001.mp4": ("p-1", 0)} and len(found.ambiguous) == 3
+    assert found.missing == ["p-0"] and "0000.webm" in found.contested["p-0"]
+    ids = PromptSet(name="f", prompts=(Prompt(id="fetv-0", text="a"), Prompt(id="fetv-1", text="b")))
+    again = layouts.match(touch(tmp_path / "f", "0.mp4", "00.mp4", "1.mp4"), ids, "fetv")
+    assert owners(again) == {"1.mp4": ("fetv-1", 0)} and len(again.ambiguous) == 2
+
+
+def test_accents_and_emoji_are_not_dropped(tmp_path: Path) -> None:
+    decomposed = "a cafe\u0301-0.mp4"  # as macOS writes it
+    made = prompt_set(["a cafe", "a café", "🔥"])
+    found = layouts.match(touch(tmp_path, decomposed, "!!!-0.mp4", "🔥-1.mp4"), made, "vbench")
+    assert owners(found) == {decomposed: ("p-1", 0), "🔥-1.mp4": ("p-2", 1)}
+    assert found.extra == ["!!!-0.mp4"]
+
+
+def test_manifest_words_that_differ_in_case_find_their_own(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for i in range(2):
+        encode(folder / f"{i}.mkv", list(ball(4, seed=i)), 8, "ffv1")
+    rows = [{"path": "0.mkv", "prompt": "a dog"}, {"path": "1.mkv", "prompt": "A Dog"}]
+    (folder / "videos.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    made = tmp_path / "set.json"
+    entries = [{"prompt_en": t, "dimension": ["scene"]} for t in ("A Dog", "a dog")]
+    made.write_text(json.dumps(entries))
+    assert (
+        cli("generate", "--generator", f"folder:{folder}", "--prompts", made, "--out", tmp_path / "r").code
+        == 0
+    )
+    found = samples(tmp_path / "r" / "clips")
+    texts = {p.id: p.text for p in prompts.load(made).prompts}
+    assert {texts[k]: Path(v["video"]).name for k, v in found.items()} == {"a dog": "0.mkv", "A Dog": "1.mkv"}

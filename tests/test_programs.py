@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from evals.generators import create
 from evals.generators.frames import as_frames
 from evals.records import Prompt, Request, Settings
 from evals.rundir import RunDir
-from tests.conftest import Cli, ball
+from tests.conftest import Cli, ball, start
 from tests.test_jobs import samples, write_prompts
 
 HOSTILE = [
@@ -264,3 +265,75 @@ def test_what_models_return_becomes_the_same_frames(given: Any) -> None:
 def test_what_is_no_video_is_said(given: Any, message: str) -> None:
     with pytest.raises(SampleError, match=message):
         as_frames(given)
+
+
+ODD = """
+import json, os, sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from evals.video import encode
+from tests.conftest import ball
+kind = sys.argv[1]
+if kind == "deaf":
+    time.sleep(60)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if kind == "closes":
+        os.close(1); time.sleep(60)
+    encode(Path(asked["out"]), list(ball(4, (32, 48), seed=asked["seed"])), 8)
+    answer = json.dumps({{"outcome": "ok"}})
+    if kind == "surrogate":
+        answer = '{{"outcome": "failed", "reason": "half an emoji \\\\ud83d", "x": NaN}}'
+    print("\\n".join([answer] * (2 if kind == "twice" else 1)), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [("closes", "failed"), ("deaf", "timed_out"), ("twice", "ok"), ("surrogate", "failed")],
+)
+def test_odd_programs_cost_their_samples_only(kind: str, outcome: str, cli: Cli, tmp_path: Path) -> None:
+    script = tmp_path / "odd.py"
+    script.write_text(ODD.format(root=str(Path(__file__).parent.parent)))
+    texts = ["a" * (200_000 if kind == "deaf" else 10), "two", "three"]
+    prompts = write_prompts(tmp_path / "p.yaml", texts[: 1 if kind == "deaf" else 3])
+    started = time.monotonic()
+    found = cli(
+        "generate", "--generator", f"command:{sys.executable} {script} {kind}", "-o", "serve=true",
+        "-o", "time_limit=3", "--prompts", prompts, "--out", tmp_path, "--name", "run",
+    )  # fmt: skip
+    assert found.code == (0 if outcome == "ok" else 4), found.err
+    rows = samples(tmp_path / "run")
+    assert {r["outcome"] for r in rows.values()} == {outcome} and time.monotonic() - started < 45
+    if kind == "surrogate":
+        assert "half an emoji ?" in rows["p-0"]["reason"] and rows["p-0"]["details"]["x"] == "nan"
+
+
+def test_ctrl_c_ends_what_runs_side_by_side(tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text("import time; time.sleep(60)")
+    prompts = write_prompts(tmp_path / "p.yaml", ["a", "b", "c"])
+    process = start("generate", "--generator", f"command:{sys.executable} {script} {{prompt}} {{out}}", "-o",
+                    "concurrency=2", "--prompts", prompts, "--out", tmp_path, "--name", "run")  # fmt: skip
+    journal = tmp_path / "run" / "samples.jsonl"
+    while not journal.exists():
+        time.sleep(0.05)
+    time.sleep(1.5)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130 and time.monotonic() - started < 15
+
+
+def test_a_function_that_exits_costs_its_sample(cli: Cli, tmp_path: Path) -> None:
+    model = tmp_path / "m.py"
+    code = "import sys, numpy as np\n\ndef generate(prompt, seed):\n"
+    code += "    if 'exit' in prompt:\n        sys.exit('enough')\n"
+    code += "    return np.zeros((2, 16, 16, 3), np.uint8), np.float32(6)\n"
+    model.write_text(code)
+    prompts = write_prompts(tmp_path / "p.yaml", ["a", "exit now", "c"])
+    made = ("generate", "--generator", f"python:{model}:generate", "--prompts", prompts, "--out", tmp_path)
+    assert cli(*made, "--name", "run").code == 4
+    rows = samples(tmp_path / "run")
+    assert [rows[f"p-{i}"]["outcome"] for i in range(3)] == ["ok", "failed", "ok"]
+    assert rows["p-0"]["actual"]["fps"] == 6.0 and "enough" in rows["p-1"]["reason"]

@@ -46,6 +46,9 @@ class World:
     key: str = ""
     polls: int = 1  # that find a job waiting before it is done
     cost: float | None = None
+    change: dict[str, Any] = field(default_factory=dict)  # fields that the list says differently
+    error_message: str = "sorry"
+    echo_input: bool = False
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
     submits: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -92,7 +95,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def error(self, code: int, message: str, name: str = "error", **headers: str) -> None:
-        self.send(code, {"error": {"code": name, "message": message}}, **headers)
+        echo = {"input": self.prompt} if self.world.echo_input else {}
+        self.send(code, {"error": {"code": name, "message": message, **echo}}, **headers)
+
+    prompt = ""
 
     def reset(self) -> None:
         """Break the connection without an answer."""
@@ -126,6 +132,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self.allowed():
             return None
         world, prompt, seed = self.world, form.get("prompt", ""), form.get("seed", "0")
+        self.prompt = prompt
         with world.lock:
             world.submits[prompt, seed] += 1
         fault = world.fault("submit", prompt, seed)
@@ -174,7 +181,7 @@ class Handler(BaseHTTPRequestHandler):
             if after := query.get("after"):
                 jobs = jobs[[j["id"] for j in jobs].index(after[0]) + 1 :]
             limit = int(query.get("limit", ["20"])[0])
-            shown = [self.shown(j) for j in jobs[:limit]]
+            shown = [self.shown(j) | world.change for j in jobs[:limit]]
             return self.send(200, {"object": "list", "data": shown, "has_more": len(jobs) > limit})
         job = world.jobs.get(path[0])
         if job is None:
@@ -196,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(200, {**self.shown(job), "status": "dreaming"})
         if fault in ("failed", "moderation"):
             code = "moderation_blocked" if fault == "moderation" else "server_error"
-            error = {"code": code, "message": "sorry"}
+            error = {"code": code, "message": self.world.error_message}
             return self.send(200, {**self.shown(job), "status": "failed", "error": error})
         job["asked"] += 1
         job["status"] = "completed" if job["asked"] > self.world.polls else "in_progress"

@@ -38,7 +38,8 @@ class Generator(Protocol):
     Optional: `concurrency`, how many videos it may be asked for at once, each from a thread of its own
     (default 1; `waits` says that it only waits for others, so that more than there are cores may be asked
     for); `begin(folder)`, called with the run's folder before the first video, where journals of its own may
-    lie; `close()`, called when a run has all it wants; `batch` and `generate_batch(requests, outs)`, for
+    lie; `stop()`, called from another thread when a run is interrupted, after which `generate` ends soon;
+    `close()`, called when a run has all it wants; `batch` and `generate_batch(requests, outs)`, for
     several videos in one go.
     """
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from evals.errors import SampleError, UsageError, nearest
@@ -77,8 +78,8 @@ class PythonCallable:
         except Refused as refusal:
             return Generation("refused", reason=str(refusal) or "refused")
         fps = request.settings.fps or self.options.play_fps
-        if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], int | float):
-            found, fps = found[0], float(found[1])
+        if isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 0:
+            found, fps = found[0], _rate(found[1])
         if isinstance(found, str | Path):
             if not is_regular(Path(found)):
                 raise SampleError(f"{self.name} returned {str(found)!r}, where there is no file")
@@ -89,6 +90,16 @@ class PythonCallable:
         else:
             write(out, as_frames(found), fps, self.options.crf)
         return Generation("ok", out)
+
+
+def _rate(value: Any) -> float:
+    try:
+        fps = float(value)
+    except (TypeError, ValueError):
+        fps = 0.0
+    if not 0 < fps <= 1000:
+        raise SampleError(f"the function returned a frame rate of {value!r:.60}")
+    return fps
 
 
 class Refused(Exception):

@@ -82,6 +82,7 @@ class Command:
         self.spec = Spec(name="command", version=1, params=params)
         self._server: _Server | None = None
         self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
 
     def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
         return cross(prompts, seeds)
@@ -122,12 +123,14 @@ class Command:
                 )  # fmt: skip
             except OSError as error:
                 return Generation("failed", reason=f"{self.words[0]}: cannot be started: {error.strerror}")
+            self._running.add(process)
             try:
                 code = process.wait(self.options.time_limit)
             except subprocess.TimeoutExpired:
                 return Generation("timed_out", reason=f"took more than {self.options.time_limit:g} s",
                                   transient=True, details=_tail(errors))  # fmt: skip
             finally:
+                self._running.discard(process)
                 _end(process)
             return self._outcome(code, _tail(errors))
 
@@ -165,6 +168,12 @@ class Command:
             return Generation("failed", reason=f"the program answered with outcome {outcome!r:.60}")
         return Generation(outcome, reason=reason, transient=bool(answer.get("transient")), details=details)
 
+    def stop(self) -> None:
+        """Kill what runs, so that nobody waits for it."""
+        for process in list(self._running):
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+
     def close(self) -> None:
         """End the process that serves."""
         if self._server is not None:
@@ -178,8 +187,11 @@ class _Server:
     def __init__(self, words: Sequence[str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True
-        )
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
+            bufsize=0,
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
         self._rest = b""
 
     def alive(self) -> bool:
@@ -190,28 +202,52 @@ class _Server:
 
     def ask(self, fields: dict[str, Any], limit: float) -> dict[str, Any] | str:
         """The answer, or why there is none: `time`, or a sentence."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        asking, telling = self._process.stdin, self._process.stdout
+        assert asking is not None and telling is not None
         deadline = time.monotonic() + limit
-        try:
-            self._process.stdin.write(json.dumps(fields).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            return "the program has ended"
+        left = memoryview(json.dumps(fields).encode() + b"\n")
         with selectors.DefaultSelector() as ready:
-            ready.register(self._process.stdout, selectors.EVENT_READ)
+            ready.register(telling, selectors.EVENT_READ)
+            while ready.select(0):  # what is said before it is asked answers nothing
+                if not os.read(telling.fileno(), 1 << 16):
+                    return self._gone()
+            self._rest = b""
+            ready.register(asking, selectors.EVENT_WRITE)
             while True:
-                while b"\n" in self._rest:
-                    line, _, self._rest = self._rest.partition(b"\n")
-                    with contextlib.suppress(ValueError):
-                        answer = json.loads(line)
-                        if isinstance(answer, dict) and "outcome" in answer:
-                            return answer
-                if not ready.select(max(0.0, deadline - time.monotonic())):
+                events = ready.select(max(0.0, deadline - time.monotonic()))
+                if not events:
                     return "time"
-                more = os.read(self._process.stdout.fileno(), 1 << 16)
-                if not more:
-                    return f"the program ended with code {self._process.wait(10)} before it answered"
-                self._rest += more
+                for key, _ in events:
+                    if key.fileobj is asking:
+                        try:
+                            left = left[os.write(asking.fileno(), left[: 1 << 12]) :]
+                        except OSError:
+                            return self._gone()
+                        if not left:
+                            ready.unregister(asking)
+                        continue
+                    more = os.read(telling.fileno(), 1 << 16)
+                    if not more:
+                        return self._gone()
+                    self._rest += more
+                    if not left and (answer := self._answer()) is not None:
+                        return answer
+
+    def _answer(self) -> dict[str, Any] | None:
+        """The first answer among the lines that have come."""
+        while b"\n" in self._rest:
+            line, _, self._rest = self._rest.partition(b"\n")
+            with contextlib.suppress(ValueError, RecursionError):
+                answer = json.loads(line)
+                if isinstance(answer, dict) and "outcome" in answer:
+                    return answer
+        return None
+
+    def _gone(self) -> str:
+        try:
+            return f"the program ended with code {self._process.wait(1)} before it answered"
+        except subprocess.TimeoutExpired:
+            return "the program closed its output before it answered"
 
     def end(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -219,7 +255,7 @@ class _Server:
                 with contextlib.suppress(OSError):
                     pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+            self._process.wait(2)
         _end(self._process)
         self._errors.close()
 

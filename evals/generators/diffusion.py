@@ -87,6 +87,7 @@ class Diffusers:
             "vae_tiling": options.vae_tiling,
             "arguments": self.extra,
             "crf": options.crf,
+            "play_fps": options.play_fps or PLAYED_AT.get(self.kind, 8.0),
         }
         self.spec = Spec(name="diffusers", version=1, params=params)
         self._pipeline: Any = None
@@ -125,7 +126,8 @@ class Diffusers:
         device = self.device()
         asked = requests[0].settings
         arguments = {**self.extra, **self._asked(asked)}
-        seeds = [torch.Generator(_seeding(device)).manual_seed(r.seed % 2**63) for r in requests]
+        # On the CPU, so that what is drawn does not depend on the device.
+        seeds = [torch.Generator("cpu").manual_seed(r.seed % 2**63) for r in requests]
         if device.startswith("cuda"):
             torch.cuda.reset_peak_memory_stats(device)
         try:
@@ -209,11 +211,6 @@ class Diffusers:
 
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _seeding(device: str) -> str:
-    """Seeds are drawn on the CPU, so that a video does not depend on which device it was made on first."""
-    return "cpu"
 
 
 def _package() -> Any:

@@ -7,7 +7,6 @@ A rewriting is made once per run and prompt and kept in `expansions.jsonl`, so t
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ INSTRUCTIONS = (
     " words."
 )
 LONGEST = 20_000  # characters
-PAUSE = 1.0
+PAUSE, LONGEST_PAUSE = 1.0, 600.0
 
 
 class Chat:
@@ -85,6 +84,8 @@ class Expanded:
         self._lock = threading.Lock()
         self._known: dict[str, str] = {}
         self._journal: Journal | None = None
+        self._stopping = threading.Event()
+        self.batch = getattr(inner, "batch", 1)
 
     def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
         return self._inner.plan(prompts, seeds)
@@ -112,6 +113,26 @@ class Expanded:
         details = {**made.details, "sent": sent}
         return Generation(**{**vars(made), "details": details})
 
+    def generate_batch(self, requests: Sequence[Request], outs: Sequence[Path]) -> list[Generation]:
+        """Several in one go, where the generator can."""
+        sent = [self._words(r.prompt.text) for r in requests]
+        given = [
+            r.model_copy(update={"prompt": r.prompt.model_copy(update={"text": text})})
+            for r, text in zip(requests, sent, strict=True)
+        ]
+        inner: Any = self._inner
+        made = inner.generate_batch(given, outs)
+        return [
+            Generation(**{**vars(m), "details": {**m.details, "sent": text}})
+            for m, text in zip(made, sent, strict=True)
+        ]
+
+    def stop(self) -> None:
+        """Have threads that wait come back."""
+        self._stopping.set()
+        if stop := getattr(self._inner, "stop", None):
+            stop()
+
     def _words(self, text: str) -> str:
         with self._lock:  # a prompt's seeds come at once; it is rewritten once
             for attempt in range(TRIES):
@@ -124,7 +145,9 @@ class Expanded:
                     if attempt == TRIES - 1 or (isinstance(error, Rejected) and not error.again):
                         raise
                     after = error.after if isinstance(error, Rejected) else None
-                    time.sleep(PAUSE * 2**attempt if after is None else after)
+                    pause = PAUSE * 2**attempt if after is None else after
+                    if self._stopping.wait(min(pause, LONGEST_PAUSE)):
+                        raise
                     continue
                 if self._journal is not None:
                     spec = self._chat.spec.digest

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from evals.errors import UsageError
 from evals.generators import scalar
-from evals.generators.http import Http, is_refusal
+from evals.generators.http import NO_REFUSAL, Http, is_refusal, words_of
 from evals.generators.jobs import (
     OF_THE_WORK,
     Job,
@@ -100,7 +100,7 @@ class Fal(JobGenerator):
             result = handle.get()
         except self._sdk.FalClientHTTPError as error:
             return self._failed(error)
-        except ValueError:  # the SDK's word for a state it doesn't know
+        except (ValueError, KeyError):  # the SDK's word for a state it doesn't know
             return Status("waiting")
         except self._sdk.client.httpx.HTTPError as error:
             raise Trouble(type(error).__name__) from None
@@ -115,16 +115,20 @@ class Fal(JobGenerator):
 
     def _failed(self, error: Any) -> Status:
         code, said = int(error.status_code), self.http.clean(f"HTTP {error.status_code}: {error.message}")
+        try:
+            refused = is_refusal(words_of(error.response.json()))
+        except (ValueError, AttributeError):
+            refused = False
         if code in (404, 410):
             return Status("lost", "the request is lost on the server")
-        if code == 422 or is_refusal(said):
-            return Status("refused" if is_refusal(said) else "failed", said)
+        if code == 422 or (refused and code not in NO_REFUSAL):
+            return Status("refused" if refused else "failed", said)
         if code == 429 or code >= 500 or code == 408:
             raise Trouble(said)
         return Status("failed", said)
 
-    def download(self, job: Job, status: Status, out: Path) -> None:
-        self.http.fetch(status.urls[0], out)
+    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
+        self.http.fetch(status.urls[0], out, seconds)
 
 
 def _package() -> Any:

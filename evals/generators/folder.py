@@ -14,6 +14,7 @@ import re
 import shutil
 import tarfile
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,10 +95,15 @@ class Folder:
             known = {p.id: p for p, _ in order}
             return [(p, s) for p in known.values() for s in seeds]
         by_id = {p.id: p for p in prompts.prompts}
-        by_text = {p.text.casefold(): p for p in prompts.prompts}
+        by_words = {p.text: p for p in prompts.prompts}
+        folded: dict[str, list[Prompt]] = defaultdict(list)
+        for p in prompts.prompts:
+            folded[p.text.casefold()].append(p)
         other: list[str] = []
         for clip in clips:
-            prompt = by_id.get(clip.prompt.id) or by_text.get(clip.prompt.text.casefold())
+            alike = folded[clip.prompt.text.casefold()]
+            near = alike[0] if len(alike) == 1 else None
+            prompt = by_id.get(clip.prompt.id) or by_words.get(clip.prompt.text) or near
             if prompt is not None:
                 self._clips.setdefault((prompt.id, clip.seed), clip)
                 if prompt.text.casefold() != clip.prompt.text.casefold():
@@ -202,12 +208,16 @@ class Folder:
 
     def _from_ids(self, prompts: PromptSet) -> Iterator[_Clip]:
         for prompt in prompts.prompts:
-            for path in sorted((self.folder / prompt.id).glob("*")):
-                match = re.match(r"^(\d+)(-[0-9a-f]+)?$", path.stem)
-                if match and path.suffix.lower() in layouts.SUFFIXES:
-                    yield _Clip(
-                        prompt, int(match[1]), self._inside(path.relative_to(self.folder), self.folder, 0)
-                    )
+            held: dict[int, Path] = {}
+            for path in sorted((self.folder / prompt.id).glob("[!.]*")):
+                match = re.fullmatch(r"([0-9]+)(-[0-9a-f]+)?", path.stem)
+                if not match or path.suffix.lower() not in layouts.SUFFIXES:
+                    continue
+                # A run keeps what was made from other words; the digest of these is in the right one's name.
+                if int(match[1]) not in held or match[2] == f"-{digest(prompt.text)[:8]}":
+                    held[int(match[1])] = path
+            for seed, path in held.items():
+                yield _Clip(prompt, seed, self._inside(path.relative_to(self.folder), self.folder, 0))
 
     def _from_manifest(self, manifest: Path, prompts: PromptSet | None) -> Iterator[_Clip]:
         known = {p.id: p for p in prompts.prompts} if prompts else {}

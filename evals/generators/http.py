@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from evals.errors import UsageError
-from evals.generators.jobs import Rejected, Trouble, Unknown
+from evals.generators.jobs import MOST_BYTES, Rejected, Trouble, Unknown
 
 for _name in ("httpx", "httpcore"):  # they would log whole addresses, signatures included
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -22,13 +23,19 @@ REFUSALS = (
     "content_policy", "moderation", "safety", "sensitive", "policy_violation", "content_filter", "nsfw",
 )  # fmt: skip
 TOO_EARLY = {408, 409, 425, 429}
+NO_REFUSAL = {401, 404, 409, 425, 429}
+SAYING = ("code", "type", "message", "msg", "reason", "status", "title")
 
 
 class Http:
     """A client of one API. `base` ends without a slash; the key is sent to its origin and nowhere else."""
 
     def __init__(self, base: str, key: str, timeout: float = 60.0, scheme: str = "Bearer") -> None:
-        parts = urlsplit(base)
+        try:
+            parts = urlsplit(base)
+            parts.port  # noqa: B018 - raises for one that cannot be
+        except ValueError:
+            raise UsageError(f"{base.partition('?')[0]}: is no address") from None
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.username or parts.query:
             raise UsageError(f"{base.partition('?')[0]}: an API's address is http(s)://host[:port]/path")
         self.base, self._key, self._scheme = base.rstrip("/"), key, scheme
@@ -36,6 +43,7 @@ class Http:
         self._timeout = httpx.Timeout(timeout, connect=20.0)
         self._opened: httpx.Client | None = None
         self._lock = threading.Lock()
+        self.ahead: float | None = None  # seconds by which the server's clock is ahead of ours
 
     @property
     def _client(self) -> httpx.Client:
@@ -73,7 +81,7 @@ class Http:
             answer = self._client.post(url, headers={**self._headers(url), **(headers or {})}, **body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Rejected(f"no connection: {type(error).__name__}", again=True) from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Unknown(type(error).__name__) from None
         code = answer.status_code
         if 200 <= code < 300:
@@ -84,7 +92,10 @@ class Http:
         said = self._said(answer)
         if code >= 500 or code == 408 or 300 <= code < 400:
             raise Unknown(said)
-        if is_refusal(answer.text):
+        prompt = (body.get("json") or {}).get("prompt") or (body.get("files") or {}).get("prompt", ("", ""))[
+            1
+        ]
+        if code not in NO_REFUSAL and is_refusal(words_of(_object(answer)), str(prompt)):
             raise Rejected(said, again=False, refusal=True)
         raise Rejected(said, again=code in TOO_EARLY, after=_retry_after(answer))
 
@@ -92,8 +103,12 @@ class Http:
         """GET a JSON object, None where there is none (404, 410). Raises `Trouble`."""
         try:
             answer = self._client.get(url, headers=self._headers(url), **options)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Trouble(type(error).__name__) from None
+        except (httpx.InvalidURL, ValueError):
+            raise Trouble("the address is not valid") from None
+        with contextlib.suppress(KeyError, ValueError, TypeError):
+            self.ahead = parsedate_to_datetime(answer.headers["date"]).timestamp() - time()
         if answer.status_code in (404, 410):
             return None
         if answer.status_code != 200:
@@ -103,11 +118,13 @@ class Http:
             raise Trouble("an answer without a JSON object")
         return found
 
-    def fetch(self, url: str, out: Path) -> None:
-        """Download a video. Raises `Trouble`, `expired` where the address is no longer good."""
+    def fetch(self, url: str, out: Path, seconds: float) -> None:
+        """Download a video, within some seconds. Raises `Trouble`, `expired` where the address is no longer
+        good."""
+        end, size = monotonic() + seconds, 0
         try:
             for _ in range(5):
-                headers = self._headers(url)
+                headers = {**self._headers(url), "Accept-Encoding": "identity"}
                 with self._client.stream("GET", url, headers=headers) as answer:
                     code = answer.status_code
                     if 300 <= code < 400 and "location" in answer.headers:
@@ -121,11 +138,15 @@ class Http:
                     if kind.startswith("text/") or kind == "application/json":
                         raise Trouble(f"{kind} instead of a video")
                     with out.open("wb") as file:
-                        for block in answer.iter_bytes(1 << 20):
-                            file.write(block)
+                        for block in answer.iter_bytes():
+                            size += file.write(block)
+                            if monotonic() > end:
+                                raise Trouble("the download takes too long")
+                            if size > MOST_BYTES:
+                                raise Trouble(f"the download is larger than {MOST_BYTES:,} bytes")
                     return
             raise Trouble("too many redirections")
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Trouble(f"the download broke off: {type(error).__name__}") from None
         except (httpx.InvalidURL, ValueError):
             raise Trouble("the address of the video is not valid") from None
@@ -137,10 +158,22 @@ class Http:
         return self.clean(f"HTTP {answer.status_code}" + (f": {message}" if message else ""))
 
 
-def is_refusal(text: str) -> bool:
-    """Whether an error's words say that a content filter refused."""
+def is_refusal(text: str, prompt: str = "") -> bool:
+    """Whether an error's words, less the prompt's, say that a content filter refused."""
     low = text.lower()
+    if prompt:
+        low = low.replace(prompt.lower(), "")
     return any(word in low for word in REFUSALS)
+
+
+def words_of(error: Any) -> str:
+    """What an error says of itself: codes, types and messages, but not the input that it may echo."""
+    if isinstance(error, list):
+        return " ".join(words_of(e) for e in error)
+    if not isinstance(error, dict):
+        return error if isinstance(error, str) else ""
+    kept = [v for k, v in error.items() if k in SAYING and isinstance(v, str)]
+    return " ".join([*kept, *(words_of(v) for k, v in error.items() if k in ("error", "detail", "errors"))])
 
 
 def _object(answer: httpx.Response) -> dict[str, Any] | None:

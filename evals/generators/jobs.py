@@ -28,13 +28,14 @@ from evals.decoding.pool import Job as PoolJob
 from evals.decoding.pool import Pool
 from evals.errors import RunError, SampleError
 from evals.generators import Generation, cross
-from evals.generators.ledger import Book, NoJob, Purse
+from evals.generators.ledger import UNKNOWN, Book, NoJob, Purse
 from evals.records import Prompt, PromptSet, Record, Request, Spec, digest
 
 T = TypeVar("T")
 TRIES = 6  # of anything that may be tried again
 LONGEST_PAUSE = 60.0
-UNKNOWN = "submit outcome unknown"
+LOST = 3  # polls in a row that must not find a job
+MOST_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class JobGenerator(ABC):
         self._purse = Purse(options.price, options.max_cost)
         self._probing = threading.Lock()
         self._pool: Pool | None = None
+        self._stopping = threading.Event()
 
     # --- what subclasses give ---
 
@@ -127,8 +129,8 @@ class JobGenerator(ABC):
         """Ask how a job is. Raises `Trouble`."""
 
     @abstractmethod
-    def download(self, job: Job, status: Status, out: Path) -> None:
-        """Fetch a finished job's video. Raises `Trouble`."""
+    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
+        """Fetch a finished job's video, within some seconds. Raises `Trouble`."""
 
     def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> Job | None:
         """The one job on the server that a submit since then made, None where there is none. Raises
@@ -149,8 +151,14 @@ class JobGenerator(ABC):
 
     def begin(self, folder: Path) -> None:
         """Open the journal of jobs in a run's folder."""
+        self._stopping.clear()
         self._book = Book(folder / "jobs.jsonl")
         self._purse.start(self._book)
+
+    def stop(self) -> None:
+        """Have every thread that waits come back; its jobs stay open in the journal."""
+        self._stopping.set()
+        self._purse.stop()
 
     def close(self) -> None:
         """Close the journal, connections and the process that looks at videos."""
@@ -167,7 +175,10 @@ class JobGenerator(ABC):
             raise RunError(f"{self.label}: has no run to write its jobs into; call begin(folder) first")
         settings = request.settings.to_json()
         key = digest([self.spec.to_json(), request.prompt.id, request.prompt.text, request.seed, settings])
-        deadline = time.monotonic() + self.options.deadline
+        if (end := self._book.unreported(key, request.prompt.id, request.seed)) is not None:
+            return Generation(end.get("outcome", "failed"), reason=end.get("reason", UNKNOWN),
+                              cost=end.get("cost"), job_id=end.get("job"),
+                              details=end.get("details") or {})  # fmt: skip
         last = self._book.last(key)
         job: Job | None = None
         try:
@@ -180,18 +191,23 @@ class JobGenerator(ABC):
             elif last is not None and last["event"] == "intent":
                 with self._submitting:
                     job = self._look_up(request, key, datetime.fromisoformat(last["time"]))
-            job = job or self._accepted(request, key, deadline)
+            job = job or self._accepted(request, key)
         except NoJob as no:
             return no.generation
+        except _Stopped:
+            return Generation("failed", reason="the run was stopped", transient=True)
         try:
-            return self._follow(job, key, out, deadline)
+            return self._follow(job, key, out, time.monotonic() + self.options.deadline)
+        except _Stopped:
+            return Generation("failed", reason="the run was stopped", transient=True, job_id=job.id)
         finally:
             self._purse.leave(key)
 
-    def _accepted(self, request: Request, key: str, deadline: float) -> Job:
+    def _accepted(self, request: Request, key: str) -> Job:
         """Submit until the server takes the job, or says that it won't. Raises `NoJob`."""
         assert self._book is not None
         self._purse.reserve(key)
+        waited = 0.0
         try:
             for attempt in range(TRIES):
                 with self._submitting:  # nothing is looked up while a job's id is not written down yet
@@ -213,12 +229,17 @@ class JobGenerator(ABC):
                         if found is not None:
                             return found
                         pause = self._pause(attempt, None)
-                if time.monotonic() + pause > deadline:
+                waited += pause
+                if waited > self.options.deadline:
                     raise NoJob(Generation("timed_out", reason="no job was accepted in time", transient=True))
-                time.sleep(pause)
+                self._wait(pause)
             raise NoJob(Generation("failed", reason=f"{TRIES} submits failed", transient=True))
         except BaseException:
-            self._purse.release(key)
+            last = self._book.last(key)
+            if last is not None and last["event"] in ("unknown", "intent"):
+                self._purse.leave(key)  # it may have been taken, and cost
+            else:
+                self._purse.release(key)
             raise
 
     def _look_up(self, request: Request, key: str, since: datetime, why: str = "") -> Job | None:
@@ -227,7 +248,7 @@ class JobGenerator(ABC):
         said = f"{UNKNOWN} ({why})" if why else UNKNOWN
         if self.can_list:
             try:
-                job = self._tried(lambda: self.find(request, key, since, self._book_ids()))
+                job = self._found(request, key, since)
             except Unknown as several:
                 said = f"{UNKNOWN}: {several}"
             except Trouble as trouble:
@@ -238,27 +259,34 @@ class JobGenerator(ABC):
                 if job is not None:
                     self._book.write(key, "accepted", job=job.id, extra=job.extra)
                 return job
-        self._book.write(key, "unknown")
+        self._book.write(key, "unknown", reason=said)
         raise NoJob(Generation("failed", reason=said))
 
-    def _book_ids(self) -> set[str]:
-        assert self._book is not None
-        return self._book.ids()
+    def _found(self, request: Request, key: str, since: datetime) -> Job | None:
+        """`find`, asked twice where there is nothing: a list may lag behind."""
+        book = self._book
+        assert book is not None
+        for attempt in range(2):
+            job = self._tried(lambda: self.find(request, key, since, book.ids()), self.options.deadline)
+            if job is not None or attempt:
+                return job
+            self._wait(self._pause(0, None))
+        raise AssertionError
 
     def _follow(self, job: Job, key: str, out: Path, deadline: float) -> Generation:
         """Poll a job until it ends, and fetch its video."""
         assert self._book is not None
-        troubles = expired = 0
+        troubles = expired = lost = 0
         while True:
             try:
                 status = self.poll(job)
-                troubles = 0
+                troubles, lost = 0, lost + 1 if status.state == "lost" else 0
             except Trouble as trouble:
                 troubles += 1
                 if not self._sleep(self._pause(troubles, trouble.after), deadline):
                     return _late(job, str(trouble))
                 continue
-            if status.state == "waiting":
+            if status.state == "waiting" or 0 < lost < LOST:
                 if not self._sleep(self.options.poll * random.uniform(0.9, 1.1), deadline):
                     return _late(job, "the job has not ended")
                 continue
@@ -266,11 +294,11 @@ class JobGenerator(ABC):
             if status.state != "done":
                 outcome: Literal["refused", "failed"] = "refused" if status.state == "refused" else "failed"
                 reason = status.reason or f"the job is {status.state}"
-                self._end(key, job, outcome, status.cost, status.details)
+                self._end(key, job, outcome, status.cost, status.details, reason)
                 return Generation(outcome, reason=reason, cost=status.cost, job_id=job.id,
                                   details=status.details)  # fmt: skip
             try:
-                self._fetch(job, status, out)
+                self._fetch(job, status, out, deadline)
             except Trouble as trouble:
                 expired += trouble.expired
                 if trouble.expired and expired < TRIES and self._sleep(self._pause(expired, None), deadline):
@@ -280,20 +308,22 @@ class JobGenerator(ABC):
             self._end(key, job, "ok", cost, status.details)
             return Generation("ok", out, cost=cost, job_id=job.id, details=status.details)
 
-    def _end(self, key: str, job: Job, outcome: str, cost: float | None, details: dict[str, Any]) -> None:
+    def _end(
+        self, key: str, job: Job, outcome: str, cost: float | None, details: dict[str, Any], reason: str = ""
+    ) -> None:
         assert self._book is not None
-        self._book.write(
-            key, "ended", job=job.id, extra=job.extra, outcome=outcome, cost=cost, details=details
-        )
+        said = {"outcome": outcome, "cost": cost, "details": details, "reason": reason}
+        self._book.write(key, "ended", job=job.id, extra=job.extra, **said)
         self._purse.pay(key, cost, outcome == "ok")
 
-    def _fetch(self, job: Job, status: Status, out: Path) -> None:
+    def _fetch(self, job: Job, status: Status, out: Path, deadline: float) -> None:
         """A video that decodes, at its place. Raises `Trouble`."""
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_name(f".{out.stem}.partial{out.suffix}")
 
         def once() -> None:
-            self.download(job, status, partial)
+            # A job that is done is worth a minute beyond its deadline.
+            self.download(job, status, partial, max(60.0, deadline - time.monotonic()))
             try:
                 with self._probing:
                     if self._pool is None:
@@ -304,26 +334,33 @@ class JobGenerator(ABC):
                 raise Trouble(f"what came does not decode: {error}") from None
 
         try:
-            self._tried(once)
+            self._tried(once, max(60.0, deadline - time.monotonic()))
             partial.replace(out)
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
 
-    def _tried(self, action: Callable[[], T]) -> T:
-        """Try again what may be tried again, with pauses."""
+    def _tried(self, action: Callable[[], T], seconds: float) -> T:
+        """Try again what may be tried again, with pauses, as long as some seconds last."""
+        end = time.monotonic() + seconds
         for attempt in range(TRIES):
             try:
                 return action()
             except Trouble as trouble:
-                if attempt == TRIES - 1 or trouble.expired:
+                pause = self._pause(attempt, trouble.after)
+                if attempt == TRIES - 1 or trouble.expired or time.monotonic() + pause > end:
                     raise
-                time.sleep(self._pause(attempt, trouble.after))
+                self._wait(pause)
         raise AssertionError
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep. Raises `_Stopped` where the run is."""
+        if self._stopping.wait(max(0.0, seconds)):
+            raise _Stopped
 
     def _wait_for_rate(self) -> None:
         if self.options.rpm:
-            time.sleep(max(0.0, self._next_submit - time.monotonic()))
+            self._wait(self._next_submit - time.monotonic())
             self._next_submit = time.monotonic() + 60 / self.options.rpm
 
     def _pause(self, attempt: int, after: float | None) -> float:
@@ -332,13 +369,16 @@ class JobGenerator(ABC):
             return min(after, 10 * LONGEST_PAUSE)
         return min(LONGEST_PAUSE, self.options.pause * 2.0**attempt) * random.uniform(0.5, 1.0)
 
-    @staticmethod
-    def _sleep(seconds: float, deadline: float) -> bool:
+    def _sleep(self, seconds: float, deadline: float) -> bool:
         """Sleep; False where the deadline comes first."""
         if time.monotonic() + seconds > deadline:
             return False
-        time.sleep(seconds)
+        self._wait(seconds)
         return True
+
+
+class _Stopped(Exception):
+    """The run is being stopped; what is open stays open."""
 
 
 def _late(job: Job, why: str) -> Generation:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -71,7 +72,8 @@ class Preflight:
 def videos(folder: Path) -> list[Path]:
     """The folder's clips, at most two levels down, by name; hidden files are left out."""
     found = [p for pattern in ("*", "*/*") for p in folder.glob(pattern)]
-    return sorted(p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    seen = (p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    return sorted(p for p in seen if p.suffix.lower() in SUFFIXES)
 
 
 # --- whose is a file ---
@@ -79,11 +81,19 @@ def videos(folder: Path) -> list[Path]:
 Key = Callable[[str], str]
 
 
+def _exact(text: str) -> str:
+    return unicodedata.normalize("NFC", text)  # macOS takes letters and accents apart
+
+
+def _folded(text: str) -> str:
+    return _exact(text).casefold()
+
+
 def _loose(text: str) -> str:
-    return " ".join(re.findall(r"[^\W_]+", text.casefold()))
+    return " ".join(re.findall(r"[^\W_]+", _folded(text)))
 
 
-_TIERS: tuple[Key, ...] = (lambda text: text, str.casefold, _loose)
+_TIERS: tuple[Key, ...] = (_exact, _folded, _loose)
 
 
 class _ByText:
@@ -103,12 +113,12 @@ class _ByText:
         for tier, table in zip(_TIERS, self.tables, strict=True):
             # An exact name is no proof where another prompt differs in case alone: on a file system that
             # does not tell them apart the later one has overwritten the earlier.
-            found = table.get(tier(text))
+            found = table.get(tier(text)) if tier(text) else None
             if found:
-                alike = self.tables[1].get(text.casefold(), found)
-                return alike if tier is _TIERS[0] and len(alike) > 1 else found
+                alike = self.tables[1].get(_folded(text), found)
+                return alike if tier is _exact and len(alike) > 1 else found
         if may_be_cut and len(text) >= LEAST_CUT:
-            return [p for p in self.prompts if p.text.casefold().startswith(text.casefold())]
+            return [p for p in self.prompts if _folded(p.text).startswith(_folded(text))]
         return []
 
 
@@ -146,6 +156,10 @@ def _vbench(folder: Path, prompts: PromptSet) -> Preflight:
     return _rest(found, prompts, doubts)
 
 
+def _doubts() -> dict[str, list[str]]:
+    return defaultdict(list)
+
+
 def _rest(found: Preflight, prompts: PromptSet, doubts: dict[str, list[str]]) -> Preflight:
     have = {f.prompt.id for f in found.found}
     found.missing = [p.id for p in prompts.prompts if p.id not in have]
@@ -159,29 +173,47 @@ def _rest(found: Preflight, prompts: PromptSet, doubts: dict[str, list[str]]) ->
 
 def _numbered(name: str, first: int) -> Callable[[Path, PromptSet], Preflight]:
     def match(folder: Path, prompts: PromptSet) -> Preflight:
-        found = Preflight(name)
-        _by_number(found, videos(folder), list(prompts.prompts), first)
-        return _rest(found, prompts, {})
+        found, doubts = Preflight(name), _doubts()
+        _by_number(found, videos(folder), list(prompts.prompts), first, doubts)
+        return _rest(found, prompts, doubts)
 
     return match
 
 
-def _by_number(found: Preflight, files: Iterable[Path], prompts: Sequence[Prompt], first: int) -> None:
-    taken: dict[int, Path] = {}
+def _by_number(
+    found: Preflight,
+    files: Iterable[Path],
+    prompts: Sequence[Prompt],
+    first: int,
+    doubts: dict[str, list[str]],
+) -> None:
+    """The n-th prompt's is the file with its number; where several have it, nobody's."""
+    claims: dict[str, list[Path]] = defaultdict(list)
     for path in files:
-        place = int(path.stem) - first if re.fullmatch(r"\d+", path.stem) else -1
-        if not 0 <= place < len(prompts):
-            found.extra.append(path.name)
-        elif place in taken:
-            found.ambiguous[path.name] = f"{taken[place].name} has the same number"
+        place = int(path.stem) - first if re.fullmatch(r"[0-9]{1,9}", path.stem) else -1
+        if 0 <= place < len(prompts):
+            claims[prompts[place].id].append(path)
         else:
-            taken[place] = path
-            found.found.append(Found(prompts[place], 0, path))
+            found.extra.append(path.name)
+    _settle(found, claims, {p.id: p for p in prompts}, doubts)
+
+
+def _settle(
+    found: Preflight, claims: dict[str, list[Path]], prompts: dict[str, Prompt], doubts: dict[str, list[str]]
+) -> None:
+    for prompt_id, files in claims.items():
+        if len(files) == 1:
+            found.found.append(Found(prompts[prompt_id], 0, files[0]))
+            continue
+        for path in files:
+            others = ", ".join(str(p.relative_to(p.parents[1])) for p in files if p != path)
+            found.ambiguous[str(path.relative_to(path.parents[1]))] = f"{others} has the same number"
+            doubts[prompt_id].append(path.name)
 
 
 def _compbench(folder: Path, prompts: PromptSet) -> Preflight:
     """`CATEGORY/0001.mp4`: the category's prompts from 1 on; without folders, all of them."""
-    found = Preflight("t2v-compbench")
+    found, doubts = Preflight("t2v-compbench"), _doubts()
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in videos(folder):
         groups["" if path.parent == folder else path.parent.name].append(path)
@@ -193,50 +225,49 @@ def _compbench(folder: Path, prompts: PromptSet) -> Preflight:
         if not mine:
             found.extra += [f"{name}/{p.name}" for p in files]
             continue
-        _by_number(found, files, mine, 1)
-    return _rest(found, prompts, {})
+        _by_number(found, files, mine, 1, doubts)
+    return _rest(found, prompts, doubts)
 
 
 def _fetv(folder: Path, prompts: PromptSet) -> Preflight:
-    """`{number}.mp4`: the number that a prompt's id ends in, or its place where ids have none."""
-    found = Preflight("fetv")
-    numbers: dict[int, list[Prompt]] = defaultdict(list)
-    for place, prompt in enumerate(prompts.prompts):
-        end = re.search(r"(\d+)$", prompt.id)
-        numbers[int(end[1]) if end else place].append(prompt)
-    doubts: dict[str, list[str]] = defaultdict(list)
+    """`{number}.mp4`: what FETV's ids `fetv-{number}` say; for other prompts their place, from 0 on."""
+    found, doubts = Preflight("fetv"), _doubts()
+    if not _has_fetv_ids(prompts):
+        _by_number(found, videos(folder), list(prompts.prompts), 0, doubts)
+        return _rest(found, prompts, doubts)
+    by_number = {int(p.id.removeprefix("fetv-")): p for p in prompts.prompts}
+    claims: dict[str, list[Path]] = defaultdict(list)
     for path in videos(folder):
-        owners = numbers.get(int(path.stem), []) if re.fullmatch(r"\d+", path.stem) else []
-        if len(owners) == 1:
-            found.found.append(Found(owners[0], 0, path))
-        elif owners:
-            found.ambiguous[path.name] = f"{' and '.join(p.id for p in owners)} end in this number"
-            for prompt in owners:
-                doubts[prompt.id].append(path.name)
-        else:
+        owner = by_number.get(int(path.stem)) if re.fullmatch(r"[0-9]{1,9}", path.stem) else None
+        if owner is None:
             found.extra.append(path.name)
+        else:
+            claims[owner.id].append(path)
+    _settle(found, claims, {p.id: p for p in prompts.prompts}, doubts)
     return _rest(found, prompts, doubts)
+
+
+def _has_fetv_ids(prompts: PromptSet) -> bool:
+    return all(re.fullmatch(r"fetv-[0-9]+", p.id) for p in prompts.prompts)
 
 
 def _physics_iq(folder: Path, prompts: PromptSet) -> Preflight:
     """`0001_perspective-left_….mp4`: the number is the prompt's place, from 1 on; its id holds it, too."""
-    found = Preflight("physics-iq")
+    found, doubts = Preflight("physics-iq"), _doubts()
     by_number: dict[int, Prompt] = {}
     for place, prompt in enumerate(prompts.prompts, 1):
-        start = re.match(r"(\d{4})-", prompt.id)
+        start = re.match(r"([0-9]{4})-", prompt.id)
         by_number[int(start[1]) if start else place] = prompt
-    taken: dict[int, Path] = {}
+    claims: dict[str, list[Path]] = defaultdict(list)
     for path in videos(folder):
-        match = re.match(r"(\d{4})_", path.stem)
+        match = re.match(r"([0-9]{4})_", path.stem)
         owner = by_number.get(int(match[1])) if match else None
-        if match is None or owner is None:
+        if owner is None:
             found.extra.append(path.name)
-        elif int(match[1]) in taken:
-            found.ambiguous[path.name] = f"{taken[int(match[1])].name} has the same number"
         else:
-            taken[int(match[1])] = path
-            found.found.append(Found(owner, 0, path))
-    return _rest(found, prompts, {})
+            claims[owner.id].append(path)
+    _settle(found, claims, {p.id: p for p in prompts.prompts}, doubts)
+    return _rest(found, prompts, doubts)
 
 
 LAYOUTS: dict[str, Callable[[Path, PromptSet], Preflight]] = {
@@ -273,12 +304,12 @@ def detect(folder: Path, prompts: PromptSet) -> str | None:
         padded = all(len(s) == 4 for s in stems)
         if padded and "0000" in stems:
             return "evalcrafter"
-        if padded:
-            raise UsageError(
-                f"{folder}: clips are numbered from {min(stems)} on; say whether 0000 is the first prompt"
-                " (--layout evalcrafter), 0001 is (t2v-compbench), or numbers are ids (fetv)"
-            )
-        return "fetv"
+        if _has_fetv_ids(prompts):
+            return "fetv"
+        raise UsageError(
+            f"{folder}: clips are numbered from {min(stems, key=int)} on; say whether 0 is the first prompt"
+            " (--layout evalcrafter), 1 is (t2v-compbench), or numbers are FETV's ids (fetv)"
+        )
     made = _vbench(folder, prompts)
     return "vbench" if made.found or made.ambiguous else None
 
@@ -335,7 +366,7 @@ def _shard_clip(
     if ".json" in members:
         try:
             loaded = json.loads(read(".json"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"{key}.json is not valid JSON: {error}", path) from None
         data = loaded if isinstance(loaded, dict) else {}
     text = next((str(data[k]) for k in ("prompt", "caption", "text") if data.get(k)), read(".txt"))

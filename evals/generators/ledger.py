@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 from evals.errors import UsageError
 from evals.generators import Generation
 from evals.journal import Journal, read
-from evals.records import SCHEMA
+from evals.records import SCHEMA, recordable
+
+UNKNOWN = "submit outcome unknown"
 
 
 class NoJob(Exception):
@@ -23,24 +27,46 @@ class NoJob(Exception):
 
 
 class Book:
-    """The journal of jobs, safe for threads."""
+    """The journal of jobs, safe for threads, and what of it the run's samples have recorded already."""
 
     def __init__(self, path: Path) -> None:
         self._last: dict[str, dict[str, Any]] = {}
+        self._unknown: Counter[str] = Counter()
         self._ids: set[str] = set()
         self._lock = threading.Lock()
         for _, record in read(path):
             self._take(record)
+        self._recorded: set[str] = set()
+        self._recorded_unknown: Counter[tuple[str, int]] = Counter()
+        for _, sample in read(path.with_name("samples.jsonl")):
+            if sample.get("job_id"):
+                self._recorded.add(str(sample["job_id"]))
+            if str(sample.get("reason", "")).startswith(UNKNOWN):
+                self._recorded_unknown[str(sample.get("prompt_id")), int(sample.get("seed", 0))] += 1
         self._journal = Journal(path)
 
     def _take(self, record: dict[str, Any]) -> None:
         self._last[str(record.get("key"))] = record
+        self._unknown[str(record.get("key"))] += record.get("event") == "unknown"
         if record.get("job"):
             self._ids.add(str(record["job"]))
 
     def last(self, key: str) -> dict[str, Any] | None:
         with self._lock:
             return self._last.get(key)
+
+    def unreported(self, key: str, prompt_id: str, seed: int) -> dict[str, Any] | None:
+        """An end without a video that was written here and never reached the run's samples: the process was
+        stopped between. It is to be told now, not paid for again."""
+        with self._lock:
+            last = self._last.get(key)
+            if last is None or last["event"] not in ("ended", "unknown") or last.get("outcome") == "ok":
+                return None
+            if last["event"] == "unknown":
+                told = self._recorded_unknown[prompt_id, seed] >= self._unknown[key]
+            else:
+                told = str(last["job"]) in self._recorded
+            return None if told else last
 
     def records(self) -> list[dict[str, Any]]:
         with self._lock:
@@ -53,7 +79,7 @@ class Book:
     def write(self, key: str, event: str, **fields: Any) -> datetime:
         """On the disk when it returns; gives the time that was written."""
         now = datetime.now(UTC)
-        record = {"schema": SCHEMA, "key": key, "event": event, "time": now.isoformat(), **fields}
+        record = {"schema": SCHEMA, "key": key, "event": event, "time": now.isoformat(), **recordable(fields)}
         with self._lock:
             self._journal.append(record)
             self._take(record)
@@ -73,10 +99,12 @@ class Purse:
         self._running: set[str] = set()
         self._reported = 0.0
         self._silent = False  # a job ended and its cost was not said
+        self._stopped = False
         self._changed = threading.Condition()
 
     def start(self, book: Book) -> None:
         """Take over what a run has spent before."""
+        self._spent, self._held, self._running = 0.0, {}, set()
         for record in book.records():
             if record["event"] == "ended":
                 self._spent += record["cost"] or 0.0
@@ -92,6 +120,8 @@ class Purse:
         with self._changed:
             while True:
                 known = self._price is not None or self._reported > 0
+                if self._stopped:
+                    raise NoJob(Generation("failed", reason="the run was stopped", transient=True))
                 if known or not self._running or self._silent:
                     break
                 self._changed.wait()
@@ -109,8 +139,14 @@ class Purse:
             self._held[key] = estimate
             self._running.add(key)
 
+    def stop(self) -> None:
+        """Nobody waits any more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
     def release(self, key: str) -> None:
-        """No job came of it."""
+        """No job came of it, for certain."""
         with self._changed:
             self._held.pop(key, None)
             self._running.discard(key)
@@ -130,6 +166,13 @@ class Purse:
         with self._changed:
             self._running.discard(key)
             self._changed.notify_all()
+
+
+def cost_of(value: Any) -> float | None:
+    """A cost as an API says it; None where that is no amount."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
 
 
 def key_from(environment: str | None, default: str, needed: bool) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 from evals.errors import UsageError
 from evals.generators.http import Http, is_refusal
 from evals.generators.jobs import OF_THE_WORK, Job, JobGenerator, JobOptions, Status, Unknown
-from evals.generators.ledger import key_from
+from evals.generators.ledger import cost_of, key_from
 from evals.records import Request, Spec
 
 KEY = "OPENAI_VIDEOS_API_KEY"
@@ -88,41 +88,53 @@ class OpenAIVideos(JobGenerator):
             return Status("lost", "the job is lost on the server")
         return status_of(answer, self.http)
 
-    def download(self, job: Job, status: Status, out: Path) -> None:
-        self.http.fetch(f"{self.http.base}/videos/{quote(job.id, safe='')}/content", out)
+    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
+        self.http.fetch(f"{self.http.base}/videos/{quote(job.id, safe='')}/content", out, seconds)
 
     def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> Job | None:
         wanted = self.fields(request)
-        found, after = [], ""
+        found: dict[str, dict[str, Any]] = {}
+        after = ""
         for _ in range(50):
             asked = {"limit": "100", "order": "desc", **({"after": after} if after else {})}
             page = self.http.get(f"{self.http.base}/videos", params=asked)
             jobs = (page or {}).get("data")
             if page is None or not isinstance(jobs, list):
                 raise Unknown("the server does not list jobs")
+            # By the server's own clock, where it says the time.
+            slack = SKEW if self.http.ahead is None else 2.0 - self.http.ahead
+            jobs = [j for j in jobs if isinstance(j, dict) and isinstance(j.get("id"), str)]
             for one in jobs:
-                if isinstance(one, dict) and str(one.get("id")) not in taken and _alike(one, wanted, since):
-                    found.append(one)
-            if not page.get("has_more") or not jobs:
+                if one["id"] not in taken and _may_be(one, wanted, since.timestamp() - slack):
+                    found[one["id"]] = one
+            if not page.get("has_more") or not jobs or jobs[-1]["id"] == after:
                 break
-            after = str(jobs[-1].get("id"))
+            after = jobs[-1]["id"]
         if len(found) > 1:
             raise Unknown(f"{len(found)} jobs on the server could be it")
-        if found and "prompt" not in found[0]:
-            raise Unknown("the server's list does not say which prompt a job has")
-        return Job(str(found[0]["id"])) if found else None
+        for number, one in found.items():
+            if "prompt" not in one:
+                raise Unknown("the server's list does not say which prompt a job has")
+            if odd := [n for n in wanted if one.get(n) is not None and not _same(one[n], wanted[n])]:
+                raise Unknown(f"a job on the server has another {', '.join(odd)}, and could be it")
+            return Job(number)
+        return None
 
 
-def _alike(job: dict[str, Any], wanted: dict[str, str], since: datetime) -> bool:
-    """Whether a listed job can be one that was sent: what it says of itself fits."""
+def _may_be(job: dict[str, Any], wanted: dict[str, str], since: float) -> bool:
+    """Whether a listed job can be one that was sent: not older, and of the same words and seed. Other fields
+    a server may have rounded or renamed."""
     created = job.get("created_at")
-    if isinstance(created, int | float) and created < since.timestamp() - SKEW:
+    if isinstance(created, int | float) and created + 1 <= since:
         return False
-    return all(
-        str(job[name]) == wanted[name]
-        for name in ("prompt", "model", "seed", "size", "num_frames")
-        if job.get(name) is not None and name in wanted
-    )
+    return all(job.get(n) is None or _same(job[n], wanted[n]) for n in ("prompt", "seed") if n in wanted)
+
+
+def _same(a: Any, b: str) -> bool:
+    try:
+        return str(a) == b or float(a) == float(b)
+    except (TypeError, ValueError):
+        return False
 
 
 def _id(answer: dict[str, Any]) -> str:
@@ -139,7 +151,7 @@ def status_of(answer: dict[str, Any], http: Http) -> Status:
     if state in DONE:
         usage = answer.get("usage")
         cost = usage.get("cost") if isinstance(usage, dict) else answer.get("cost")
-        return Status("done", cost=float(cost) if isinstance(cost, int | float) else None, details=details)
+        return Status("done", cost=cost_of(cost), details=details)
     if state in FAILED:
         error = answer.get("error")
         error = error if isinstance(error, dict) else {"message": error or state}

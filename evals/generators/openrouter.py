@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from evals.generators.http import Http, is_refusal
+from evals.generators.http import Http, is_refusal, words_of
 from evals.generators.jobs import (
     OF_THE_WORK,
     Job,
@@ -18,7 +18,7 @@ from evals.generators.jobs import (
     Trouble,
     Unknown,
 )
-from evals.generators.ledger import key_from
+from evals.generators.ledger import cost_of, key_from
 from evals.records import Request, Spec
 
 BASE, KEY = "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"
@@ -78,20 +78,21 @@ class OpenRouter(JobGenerator):
         state = str(answer.get("status", "")).lower()
         usage = answer.get("usage")
         cost = usage.get("cost") if isinstance(usage, dict) else None
-        cost = float(cost) if isinstance(cost, int | float) else None
+        cost = cost_of(cost)
         details = {k: answer[k] for k in ("model", "provider") if isinstance(answer.get(k), str)}
         if state == "completed":
-            urls = [*(answer.get("unsigned_urls") or []), *(answer.get("urls") or [])]
-            return Status("done", urls=tuple(map(str, urls)), cost=cost, details=details)
+            lists = [answer.get(name) for name in ("unsigned_urls", "urls")]
+            urls = tuple(u for found in lists if isinstance(found, list) for u in found if isinstance(u, str))
+            return Status("done", urls=urls, cost=cost, details=details)
         if state in FAILED:
             said = answer.get("error")
             said = said.get("message") if isinstance(said, dict) else said
-            refused = is_refusal(str(answer.get("error")))
+            refused = is_refusal(words_of({"error": answer.get("error")}) or str(said))
             reason = self.http.clean(str(said or state))
             return Status("refused" if refused else "failed", reason, cost=cost, details=details)
         return Status("waiting")
 
-    def download(self, job: Job, status: Status, out: Path) -> None:
+    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
         if not status.urls:
             raise Trouble("the finished job names no video", expired=True)
-        self.http.fetch(self.http.url(status.urls[0]), out)
+        self.http.fetch(self.http.url(status.urls[0]), out, seconds)

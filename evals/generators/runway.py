@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from evals.errors import UsageError
-from evals.generators.http import Http, is_refusal
+from evals.generators.http import NO_REFUSAL, Http, is_refusal, words_of
 from evals.generators.jobs import (
     OF_THE_WORK,
     Job,
@@ -19,7 +19,7 @@ from evals.generators.jobs import (
     Trouble,
     Unknown,
 )
-from evals.generators.ledger import key_from
+from evals.generators.ledger import cost_of, key_from
 from evals.records import Request, Spec
 
 KEY = "RUNWAYML_API_SECRET"
@@ -98,7 +98,7 @@ class Runway(JobGenerator):
         code, said = int(error.status_code), self._clean(f"HTTP {error.status_code}: {error.body}")
         if code >= 500 or code == 408:
             return Unknown(said)
-        if is_refusal(said):
+        if code not in NO_REFUSAL and is_refusal(words_of(error.body)):
             return Rejected(said, again=False, refusal=True)
         after = error.response.headers.get("retry-after", "")
         seconds = float(after) if after.replace(".", "", 1).isdigit() else None
@@ -114,9 +114,10 @@ class Runway(JobGenerator):
                 self._clean(str(getattr(error, "status_code", "") or type(error).__name__))
             ) from None
         cost = getattr(getattr(task, "cost", None), "credits", None)
-        cost = float(cost) if isinstance(cost, int | float) else None
+        cost = cost_of(cost)
         if task.status == "SUCCEEDED":
-            return Status("done", urls=tuple(task.output), cost=cost, details={"model": self.model})
+            urls = tuple(u for u in task.output or () if isinstance(u, str))
+            return Status("done", urls=urls, cost=cost, details={"model": self.model})
         if task.status == "FAILED":
             code, words = str(getattr(task, "failure_code", "") or ""), str(getattr(task, "failure", ""))
             refused = code.upper().startswith("SAFETY")
@@ -126,10 +127,10 @@ class Runway(JobGenerator):
             return Status("failed", "cancelled", cost=cost)
         return Status("waiting")
 
-    def download(self, job: Job, status: Status, out: Path) -> None:
+    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
         if not status.urls:
             raise Trouble("the finished task names no video", expired=True)
-        self.http.fetch(status.urls[0], out)
+        self.http.fetch(status.urls[0], out, seconds)
 
     def _clean(self, text: str) -> str:
         return f"{text.replace(self._key, '[key]'):.300}"
