@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from evals.errors import UnknownName, UsageError
@@ -78,14 +79,19 @@ def load_plugin(path: Path) -> None:
         path = path.resolve()
     except (OSError, RuntimeError) as error:
         raise UsageError(f"plugin {path}: {error}") from None
-    name = f"evals_plugin_{abs(hash(str(path))):x}"
+    import_file(path, f"evals_plugin_{abs(hash(str(path))):x}", f"plugin {path}")
+
+
+def import_file(path: Path, name: str, called: str) -> ModuleType:
+    """A user's Python file as a module, imported once under `name`. Raises `UsageError`, in which the file is
+    `called` something."""
     if name in sys.modules:
-        return
+        return sys.modules[name]
     if not is_regular(path):
-        raise UsageError(f"plugin {path}: no such file")
+        raise UsageError(f"{called}: no such file")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"plugin {path}: not a Python file")
+        raise UsageError(f"{called}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -94,4 +100,5 @@ def load_plugin(path: Path) -> None:
         raise
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"plugin {path}: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{called}: {type(error).__name__}: {error}") from error
+    return module

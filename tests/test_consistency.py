@@ -4,9 +4,7 @@ formulas, against slow versions on real clips."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -25,15 +23,13 @@ from evals.encoders import resolve
 from evals.encoders.dino import Dino
 from evals.encoders.exact import Bf16
 from evals.errors import UsageError, WeightsError
-from evals.features import Rows
-from evals.metrics import Skip, Value, VideoMetric, create
-from evals.records import Prompt
+from evals.metrics import Skip, create
 from evals.video import encode
 from tests.conftest import Cli, MakeClips, ball
-from tests.test_flow import frames_of
+from tests.test_flow import frames_of, number
+from tests.test_flow import value as score
 
 TINY = "timm:vit_tiny_patch16_224"
-PROMPT = Prompt(id="p", text="a disc")
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +50,6 @@ def alexnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("alexnet") / "alexnet.pth"
     torch.save(torchvision.models.alexnet(weights=None).state_dict(), path)
     return path
-
-
-def score(metric_id: str, rows: Mapping[str, Rows], **fields: Any) -> Value | Skip:
-    metric = create(metric_id)
-    assert isinstance(metric, VideoMetric)
-    return metric.score(rows, Prompt.model_validate({**PROMPT.to_json(), **fields}))
-
-
-def number(found: Value | Skip) -> float:
-    assert isinstance(found, Value), found
-    return found.value
 
 
 @pytest.mark.parametrize("size", [(240, 320), (320, 240), (64, 96), (135, 241), (360, 363)])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -17,6 +15,7 @@ from evals.errors import SampleError, UsageError, nearest
 from evals.generators import Generation, cross, scalar
 from evals.generators.frames import as_frames, write
 from evals.records import Prompt, PromptSet, Record, Request, Spec, file_sha256, is_regular
+from evals.registry import import_file
 
 GIVEN = ("prompt", "seed", "width", "height", "frames", "fps")
 
@@ -107,19 +106,7 @@ class Refused(Exception):
 
 
 def _load(path: Path, name: str) -> Callable[..., Any]:
-    module_name = f"evals_model_{file_sha256(path)[:16]}"
-    module = sys.modules.get(module_name)
-    if module is None:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        if spec is None or spec.loader is None:
-            raise UsageError(f"python:{path}: is no Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        try:
-            spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
-            del sys.modules[module_name]
-            raise UsageError(f"python:{path}: {type(error).__name__}: {error}") from error
+    module = import_file(path, f"evals_model_{file_sha256(path)[:16]}", f"python:{path}")
     function = getattr(module, name, None)
     if not callable(function):
         known = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]

@@ -135,7 +135,7 @@ class JobGenerator(ABC):
     def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> Job | None:
         """The one job on the server that a submit since then made, None where there is none. Raises
         `Trouble`, or `Unknown` where several could be it. Only where `can_list`."""
-        raise NotImplementedError
+        raise Unknown("the server does not list jobs")
 
     @abstractmethod
     def disconnect(self) -> None:
