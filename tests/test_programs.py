@@ -24,14 +24,14 @@ from tests.test_jobs import samples, write_prompts
 
 HOSTILE = [
     "a cat; rm -rf ~ && echo gone",
-    "$(touch /tmp/evals-was-here) `touch /tmp/evals-was-here` ${HOME}",
+    "$(touch evals-was-here) `touch evals-was-here` ${HOME}",
     "first line\nsecond line\ttabbed",
     "it's \"quoted\" and 'quoted' \\ back\\slash",
-    "--help --out=/tmp/x -- {seed} {out} %s %(x)s",
+    "--help --out=elsewhere -- {seed} {out} %s %(x)s",
     "x" * 10_000,
     "🦊 jumps over 🌊 👨‍👩‍👧",
     "كلب يركض في الحديقة",
-    "* ? [a-z] ~ | > /tmp/y < /dev/null & !history",
+    "* ? [a-z] ~ | > evals-was-here < /dev/null & !history",
 ]
 
 PROGRAM = """
@@ -66,7 +66,7 @@ def test_hostile_prompts_reach_the_program_as_they_are(program: Path, tmp_path: 
         assert found.outcome == "ok", (text, found)
     seen = [json.loads(x) for x in (tmp_path / "videos" / "seen.jsonl").read_text().splitlines()]
     assert seen == [[text, str(i)] for i, text in enumerate(HOSTILE)]
-    assert not Path("/tmp/evals-was-here").exists()
+    assert not list(tmp_path.rglob("evals-was-here")) and not Path("evals-was-here").exists()
 
 
 def test_a_run_of_a_command_and_what_makes_it_another(program: Path, cli: Cli, tmp_path: Path) -> None:

@@ -234,7 +234,9 @@ class JobGenerator(ABC):
                     raise NoJob(Generation("timed_out", reason="no job was accepted in time", transient=True))
                 self._wait(pause)
             raise NoJob(Generation("failed", reason=f"{TRIES} submits failed", transient=True))
-        except BaseException:
+        except (
+            BaseException
+        ):  # whatever ends it, Ctrl-C too, goes on up; the money set aside is settled first
             last = self._book.last(key)
             if last is not None and last["event"] in ("unknown", "intent"):
                 self._purse.leave(key)  # it may have been taken, and cost
