@@ -22,12 +22,12 @@ from benchmarks.flaws import make
 from benchmarks.page import put
 from evals import frechet_distance, kernel_distance, matched_kernel_distances, prompts
 from evals.compare.vectors import vectors_of
-from evals.demo import SETS
+from evals.cli.demo import SETS
 from evals.errors import CannotDraw
-from evals.metrics import SetMetric, create
+from evals.metrics import DistributionMetric, create
 from evals.records import Prompt, PromptSet
 from evals.score import prepare
-from evals.statistics import Estimate, difference_interval
+from evals.compare.statistics import Estimate, difference_interval
 from evals.worlds import FLAWS, check
 
 STRENGTHS = (0.25, 0.5, 1.0)
@@ -124,7 +124,7 @@ def drawable() -> PromptSet:
 def films(name: str, generator: str, made: PromptSet, seeds: Sequence[int], work: Path) -> Films:
     """The features of a run, which is made or resumed in `work`."""
     metric = create(METRIC)
-    assert isinstance(metric, SetMetric)
+    assert isinstance(metric, DistributionMetric)
     run = make(name, generator, made, seeds, prepare([METRIC], {}), work)
     vectors = vectors_of(run, METRIC, metric)
     at = [key for key, sample in sorted(run.samples.items()) if sample.outcome == "ok"]

@@ -18,9 +18,9 @@ import pandas as pd
 
 from benchmarks.page import put
 from evals import compare, generators, suites
-from evals.demo import SIZE, chosen
+from evals.cli.demo import SIZE, chosen
 from evals.metrics import VideoMetric, create
-from evals.records import PromptSet, View
+from evals.records import PromptSet, Normalization
 from evals.run import Plan, Resources, Watcher, generate_run, score_run
 from evals.score import Metrics, prepare
 from evals.worlds import FLAWS
@@ -62,7 +62,7 @@ def make(
     plan = Plan(generators.create(generator, {}), work / name, prompts, seeds, SIZE)
     resources = Resources()
     run, _ = generate_run(plan, resources, Watcher())
-    score_run(run, metrics, View(), resources)
+    score_run(run, metrics, Normalization(), resources)
     return compare.load([work / name])[0]
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from evals.metrics.frechet import frechet_distance
 from evals.metrics.moments import Moments
-from evals.provenance import hardware, versions
+from evals.runs.provenance import hardware, versions
 
 Matrix = NDArray[np.float64]
 

@@ -23,16 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals import generators, suites, video
-from evals.batching import Batcher, Lane
+from evals.encoders.device import Batcher, Lane
 from evals.decoding.pool import Job, Pool, default_workers
 from evals.decoding.windows import Sampler
 from evals.errors import DoesNotApply
 from evals.extract import Cost, Source, extract
-from evals.features import FeatureStore
-from evals.folds import FOLDS
-from evals.records import View
+from evals.runs.features import FeatureStore
+from evals.extractors import FRAME_EXTRACTORS
+from evals.records import Normalization
 from evals.run import Plan, Resources, generate_run
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.score import Metrics, prepare, score
 
 
@@ -59,44 +59,44 @@ def weights(o: argparse.Namespace) -> dict[str, Path]:
 
 
 @contextmanager
-def copies(folder: Path) -> Iterator[Iterator[RunDir]]:
+def copies(folder: Path) -> Iterator[Iterator[RunFolder]]:
     """Runs of a folder's clips without any score, as many as are asked for."""
     with tempfile.TemporaryDirectory() as scratch:
         plan = Plan(generators.create(f"folder:{folder}", {}), Path(scratch) / "run")
         run, _ = generate_run(plan, Resources())
 
-        def made() -> Iterator[RunDir]:
+        def made() -> Iterator[RunFolder]:
             while True:
                 copy = Path(tempfile.mkdtemp(dir=scratch)) / "run"
                 shutil.copytree(run.path, copy)
-                yield RunDir(copy)
+                yield RunFolder(copy)
 
         yield made()
 
 
-def paths_of(run: RunDir) -> list[Path]:
+def paths_of(run: RunFolder) -> list[Path]:
     return [run.video_path(s) for s in run.samples().values() if s.outcome == "ok"]
 
 
-def scored(run: RunDir, metrics: Metrics, pool: Pool, device: str) -> float:
+def scored(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> float:
     """Seconds of a whole scoring pass: decode, folds, encoders, feature shards, journal."""
     started = time.perf_counter()
-    score(run, metrics, View(), pool, device)
+    score(run, metrics, Normalization(), pool, device)
     return time.perf_counter() - started
 
 
-def costs(run: RunDir, metrics: Metrics, pool: Pool, device: str) -> Cost:
+def costs(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> Cost:
     """What the stages of a pass take, summed over processes."""
     with tempfile.TemporaryDirectory() as scratch:
         samples = [s for s in run.samples().values() if s.outcome == "ok"]
         sources = [Source(str(s.sha256), run.video_path(s)) for s in samples]
         store = FeatureStore(Path(scratch))
-        return extract(sources, metrics.extractors, store, View(), pool, device, lambda *_: None)
+        return extract(sources, metrics.extractors, store, Normalization(), pool, device, lambda *_: None)
 
 
 def decoded(paths: Sequence[Path], pool: Pool) -> float:
     """Seconds to decode all with all workers and nothing else."""
-    fields = {"view": View().model_dump(mode="json"), "folds": [], "samplings": {}}
+    fields = {"normalization": Normalization().model_dump(mode="json"), "folds": [], "samplings": {}}
     started = time.perf_counter()
     for event in pool.run(Job(path, "extract", None, fields) for path in paths):
         if event.error is not None:
@@ -125,7 +125,7 @@ def fold_seconds(job: tuple[Path, tuple[str, ...]]) -> float:
     """Seconds of folds on one video's chunks, decoded before the clock starts."""
     path, names = job
     chunks = list(video.decode(video.probe(path)))
-    folds = [FOLDS.get(name)() for name in names]
+    folds = [FRAME_EXTRACTORS.get(name)() for name in names]
     spent = 0.0
     for chunk in chunks:
         for fold in folds:

@@ -22,9 +22,9 @@ from scipy import stats
 from benchmarks.page import put
 from evals import generators
 from evals.metrics import create
-from evals.records import View
+from evals.records import Normalization
 from evals.run import Plan, Resources, generate_run, score_run
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.score import prepare
 from evals.video import Limits
 
@@ -47,7 +47,7 @@ def ratings(folder: Path) -> Scores:
     return found
 
 
-def measure(folder: Path, names: list[str], weights: dict[str, Path], view: View) -> dict[str, Scores]:
+def measure(folder: Path, names: list[str], weights: dict[str, Path], normalization: Normalization) -> dict[str, Scores]:
     """Every metric's value by prompt and model."""
     resources = Resources(None, "cpu", Limits(), ())
     metrics = prepare(names, weights)
@@ -56,8 +56,8 @@ def measure(folder: Path, names: list[str], weights: dict[str, Path], view: View
         with tempfile.TemporaryDirectory() as scratch:
             plan = Plan(generators.create(f"folder:{folder / model}", {}), Path(scratch) / "run")
             run, _ = generate_run(plan, resources)
-            score_run(run, metrics, view, resources)
-            for (prompt, _), scores in RunDir(run.path).scores(str(view)).items():
+            score_run(run, metrics, normalization, resources)
+            for (prompt, _), scores in RunFolder(run.path).scores(str(normalization)).items():
                 for name, score in scores.items():
                     if score.value is not None:
                         found[name][prompt][model] = score.value
@@ -99,11 +99,11 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     human = ratings(given.folder)
-    measured = measure(given.folder, list(PLAIN), {}, View())
+    measured = measure(given.folder, list(PLAIN), {}, Normalization())
     if given.weights:
         name, _, path = given.weights.partition("=")
         ids = [f"{metric}[{name}]" for metric in RAFT]
-        measured |= measure(given.folder, ids, {name: Path(path)}, View(short_side=128))
+        measured |= measure(given.folder, ids, {name: Path(path)}, Normalization(short_side=128))
     models = {m for row in human.values() for m in row}
     lines = [
         "| metric | pooled, models | within prompts, models | pooled, with real clips | within prompts |",

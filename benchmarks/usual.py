@@ -30,11 +30,11 @@ from benchmarks.harness import (
     weights,
     windows_of,
 )
-from evals.batching import actual
+from evals.encoders.device import actual
 from evals.decoding.pool import Pool
 from evals.encoders import Encoder
 from evals.extract import Cost
-from evals.metrics import SetMetric, VideoMetric
+from evals.metrics import DistributionMetric, VideoMetric
 from evals.score import Metrics, prepare
 
 
@@ -66,7 +66,7 @@ def one_by_one(encoder: Encoder, windows: list[NDArray[np.uint8]], device: str, 
 def main() -> None:
     o = options(__doc__).parse_args()
     metrics = chosen(o)
-    everything: dict[str, VideoMetric | SetMetric] = {**metrics.video, **metrics.sets}
+    everything: dict[str, VideoMetric | DistributionMetric] = {**metrics.video, **metrics.sets}
     needs = {name: {n.partition(":")[2] for n in m.needs} for name, m in everything.items()}
     apart = {
         name: prepare([name], {k: v for k, v in weights(o).items() if k in needs[name]})

@@ -1,7 +1,6 @@
 """Evaluation suite for text-to-video models.
 
-The public names below are imported when they are first used: `import evals` loads neither torch nor
-pandas.
+The public names below are imported when they are first used: `import evals` loads neither torch nor pandas.
 """
 
 from __future__ import annotations
@@ -10,95 +9,153 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evals.compare import Comparison
-    from evals.decoding.windows import Sampling
-    from evals.encoders import ENCODERS, Encoder
-    from evals.errors import DoesNotApply, EvalsError
-    from evals.folds import FOLDS, Fold
-    from evals.generators import GENERATORS, Generation, Generator
+    from evals.compare import Comparison, RunScores, compare_scores, load_runs
+    from evals.compare.runs import build_reference, compare_runs
+    from evals.decoding.resources import Progress, Resources
+    from evals.encoders import ENCODERS
+    from evals.encoders.base import CrossEncoder, Encoder, Setup, TextEncoder
+    from evals.encoders.derivations import DERIVATIONS, Derivation
+    from evals.errors import DoesNotApply, EvalsError, Reason
+    from evals.extractors import FRAME_EXTRACTORS, FrameExtractor
+    from evals.generate import RunConfig, generate_in_turn, generate_run
+    from evals.generators import GENERATORS
+    from evals.generators import create as create_generator
+    from evals.generators.base import Generation, Generator
     from evals.generators.callables import Refused
-    from evals.metrics import METRICS, About, SetMetric, SetValue, Skip, Value, VideoMetric
+    from evals.metrics import METRICS
+    from evals.metrics.base import About, Clip, DistributionMetric, SetValue, Skip, Value, VideoMetric
     from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
     from evals.metrics.kernel import kernel_distance, kernel_equality, matched_kernel_distances, mmd2
     from evals.metrics.moments import Moments
     from evals.metrics.neighbours import copies, neighbours
     from evals.metrics.unbiased import frechet_extrapolated, frechet_unbiased
     from evals.prompts import load as load_prompts
-    from evals.records import Prompt, PromptSet, Request, Sample, Score, Settings, Spec, View
-    from evals.report import write as write_report
-    from evals.run import Plan, Resources, compare_runs, generate_run, score_run
-    from evals.rundir import RunDir
-    from evals.score import prepare
-    from evals.video import Chunk
+    from evals.records import (
+        Need,
+        Normalization,
+        Prompt,
+        PromptSet,
+        Request,
+        Sample,
+        Score,
+        Settings,
+        Spec,
+    )
+    from evals.report import write_report
+    from evals.runs.folder import RunFolder
+    from evals.score import prepare, score_run
+    from evals.video import (
+        Bounded,
+        CenterCrop,
+        Chunk,
+        FirstFrames,
+        FlowPairs,
+        ShortSide,
+        SpacedWindows,
+        SpreadFrames,
+        Stretch,
+    )
 
 _HOME = {
-    "compare": ("Comparison",),
-    "decoding.windows": ("Sampling",),
-    "encoders": ("ENCODERS", "Encoder"),
-    "errors": ("DoesNotApply", "EvalsError"),
-    "folds": ("FOLDS", "Fold"),
-    "generators": ("GENERATORS", "Generation", "Generator"),
+    "compare": ("Comparison", "RunScores", "compare_scores", "load_runs"),
+    "compare.runs": ("build_reference", "compare_runs"),
+    "decoding.resources": ("Progress", "Resources"),
+    "encoders": ("ENCODERS",),
+    "encoders.base": ("CrossEncoder", "Encoder", "Setup", "TextEncoder"),
+    "encoders.derivations": ("DERIVATIONS", "Derivation"),
+    "errors": ("DoesNotApply", "EvalsError", "Reason"),
+    "extractors": ("FRAME_EXTRACTORS", "FrameExtractor"),
+    "generate": ("RunConfig", "generate_in_turn", "generate_run"),
+    "generators": ("GENERATORS", "create_generator"),
+    "generators.base": ("Generation", "Generator"),
     "generators.callables": ("Refused",),
-    "metrics": ("METRICS", "About", "SetMetric", "SetValue", "Skip", "Value", "VideoMetric"),
+    "metrics": ("METRICS",),
+    "metrics.base": ("About", "Clip", "DistributionMetric", "SetValue", "Skip", "Value", "VideoMetric"),
     "metrics.frechet": ("frechet_distance", "frechet_distance_from_moments"),
     "metrics.kernel": ("kernel_distance", "kernel_equality", "matched_kernel_distances", "mmd2"),
     "metrics.moments": ("Moments",),
     "metrics.neighbours": ("copies", "neighbours"),
     "metrics.unbiased": ("frechet_extrapolated", "frechet_unbiased"),
     "prompts": ("load_prompts",),
-    "records": ("Prompt", "PromptSet", "Request", "Sample", "Score", "Settings", "Spec", "View"),
+    "records": (
+        "Need", "Normalization", "Prompt", "PromptSet", "Request", "Sample", "Score", "Settings", "Spec",
+    ),
     "report": ("write_report",),
-    "run": ("Plan", "Resources", "compare_runs", "generate_run", "score_run"),
-    "rundir": ("RunDir",),
-    "score": ("prepare",),
-    "video": ("Chunk",),
-}
+    "runs.folder": ("RunFolder",),
+    "score": ("prepare", "score_run"),
+    "video": (
+        "Bounded", "CenterCrop", "Chunk", "FirstFrames", "FlowPairs", "ShortSide", "SpacedWindows",
+        "SpreadFrames", "Stretch",
+    ),
+}  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-_RENAMED = {"load_prompts": "load", "write_report": "write"}
+_RENAMED = {"load_prompts": "load", "create_generator": "create"}
 
 __all__ = [
+    "DERIVATIONS",
     "ENCODERS",
-    "FOLDS",
+    "FRAME_EXTRACTORS",
     "GENERATORS",
     "METRICS",
     "About",
+    "Bounded",
+    "CenterCrop",
     "Chunk",
+    "Clip",
     "Comparison",
+    "CrossEncoder",
+    "Derivation",
+    "DistributionMetric",
     "DoesNotApply",
     "Encoder",
     "EvalsError",
-    "Fold",
+    "FirstFrames",
+    "FlowPairs",
+    "FrameExtractor",
     "Generation",
     "Generator",
     "Moments",
-    "Plan",
+    "Need",
+    "Normalization",
+    "Progress",
     "Prompt",
     "PromptSet",
+    "Reason",
     "Refused",
     "Request",
     "Resources",
-    "RunDir",
+    "RunConfig",
+    "RunFolder",
+    "RunScores",
     "Sample",
-    "Sampling",
     "Score",
-    "SetMetric",
     "SetValue",
     "Settings",
+    "Setup",
+    "ShortSide",
     "Skip",
+    "SpacedWindows",
     "Spec",
+    "SpreadFrames",
+    "Stretch",
+    "TextEncoder",
     "Value",
     "VideoMetric",
-    "View",
+    "build_reference",
     "compare_runs",
+    "compare_scores",
     "copies",
+    "create_generator",
     "frechet_distance",
     "frechet_distance_from_moments",
     "frechet_extrapolated",
     "frechet_unbiased",
+    "generate_in_turn",
     "generate_run",
     "kernel_distance",
     "kernel_equality",
     "load_prompts",
+    "load_runs",
     "matched_kernel_distances",
     "mmd2",
     "neighbours",

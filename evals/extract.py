@@ -1,15 +1,13 @@
-"""Videos to rows: decoders fold and cut, the device encodes, the store keeps.
+"""Videos to features: decoders run frame extractors and cut windows, the device encodes, the store keeps.
 
-One decode of a video serves every extractor that is missing rows for it. Windows of all videos share
-batches of one fixed shape (the last is padded), so rows don't depend on workers, order or kills. Rows
-are committed in shards; `extract` reports a video only after its rows are on the disk.
-"""
+One decode of a video serves every extractor that lacks features of it. Windows of all videos share batches of
+one fixed shape (the last is padded), so features don't depend on workers, order or kills. Features are
+committed in shards; `extract_features` reports a video only after its features are on the disk."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,34 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.batching import Batcher, Lane, actual, unload
-from evals.decoding.pool import Event, Job, Pool
-from evals.encoders import Encoder, TextEncoder
-from evals.errors import DoesNotApply
-from evals.features import FeatureStore, Rows
-from evals.folds import FOLDS
-from evals.records import Spec, View, digest
+from evals.decoding.pool import DecoderJob, Event, Pool
+from evals.encoders.base import Encoder, TextEncoder
+from evals.encoders.device import Batcher, DeviceQueue, actual, unload
+from evals.errors import DoesNotApply, Reason
+from evals.metrics.needs import Needs, Prepared, VideoAndText
+from evals.records import Need, Normalization
+from evals.runs.facts import DecodedFacts, put_facts
+from evals.runs.features import Features, FeatureStore
+from evals.runs.keys import facts_key, text_key
 
 COMMIT_VIDEOS, COMMIT_BYTES, COMMIT_SECONDS = 64, 64 << 20, 10.0
-
-
-@dataclass(frozen=True)
-class Extractors:
-    """What is to be extracted: folds by name, encoders by id."""
-
-    folds: tuple[str, ...] = ()
-    encoders: Mapping[str, Encoder] = field(default_factory=dict)
-
-    def specs(self, texts: Iterable[str] = ()) -> dict[str, Spec]:
-        """Specs by need: `fold:NAME`, `encoder:ID`, `text:ID`, `cross:ID`, and `texts:ID`, which is tied to
-        all the texts of a run."""
-        found = {f"fold:{name}": FOLDS.get(name).spec for name in self.folds}
-        for name, encoder in self.encoders.items():
-            for kind in ("encoder", "text", "cross"):
-                found[f"{kind}:{name}"] = encoder.spec
-            params = {"encoder": encoder.spec.digest, "prompts": digest(sorted(set(texts)))}
-            found[f"texts:{name}"] = Spec(name="texts", params=params)
-        return found
 
 
 @dataclass(frozen=True)
@@ -57,19 +38,31 @@ class Source:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a need has no rows for a video."""
+    """Why there are no features of a need for a video; `skip` where none can be expected."""
 
     skip: bool
-    reason: str
+    reason: Reason
+    message: str
     transient: bool = False
 
 
-Problems = dict[str, Problem]
+Problems = Mapping[Need, Problem]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a pass calls: `complete` when all features of a video are there and before they are committed;
+    `committed` with the needs that have no features, after; `advance` when a video is done, with whether
+    something failed."""
+
+    committed: Callable[[Source, Problems], None]
+    complete: Callable[[Source, Problems], None] = lambda source, problems: None
+    advance: Callable[[Source, bool], None] = lambda source, failed: None
 
 
 @dataclass
 class Cost:
-    """What extraction took: seconds by stage, summed over processes (`decode`, `fold:NAME`, `sample:ID`,
+    """What extraction took: seconds by stage, summed over processes (`decode`, `frames:NAME`, `windows:ID`,
     `send`: waiting for a reader, too; `encode`: the device's thread; `commit`), videos, frames, memory."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -85,47 +78,26 @@ class Cost:
         return f"{self.videos} videos, {self.frames} frames; summed over processes: {stages}"
 
 
-def feature_key(sha256: str, spec: Spec, view: View) -> str:
-    """Key of a video's rows: its bytes, the extractor with all that shapes it, the view."""
-    return digest(["feature", sha256, spec.to_json(), str(view)])
-
-
-def text_key(text: str, spec: Spec) -> str:
-    """Key of a text's features."""
-    return digest(["text", text, spec.to_json()])
-
-
-def notes_key(sha256: str, view: View) -> str:
-    """Key of what decoding had to say of a video."""
-    return digest(["notes", sha256, str(view)])
-
-
-def read_notes(store: FeatureStore, sha256: str, view: View) -> tuple[str, ...]:
-    """What decoding had to say of a video beyond its facts."""
-    key = notes_key(sha256, view)
-    return tuple(json.loads(store.get(key)["json"].tobytes())) if key in store else ()
-
-
-def extract_texts(
-    texts: Sequence[str], extractors: Extractors, store: FeatureStore, device: str
+def encode_texts(
+    texts: Sequence[str], encoders: Mapping[str, Encoder], store: FeatureStore, device: str
 ) -> dict[str, Problem]:
     """Encode the texts that the store lacks, with every encoder that has a text side.
 
     Gives, by text key, why an encoder has nothing for a text.
     """
     problems: dict[str, Problem] = {}
-    there = ""
-    for encoder in extractors.encoders.values():
+    loaded_on = ""
+    for encoder in encoders.values():
         missing = sorted({t for t in texts if text_key(t, encoder.spec) not in store})
         if missing and isinstance(encoder, TextEncoder):
-            there = there or actual(device)
-            encoder.load(there)
-            for text, rows in zip(missing, encoder.encode_text(missing), strict=True):
+            loaded_on = loaded_on or actual(device)
+            encoder.load(loaded_on)
+            for text, features in zip(missing, encoder.encode_text(missing), strict=True):
                 key = text_key(text, encoder.spec)
-                if isinstance(rows, DoesNotApply):
-                    problems[key] = Problem(True, str(rows))
+                if isinstance(features, DoesNotApply):
+                    problems[key] = Problem(True, features.reason, str(features))
                 else:
-                    store.put(key, rows)
+                    store.put(key, features)
     store.commit()
     return problems
 
@@ -135,197 +107,207 @@ class _State:
     """One video on its way."""
 
     source: Source
-    folds: list[str]
+    frames: list[str]
     encoders: list[str]
     attempt: int = 0
     encoded: dict[str, dict[int, dict[str, NDArray[np.float32]]]] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] | None = None
-    problems: Problems = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    facts: DecodedFacts | None = None
+    problems: dict[Need, Problem] = field(default_factory=dict)
 
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         if self.arrays is None:
             return False
-        waiting = [n for n in self.encoders if f"encoder:{n}" not in self.problems]
+        waiting = [n for n in self.encoders if Need("encoder", n) not in self.problems]
         return all(len(self.encoded.get(n, {})) == len(self.arrays[f"{n}/index"]) for n in waiting)
 
     def fail(self, problem: Problem) -> None:
-        needs = [f"fold:{n}" for n in self.folds] + [f"encoder:{n}" for n in self.encoders]
+        needs = [Need("frames", n) for n in self.frames] + [Need("encoder", n) for n in self.encoders]
         self.problems = dict.fromkeys(needs, problem)
-        self.arrays, self.folds, self.encoders = {}, [], []
+        self.arrays, self.frames, self.encoders = {}, [], []
 
-    def rows(self) -> Iterator[tuple[str, Rows]]:
-        """Rows by need, of a complete video."""
-        assert self.arrays is not None
-
-        def sent(name: str) -> Rows:
-            assert self.arrays is not None
-            split = {k: k.rpartition("/") for k in self.arrays}
-            return {row: self.arrays[k] for k, (owner, _, row) in split.items() if owner == name}
-
-        for name in self.folds:
-            if f"fold:{name}" not in self.problems:
-                yield f"fold:{name}", sent(name)
+    def features(self) -> Iterator[tuple[Need, Features]]:
+        """Features by need, of a complete video."""
+        for name in self.frames:
+            if Need("frames", name) not in self.problems:
+                yield Need("frames", name), self._sent(name)
         for name in self.encoders:
-            if f"encoder:{name}" not in self.problems:
+            if Need("encoder", name) not in self.problems:
                 encoded = self.encoded[name]
-                rows = {k: np.stack([encoded[i][k] for i in range(len(encoded))]) for k in encoded[0]}
-                yield f"encoder:{name}", {**rows, **sent(name)}
+                stacked = {k: np.stack([encoded[i][k] for i in range(len(encoded))]) for k in encoded[0]}
+                yield Need("encoder", name), {**stacked, **self._sent(name)}
+
+    def _sent(self, owner: str) -> Features:
+        """What the decoder sent of one extractor."""
+        assert self.arrays is not None
+        split = {key: key.rpartition("/") for key in self.arrays}
+        return {array: self.arrays[key] for key, (name, _, array) in split.items() if name == owner}
 
 
-class _Extraction:
+class _Pass:
+    """One pass over videos with the encoders that fit onto the device together."""
+
     def __init__(
         self,
-        extractors: Extractors,
+        prepared: Prepared,
         store: FeatureStore,
-        view: View,
-        lane: Lane,
-        report: Callable[[Source, Problems], None],
-        progress: Callable[[Source, bool], None] | None,
+        normalization: Normalization,
+        queue: DeviceQueue,
+        hooks: Hooks,
         cost: Cost,
     ) -> None:
-        self.cost = cost
-        self.extractors, self.store, self.view = extractors, store, view
-        self.report, self.progress = report, progress
-        self.specs = extractors.specs()
-        self.batchers = {n: Batcher(e, lane) for n, e in extractors.encoders.items()}
+        self.prepared, self.store, self.normalization = prepared, store, normalization
+        self.hooks, self.cost = hooks, cost
+        self.needs = Needs(prepared.specs(), normalization)
+        self.batchers = {n: Batcher(e, queue) for n, e in prepared.encoders.items()}
         self.open: set[_State] = set()
         self.finished: list[_State] = []
         self.committed = time.monotonic()
 
-    def job(self, source: Source) -> Job:
+    def run(self, sources: Sequence[Source], pool: Pool) -> None:
+        """Bring the store up to date. Interrupted by Ctrl-C, what is complete is committed first."""
+        try:
+            for event in pool.run(self._job(source) for source in sources):
+                self._take(event)
+        except KeyboardInterrupt:
+            self._commit()
+            raise
+        for batcher in self.batchers.values():
+            batcher.flush()
+        self._settle(wait=True)
+        self._commit()
+
+    def _job(self, source: Source) -> DecoderJob:
         """What is missing of a video, as a decoder's job."""
+        missing = [
+            need
+            for need in self.prepared.of_video
+            if self.needs.key(need, VideoAndText(source.sha256)) not in self.store
+        ]
+        frames = [need.id for need in missing if need.kind == "frames"]
+        encoders = [need.id for need in missing if need.kind == "encoder"]
+        made = self.prepared.encoders
+        fields = {
+            "normalization": self.normalization.model_dump(mode="json"),
+            "extractors": {n: str(self.prepared.weights.get(n, "")) for n in frames},
+            "windows": {n: [made[n].frames.to_json(), made[n].resize.to_json()] for n in encoders},
+            "sha256": source.sha256,
+        }
+        return DecoderJob(source.path, "extract", _State(source, frames, encoders), fields)
 
-        def missing(need: str) -> bool:
-            return feature_key(source.sha256, self.specs[need], self.view) not in self.store
-
-        folds = [n for n in self.extractors.folds if missing(f"fold:{n}")]
-        encoders = [n for n in self.extractors.encoders if missing(f"encoder:{n}")]
-        state = _State(source, folds, encoders)
-        samplings = {n: self.extractors.encoders[n].sampling.model_dump(mode="json") for n in encoders}
-        view = self.view.model_dump(mode="json")
-        fields = {"view": view, "folds": folds, "samplings": samplings, "sha256": source.sha256}
-        return Job(source.path, "extract", state, fields)
-
-    def take(self, event: Event) -> None:
+    def _take(self, event: Event) -> None:
         state: _State = event.job.tag
         self.open.add(state)
         if event.error is not None:
             skip = isinstance(event.error, DoesNotApply)
             state.attempt += 1
-            state.fail(Problem(skip, str(event.error), event.error.transient))
+            state.fail(Problem(skip, event.error.reason, str(event.error), event.error.transient))
             self._settle()
             return
         assert event.message is not None
         head, arrays = event.message.head, event.message.arrays
         if event.kind == "window":
-            name = head["encoder"]
-            self.batchers[name].add(state, state.attempt, head["number"], arrays["window"])
+            self.batchers[head["encoder"]].add(state, state.attempt, head["number"], arrays["window"])
         elif event.kind == "restart":
             state.attempt += 1
             state.encoded = {}
         else:
-            state.arrays, state.notes = arrays, tuple(head["notes"])
-            self.cost.peak = max(self.cost.peak, head["peak"])
-            for stage, seconds in head["seconds"].items():
-                self.cost.add(stage, seconds)
-            self.cost.videos, self.cost.frames = self.cost.videos + 1, self.cost.frames + head["frames"]
-            for name, (kind, reason) in head["problems"].items():
-                family = "fold" if name in state.folds else "encoder"
-                state.problems[f"{family}:{name}"] = Problem(kind == "skip", reason)
+            times = arrays.pop("/times")
+            notes = tuple(head["notes"])
+            state.facts = DecodedFacts(times, head["fps"], head["width"], head["height"], notes)
+            state.arrays = arrays
+            self._count(head)
+            for name, (kind, reason, message) in head["problems"].items():
+                need = Need("frames" if name in state.frames else "encoder", name)
+                state.problems[need] = Problem(kind == "skip", Reason(reason), message)
         self._settle()
 
+    def _count(self, head: Mapping[str, Any]) -> None:
+        self.cost.peak = max(self.cost.peak, head["peak"])
+        for stage, seconds in head["seconds"].items():
+            self.cost.add(stage, seconds)
+        self.cost.videos, self.cost.frames = self.cost.videos + 1, self.cost.frames + head["frames"]
+
     def _settle(self, wait: bool = False) -> None:
+        """Take what the device has encoded, and put away the videos that are complete."""
         for name, batcher in self.batchers.items():
             for one in batcher.encoded(wait):
                 assert isinstance(one.owner, _State)
                 if one.attempt == one.owner.attempt:
-                    one.owner.encoded.setdefault(name, {})[one.number] = one.rows
-        for state in [s for s in self.open if s.complete()]:
+                    one.owner.encoded.setdefault(name, {})[one.number] = one.features
+        for state in [s for s in self.open if s.is_complete()]:
             self.open.remove(state)
             self.finished.append(state)
-            for need, rows in state.rows():
-                if rows:
-                    self.store.put(feature_key(state.source.sha256, self.specs[need], self.view), rows)
-                else:
-                    state.problems[need] = Problem(True, f"{need} has nothing to say of this video")
-            if state.notes:
-                data = np.frombuffer(json.dumps(state.notes).encode(), np.uint8)
-                self.store.put(notes_key(state.source.sha256, self.view), {"json": data})
-            state.encoded, state.arrays = {}, {}
-            if self.progress:
-                self.progress(state.source, any(not p.skip for p in state.problems.values()))
+            self._put(state)
         due = time.monotonic() - self.committed > COMMIT_SECONDS
         if self.finished and (
             due or len(self.finished) >= COMMIT_VIDEOS or self.store.pending_bytes > COMMIT_BYTES
         ):
-            self.commit()
+            self._commit()
 
-    def flush(self) -> None:
-        """Encode what waits in part-filled batches and commit everything."""
-        for batcher in self.batchers.values():
-            batcher.flush()
-        self._settle(wait=True)
-        self.commit()
+    def _put(self, state: _State) -> None:
+        sha256 = state.source.sha256
+        for need, features in state.features():
+            if features:
+                self.store.put(self.needs.key(need, VideoAndText(sha256)), features)
+            else:
+                message = f"{need} gives no features for this video"
+                state.problems[need] = Problem(True, Reason.NO_FEATURES, message)
+        if state.facts is not None and facts_key(sha256, self.normalization) not in self.store:
+            put_facts(self.store, sha256, self.normalization, state.facts)
+        state.encoded, state.arrays = {}, {}
+        self.hooks.complete(state.source, state.problems)
+        self.hooks.advance(state.source, any(not p.skip for p in state.problems.values()))
 
-    def commit(self) -> None:
+    def _commit(self) -> None:
         started = time.monotonic()
         self.store.commit()
         self.committed = time.monotonic()
         self.cost.add("commit", self.committed - started)
         finished, self.finished = self.finished, []
         for state in finished:
-            self.report(state.source, state.problems)
+            self.hooks.committed(state.source, state.problems)
 
 
-def extract(
+def extract_features(
     sources: Sequence[Source],
-    extractors: Extractors,
+    prepared: Prepared,
     store: FeatureStore,
-    view: View,
+    normalization: Normalization,
     pool: Pool,
     device: str,
-    report: Callable[[Source, Problems], None],
-    progress: Callable[[Source, bool], None] | None = None,
+    hooks: Hooks,
 ) -> Cost:
     """Bring the store up to date for `sources`. `device` may be `auto`.
 
-    A video is decoded once, or once for each group of encoders that fit onto the device together.
-    `report` is called once per source, after its rows are committed, with the needs that have none and
-    why; `progress` when a source is through, with whether something failed. Interrupted by an exception
-    (Ctrl-C), what is complete is committed and reported first. Gives what it took.
+    A video is decoded once, or once for each group of encoders that fit onto the device together. `hooks` are
+    called once per source, in the pass that is its last. Interrupted by an exception (Ctrl-C), what is
+    complete is committed and reported first. Gives what it took.
     """
     cost = Cost()
+    needs = Needs(prepared.specs(), normalization)
     wanted = {
         name: encoder
-        for name, encoder in extractors.encoders.items()
-        if any(feature_key(source.sha256, encoder.spec, view) not in store for source in sources)
+        for name, encoder in prepared.encoders.items()
+        if any(
+            needs.key(Need("encoder", name), VideoAndText(source.sha256)) not in store for source in sources
+        )
     }
     before: dict[Source, Problems] = {}
 
-    def merged(source: Source, problems: Problems) -> None:
-        report(source, {**before.get(source, {}), **problems})
+    def merged(hook: Callable[[Source, Problems], None]) -> Callable[[Source, Problems], None]:
+        return lambda source, problems: hook(source, {**before.get(source, {}), **problems})
 
-    with Lane(device) as lane:
-        *earlier, last = lane.groups(wanted)
-        folds = extractors.folds
+    last_hooks = Hooks(merged(hooks.committed), merged(hooks.complete), hooks.advance)
+    with DeviceQueue(device) as queue:
+        *earlier, last = queue.groups(wanted)
+        frames = prepared.frames
         for group in earlier:
-            part = Extractors(folds, {name: wanted[name] for name in group})
-            work = _Extraction(part, store, view, lane, before.__setitem__, None, cost)
-            _pass(work, sources, pool)
+            part = Prepared(frames, prepared.weights, {name: wanted[name] for name in group})
+            _Pass(part, store, normalization, queue, Hooks(before.__setitem__), cost).run(sources, pool)
             unload(*part.encoders.values())
-            folds = ()
-        part = Extractors(folds, {name: wanted[name] for name in last})
-        _pass(_Extraction(part, store, view, lane, merged, progress, cost), sources, pool)
-        cost.add("encode", lane.busy)
+            frames = {}
+        part = Prepared(frames, prepared.weights, {name: wanted[name] for name in last})
+        _Pass(part, store, normalization, queue, last_hooks, cost).run(sources, pool)
+        cost.add("encode", queue.busy)
     return cost
-
-
-def _pass(work: _Extraction, sources: Sequence[Source], pool: Pool) -> None:
-    try:
-        for event in pool.run(work.job(source) for source in sources):
-            work.take(event)
-    except KeyboardInterrupt:
-        work.commit()
-        raise
-    work.flush()

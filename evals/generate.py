@@ -3,22 +3,88 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from evals.decoding.pool import Job, Pool
-from evals.errors import DecoderDied, EvalsError, SampleError, UsageError, nearest
-from evals.generators import Generation, Generator
-from evals.journal import Journal
-from evals.records import Prompt, Request, Sample, Settings, VideoFacts, digest, file_sha256, recordable
-from evals.rundir import RunDir, SampleId, text_digest
+from evals.decoding.resources import Progress, Resources
+from evals.errors import DecoderDied, EvalsError, EvalsWarning, Reason, SampleError, UsageError, nearest
+from evals.generators.base import Generation, Generator, Probe, failed
+from evals.records import (
+    PromptSet,
+    Request,
+    Sample,
+    Settings,
+    VideoFacts,
+    digest,
+    file_sha256,
+    recordable,
+)
+from evals.runs import folder as run_folders
+from evals.runs import provenance
+from evals.runs.folder import RunFolder, SampleId
+from evals.runs.journal import Journal
+from evals.runs.keys import generation_key, text_digest
 
 Retry = Literal["none", "transient", "all"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run needs, decided before any work starts."""
+
+    generator: Generator
+    folder: Path
+    prompts: PromptSet | None = None
+    seeds: Sequence[int] | None = None
+    settings: Settings = field(default_factory=Settings)
+    prompt_ids: Sequence[str] = ()
+    limit: int | None = None
+    retry: Retry = "transient"
+
+    def requests(self) -> list[Request]:
+        """The videos wanted. Raises `UsageError` for settings that the generator cannot follow, or for prompt
+        ids that there are not."""
+        asked = {k for k, v in self.settings.model_dump().items() if v is not None}
+        if useless := asked - self.generator.accepts:
+            raise UsageError(
+                f"{self.generator.label} cannot follow --{', --'.join(sorted(useless))}: its clips exist"
+                " already; to score clips alike use --normalize"
+            )
+        planned = self.generator.plan(self.prompts, self.seeds, self.settings)
+        return _narrowed(planned, self.prompt_ids, self.limit)
+
+
+def _narrowed(planned: list[Request], prompt_ids: Sequence[str], limit: int | None) -> list[Request]:
+    """Keep the given prompts, and of those the first `limit` prompts with all their seeds."""
+    known = list(dict.fromkeys(r.prompt.id for r in planned))
+    for wanted in prompt_ids:
+        if wanted not in known:
+            raise UsageError(f"--prompt-id {wanted}: no such prompt{nearest(wanted, known)}")
+    chosen = set([i for i in known if not prompt_ids or i in prompt_ids][:limit])
+    return [r for r in planned if r.prompt.id in chosen]
+
+
+def checked_name(name: str) -> str:
+    """A run's name, which is a folder's name and nothing else. Raises `UsageError`."""
+    if not re.fullmatch(r"\w[\w.+ -]{0,99}", name):
+        raise UsageError(
+            f"--name {name!r:.120}: a name is 1 to 100 letters, digits, spaces and any of _ . + -"
+        )
+    return name
+
+
+def default_name(label: str) -> str:
+    """A run's name from its generator's label: `folder:modelA` gives `modelA`."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", label.partition(":")[2] or label).strip("-.")
+    return name or "run"
 
 
 @dataclass(frozen=True)
@@ -33,100 +99,156 @@ class Task:
     def id(self) -> SampleId:
         return self.request.prompt.id, self.request.seed
 
-
-def narrow(
-    planned: list[tuple[Prompt, int]], prompt_ids: Sequence[str] = (), limit: int | None = None
-) -> list[tuple[Prompt, int]]:
-    """Keep the given prompts, and of those the first `limit` prompts with all their seeds."""
-    known = list(dict.fromkeys(p.id for p, _ in planned))
-    for wanted in prompt_ids:
-        if wanted not in known:
-            raise UsageError(f"--prompt-id {wanted}: no such prompt{nearest(wanted, known)}")
-    chosen = [i for i in known if not prompt_ids or i in prompt_ids][:limit]
-    return [(p, s) for p, s in planned if p.id in set(chosen)]
+    def is_due(self, retry: Retry) -> bool:
+        """Whether it is to be done: it never was, or it failed and may be tried again."""
+        if self.before is None:
+            return True
+        return self.before.status != "ok" and wants_retry(self.before.transient, retry)
 
 
-def assign(
-    run: RunDir | None, generator: Generator, wanted: list[tuple[Prompt, int]], settings: Settings
-) -> list[Task]:
-    """Tasks for all wanted samples, each with the sample it has, if that is still the same thing."""
+def wants_retry(transient: bool, retry: Retry) -> bool:
+    """Whether something that failed is to be tried again."""
+    return retry == "all" or (retry == "transient" and transient)
+
+
+def tasks_of(run: RunFolder | None, generator: Generator, requests: Sequence[Request]) -> list[Task]:
+    """Tasks for all requests, each with the sample it has, if that is still the same thing."""
     samples = run.samples() if run else {}
     tasks = []
-    for prompt, seed in wanted:
-        sent = {"text": prompt.text, "negative": None, "seed": seed, "settings": settings.to_json()}
-        key = digest([generator.spec.to_json(), sent, generator.identity(prompt, seed)])
-        before = samples.get((prompt.id, seed))
-        same = before if before is not None and before.key == key else None
-        tasks.append(Task(Request(prompt=prompt, seed=seed, settings=settings), key, same))
+    for request in requests:
+        key = generation_key(generator.spec, request, generator.identity(request))
+        before = samples.get((request.prompt.id, request.seed))
+        tasks.append(Task(request, key, before if before is not None and before.key == key else None))
     return tasks
 
 
-def due(task: Task, retry: Retry) -> bool:
-    """Whether a task is to be done: it never was, or it failed and may be tried again."""
-    before = task.before
-    if before is None:
-        return True
-    if before.outcome == "ok":
-        return False
-    return retry == "all" or (retry == "transient" and before.transient)
+def generate_run(
+    config: RunConfig, resources: Resources | None = None, progress: Progress | None = None
+) -> RunFolder:
+    """Bring a run's samples up to date. Without `resources` those of this machine are used."""
+    return generate_in_turn([config], resources, None, progress)[0]
 
 
-def grow(run: RunDir, wanted: list[tuple[Prompt, int]]) -> None:
-    """Take prompts and seeds into `run.json`; what is there stays, a corrected prompt replaces the old."""
-    prompts = {p.id: p for p in run.info.prompts}
-    seeds = {k: list(v) for k, v in run.info.plan.items()}
-    for prompt, seed in wanted:
-        prompts[prompt.id] = prompt
-        mine = seeds.setdefault(prompt.id, [])
-        if seed not in mine:
-            mine.append(seed)
-    run.update(
-        prompts=tuple(prompts.values()),
-        plan={k: tuple(sorted(v)) for k, v in seeds.items()},
-    )
+def generate_in_turn(
+    configs: Sequence[RunConfig],
+    resources: Resources | None = None,
+    each: int | None = None,
+    progress: Progress | None = None,
+) -> list[RunFolder]:
+    """Several runs, `each` prompts of one after as many of the next (None: one run after the other): hosted
+    models drift, and videos made at the same time compare. Every generator is opened once."""
+    if resources is None:
+        with Resources() as own:
+            return generate_in_turn(configs, own, each, progress)
+    progress = progress or Progress()
+    requests = [config.requests() for config in configs]  # every complaint comes before a folder is made
+    for config, wanted in zip(configs, requests, strict=True):
+        if table := config.generator.preflight(wanted, config.prompts):
+            progress.preflight(table)
+    if each is None:
+        for config, wanted in zip(configs, requests, strict=True):
+            with _Generation(config, wanted, resources, progress) as one:
+                progress.begin("generate", len(one.due))
+                one.make(one.due)
+        return [RunFolder(config.folder) for config in configs]
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(_Generation(config, wanted, resources, progress))
+            for config, wanted in zip(configs, requests, strict=True)
+        ]
+        progress.begin("generate", sum(len(one.due) for one in opened))
+        for turn in itertools.count():
+            parts = [one.turn(turn * each, each) for one in opened]
+            if not any(parts):
+                break
+            for one, part in zip(opened, parts, strict=True):
+                one.make([task for task in part if task.is_due(one.config.retry)])
+    return [RunFolder(config.folder) for config in configs]
 
 
-def generate(
-    run: RunDir,
-    generator: Generator,
-    tasks: Sequence[Task],
-    pool: Pool,
-    retry: Retry = "transient",
-    report: Callable[[Sample], None] | None = None,
-    workers: int = 1,
-) -> list[Sample]:
-    """Do the tasks that are due and journal their samples; gives the current sample of every task.
+class _Generation:
+    """A run that is being generated: its lock is held, its generator open. Use as a context manager."""
 
-    At most `workers` videos are made at once, fewer where the generator says so.
-    """
-    wanted = [task for task in tasks if due(task, retry)]
-    done = {task.id: task.before for task in tasks if task.before is not None}
-    at_once = getattr(generator, "concurrency", 1)
-    if not getattr(generator, "waits", False):
-        at_once = min(workers, at_once)
-    try:
-        if wanted and (begin := getattr(generator, "begin", None)):
-            begin(run.path)
-        with Journal(run.path / "samples.jsonl") as journal:
-            for task, made, wall in _made(run, generator, wanted, max(1, at_once)):
-                sample = _sample(run, task, made, wall, pool)
-                journal.append({"schema": sample.schema_, **sample.to_json()})
-                done[task.id] = sample
-                if report:
-                    report(sample)
-    finally:
-        if close := getattr(generator, "close", None):
-            close()
-    return [done[task.id] for task in tasks]
+    def __init__(
+        self, config: RunConfig, requests: list[Request], resources: Resources, progress: Progress
+    ) -> None:
+        self.config, self.resources, self.progress = config, resources, progress
+        self.generator = config.generator
+        self.run = run_folders.create(
+            config.folder, self.generator.label, self.generator.spec, config.settings
+        )
+        self.requests, self.made = requests, 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Generation:
+        with ExitStack() as stack:
+            stack.enter_context(self.run.writing())
+            self.started = provenance.now()
+            self.tasks = tasks_of(self.run, self.generator, self.requests)
+            self.due = [task for task in self.tasks if task.is_due(self.config.retry)]
+            _warn_of_leftovers(self.run, self.config)
+            self.run.add([(r.prompt, r.seed) for r in self.requests])
+            stack.callback(self.generator.close)
+            if self.due:
+                self.generator.begin(self.run.path, self.resources.pool.probe)
+            self.journal = stack.enter_context(Journal(self.run.path / "samples.jsonl"))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._stack:
+            changes: dict[str, object] = {}
+            if self.made:
+                changes["generated"] = provenance.record(self.started)
+            if error[0] is None and self.run.info.status == "started":
+                changes["status"] = "generated"
+            if changes:
+                self.run.update(**changes)
+
+    def turn(self, start: int, count: int) -> list[Task]:
+        """All tasks of `count` prompts, from a place on."""
+        ids = list(dict.fromkeys(task.request.prompt.id for task in self.tasks))[start : start + count]
+        return [task for task in self.tasks if task.request.prompt.id in set(ids)]
+
+    def make(self, tasks: Sequence[Task]) -> None:
+        """Do tasks and journal their samples, as many at once as the generator and the machine allow."""
+        at_once = self.generator.concurrency
+        if not self.generator.waits:
+            at_once = min(self.resources.at_once, at_once)
+        for task, generation, seconds in _made(self.run, self.generator, tasks, max(1, at_once)):
+            sample = _sample(self.run, task, generation, seconds, self.resources.pool.probe)
+            self.journal.append({"schema": sample.schema_, **sample.to_json()})
+            self.made += 1
+            self.progress.advance(sample.status != "ok")
+
+
+def _warn_of_leftovers(run: RunFolder, config: RunConfig) -> None:
+    """Samples of clips that a folder no longer holds stay in the run: say so."""
+    if not config.generator.existing:
+        return
+    asked = {p.id for p in config.prompts.prompts} if config.prompts else None
+    there = config.generator.holdings(config.prompts)
+    left = [
+        at
+        for at, sample in run.samples().items()
+        if sample.status == "ok" and (asked is None or at[0] in asked) and at not in there
+    ]
+    if left:
+        warnings.warn(
+            f"{run.path}: holds {len(left)} samples that {config.generator.label} does not have now (such as"
+            f" {left[0][0]}, seed {left[0][1]}); they stay in it. For a run without them use another --name",
+            EvalsWarning,
+            stacklevel=2,
+        )
 
 
 def _made(
-    run: RunDir, generator: Generator, tasks: Sequence[Task], at_once: int
+    run: RunFolder, generator: Generator, tasks: Sequence[Task], at_once: int
 ) -> Iterator[tuple[Task, Generation, float]]:
     """What became of each task, as it is done, with the seconds it took."""
-    if (size := getattr(generator, "batch", 1)) > 1:
-        for start in range(0, len(tasks), size):
-            yield from _make_together(run, generator, tasks[start : start + size])
+    if generator.batch > 1:
+        for start in range(0, len(tasks), generator.batch):
+            yield from _make_together(run, generator, tasks[start : start + generator.batch])
         return
     if at_once == 1:
         for task in tasks:
@@ -144,18 +266,18 @@ def _made(
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield (running.pop(future), *future.result())
         finally:
-            if running and (stop := getattr(generator, "stop", None)):
-                stop()  # what waits for others must not keep us waiting
+            if running:
+                generator.stop()  # threads that wait for an API must come back
             threads.shutdown(cancel_futures=True)
 
 
-def _place(run: RunDir, task: Task) -> Path:
+def _place(run: RunFolder, task: Task) -> Path:
     prompt = task.request.prompt
     return run.videos / prompt.id / f"{task.request.seed}-{digest(prompt.text)[:8]}.mp4"
 
 
 def _make_together(
-    run: RunDir, generator: Any, tasks: Sequence[Task]
+    run: RunFolder, generator: Generator, tasks: Sequence[Task]
 ) -> Iterator[tuple[Task, Generation, float]]:
     """Several in one go; where that fails, each by itself."""
     started = time.monotonic()
@@ -165,64 +287,66 @@ def _make_together(
         if not isinstance(error, SampleError):
             raise
         made = []
-    except Exception:  # noqa: BLE001 - the one that is at fault will say so by itself
+    except Exception:  # noqa: BLE001 - the one at fault will fail again by itself, with its reason
         made = []
     if len(made) != len(tasks):
         for task in tasks:
             yield (task, *_make(run, generator, task))
         return
-    each = (time.monotonic() - started) / len(tasks)
+    seconds = (time.monotonic() - started) / len(tasks)
     for task, one in zip(tasks, made, strict=True):
-        yield task, one, each
+        yield task, one, seconds
 
 
-def _make(run: RunDir, generator: Generator, task: Task) -> tuple[Generation, float]:
+def _make(run: RunFolder, generator: Generator, task: Task) -> tuple[Generation, float]:
     out = _place(run, task)
     started = time.monotonic()
     try:
         made = generator.generate(task.request, out)
     except SampleError as error:
-        made = Generation("failed", reason=str(error), transient=error.transient)
+        made = failed(error.reason, str(error), error.transient)
     except EvalsError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a generator's fault costs this sample alone
-        made = Generation("failed", reason=f"{type(error).__name__}: {error}", transient=True)
+        made = failed(Reason.GENERATOR_ERROR, f"{type(error).__name__}: {error}", transient=True)
     return made, time.monotonic() - started
 
 
-def _sample(run: RunDir, task: Task, made: Generation, wall: float, pool: Pool) -> Sample:
+def _sample(run: RunFolder, task: Task, made: Generation, seconds: float, probe: Probe) -> Sample:
     """The record of what was made: hashed, measured."""
-    prompt, seed = task.request.prompt, task.request.seed
     facts: VideoFacts | None = None
     sha256, size, place = None, None, None
-    outcome, reason, transient = made.outcome, made.reason, made.transient
+    status, reason, message, transient = made.status, made.reason, made.message, made.transient
     if made.path is not None:
         whole, root = made.path.resolve(), run.path.resolve()
         place = str(whole.relative_to(root) if whole.is_relative_to(root) else whole)
         try:
             sha256, size = made.sha256 or file_sha256(made.path), made.path.stat().st_size
-            facts = VideoFacts.model_validate(pool.ask(Job(made.path, "probe")).head["facts"])
+            facts = probe(made.path)
         except OSError as error:
-            outcome, reason = "failed", f"{made.path.name}: cannot be read: {error.strerror}"
+            status, reason = "failed", Reason.FILE_UNREADABLE
+            message = f"{made.path.name}: cannot be read: {error.strerror}"
         except SampleError as error:
-            outcome, reason = "failed", f"{made.path.name}: {error}"
+            status, reason, message = "failed", error.reason, f"{made.path.name}: {error}"
             transient = isinstance(error, DecoderDied) and error.transient
+    if status != "ok" and reason is None:  # a plugin's generator may leave it out
+        reason = Reason.REFUSED if status == "refused" else Reason.GENERATOR_ERROR
+    generated_here = made.path is not None and made.path.with_suffix("") == _place(run, task).with_suffix("")
     return Sample(
         key=task.key,
-        text=text_digest(prompt),
-        prompt_id=prompt.id,
-        seed=seed,
-        outcome=outcome,
-        reason=recordable(reason),
+        text_digest=text_digest(task.request.prompt),
+        prompt_id=task.request.prompt.id,
+        seed=task.request.seed,
+        status=status,
+        reason=reason,
+        message=recordable(message),
         transient=transient,
         video=place,
         sha256=sha256,
         bytes=size,
         requested=task.request.settings,
         actual=facts,
-        wall_seconds=round(wall, 3)
-        if made.path is not None and made.path.with_suffix("") == _place(run, task).with_suffix("")
-        else None,  # a clip that was there took no time
+        wall_seconds=round(seconds, 3) if generated_here else None,  # a clip that existed took no time
         cost=made.cost,
         job_id=made.job_id,
         details=recordable(dict(made.details)),

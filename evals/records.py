@@ -11,7 +11,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,16 +23,16 @@ from pydantic import (
     model_validator,
 )
 
-from evals.errors import UsageError, nearest
+from evals.errors import Reason, UsageError, nearest
 
-SCHEMA = 1
+SCHEMA = 2
 
 PROMPT_ID = r"^[a-z0-9-]+$"
 PromptId = Annotated[str, StringConstraints(pattern=PROMPT_ID, max_length=120)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Category = Annotated[Text, AfterValidator(lambda x: _category(x))]
 Direction = Literal["higher", "lower", "none"]
-Outcome = Literal["ok", "refused", "failed", "timed_out"]
+Status = Literal["ok", "refused", "failed"]
 
 
 def digest(value: Any) -> str:
@@ -95,6 +95,33 @@ class Spec(Record):
     @property
     def digest(self) -> str:
         return digest([self.name, self.version, self.params])
+
+
+NeedKind = Literal["frames", "encoder", "text", "texts", "derived"]
+
+
+class Need(NamedTuple):
+    """What a metric reads. `kind` is one of
+
+    - `frames`: features of a frame extractor, such as `dis`;
+    - `encoder`: features of an encoder, such as `i3d`;
+    - `text`: an encoder's features of the prompt; `texts`: of all prompts of the run;
+    - `derived`: features made from features, such as `cross:xclip`.
+    """
+
+    kind: NeedKind
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Need:
+        """A need from its text form."""
+        kind, _, name = text.partition(":")
+        if kind not in get_args(NeedKind):
+            raise ValueError(f"{text!r} is not a need")
+        return cls(cast(NeedKind, kind), name)
 
 
 class Subject(Record):
@@ -171,12 +198,24 @@ class Settings(Record):
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
 
 
+class Clip(Record):
+    """A clip that exists already: where it lies; `member`, its name inside a tar shard; `line` of the
+    manifest that lists it."""
+
+    path: Path
+    member: str = ""
+    line: int = 0
+
+
 class Request(Record):
-    """One video to make."""
+    """One video to make. A generator of existing clips fills `clip`, or `absent` with why there is none."""
 
     prompt: Prompt
     seed: int = 0
     settings: Settings = Settings()
+    clip: Clip | None = None
+    absent: str = ""
+    absent_reason: Reason | None = None
 
 
 class VideoFacts(Record):
@@ -196,17 +235,19 @@ class VideoFacts(Record):
 class Sample(Record):
     """One (generator, prompt, seed) and what became of it.
 
-    `key` is the generation key; `text` the digest of the prompt's words it was made from; `details` what the
-    generator has to say: a model's version, peak memory, the words that were sent instead …
+    `key` is the generation key; `text_digest` that of the prompt's words it was made from. Where there is no
+    video, `reason` is the code and `message` the sentence. `details` is what the generator reports: a model's
+    version, peak memory, the words that were sent instead …
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     key: str
-    text: str
+    text_digest: str
     prompt_id: PromptId
     seed: int
-    outcome: Outcome
-    reason: str = ""
+    status: Status
+    reason: Reason | None = None
+    message: str = ""
     transient: bool = False
     video: str | None = None
     sha256: str | None = None
@@ -222,26 +263,36 @@ class Sample(Record):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if (self.status == "ok") != (self.reason is None):
+            raise ValueError("a sample has a reason exactly when its status is not ok")
+        return self
+
 
 class Score(Record):
-    """One metric's result for one video: a finite value, or the reason there is none."""
+    """One metric's result for one video: a finite value, or the reason there is none.
+
+    `metric_digest` is `MetricInfo.digest`; `fields_digest` that of the prompt fields the metric read.
+    """
 
     status: Literal["ok", "skipped", "failed"]
     value: float | None = None
-    reason: str = ""
+    reason: Reason | None = None
+    message: str = ""
     transient: bool = False
     notes: tuple[str, ...] = ()
-    spec: str = ""
-    reads: str = ""
+    metric_digest: str = ""
+    fields_digest: str = ""
 
     @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def _complete(self) -> Self:
         if (self.status == "ok") != (self.value is not None):
             raise ValueError("a score has a value exactly when its status is ok")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError("a score is finite")
-        if self.status != "ok" and not self.reason:
-            raise ValueError("a missing score says why")
+        if self.status != "ok" and (self.reason is None or not self.message):
+            raise ValueError("a missing score has a reason and a message")
         return self
 
 
@@ -252,17 +303,17 @@ class ScoreLine(Record):
     prompt_id: PromptId
     seed: int
     sha256: str
-    view: str
+    normalization: str
     scores: dict[str, Score]
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class MetricInfo(Record):
-    """What a reader must know of a metric without loading it."""
+    """What a reader must know of a metric without loading it. `extractors` holds a spec for every need."""
 
     id: str
-    kind: Literal["video", "set"] = "video"
+    kind: Literal["video", "distribution"] = "video"
     spec: Spec
     extractors: dict[str, Spec]
     reads: tuple[str, ...] = ()
@@ -274,17 +325,11 @@ class MetricInfo(Record):
     temporal: bool = False
     source: str = ""
     note: str = ""
-    view: str = "native"
-
-    @property
-    def digest(self) -> str:
-        """Two numbers may be compared only where this is equal."""
-        extractors = {name: spec.to_json() for name, spec in self.extractors.items()}
-        return digest([self.id, self.spec.to_json(), extractors, self.view])
+    normalization: str = "native"
 
 
-class View(Record):
-    """How videos are normalised before anything looks at them; all None: as they are.
+class Normalization(Record):
+    """How videos are brought to one shape before they are scored; all None: `native`, as they are.
 
     `fps` picks, for every output time k/fps, the last frame shown at that time; `seconds` cuts;
     `short_side` resizes (area averaging down, cubic up).
@@ -299,7 +344,7 @@ class View(Record):
         return ",".join(parts) or "native"
 
     @classmethod
-    def parse(cls, text: str) -> View:
+    def parse(cls, text: str) -> Normalization:
         """Read `fps=8,seconds=2,short_side=256` or `native`."""
         if text.strip() in ("", "native"):
             return cls()

@@ -1,89 +1,103 @@
-"""Rows and prompt to numbers: brings a run's scores up to date.
+"""Features and prompt to numbers: brings a run's scores up to date.
 
-Scores are written one line per video, after the rows they come from are on the disk. What is recorded
-as `ok` or `skipped` for the same bytes, metric and prompt is not computed again.
+Scores are written one line per video, after the features they come from are on the disk. What is recorded as
+`ok` or `skipped` for the same bytes, metric and prompt is not computed again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from evals import metrics
-from evals.decoding.pool import Pool
-from evals.encoders import CrossEncoder, Encoder, TextEncoder, resolve
-from evals.errors import RunError, UsageError
-from evals.extract import (
-    Extractors,
-    Problem,
-    Problems,
-    Source,
-    extract,
-    extract_texts,
-    feature_key,
-    read_notes,
-    text_key,
+from evals import extractors, metrics
+from evals.decoding.resources import Progress, Resources
+from evals.encoders import Precision, Start, derivations, weights_of
+from evals.encoders import create as create_encoder
+from evals.encoders.base import Encoder
+from evals.encoders.published import locate
+from evals.errors import DoesNotApply, Reason, RunError, UsageError
+from evals.extract import Hooks, Problem, Problems, Source, encode_texts, extract_features
+from evals.generate import Retry, wants_retry
+from evals.metrics.base import Clip, DistributionMetric, PromptFields, Skip, VideoMetric
+from evals.metrics.needs import Needs, Prepared, VideoAndText, check_text_side, expanded
+from evals.records import (
+    MetricInfo,
+    Need,
+    Normalization,
+    Prompt,
+    Sample,
+    Score,
+    ScoreLine,
+    file_sha256,
+    is_regular,
 )
-from evals.features import FeatureStore, Rows
-from evals.folds import FOLDS
-from evals.generate import Retry
-from evals.journal import Journal
-from evals.metrics import SetMetric, Skip, VideoMetric
-from evals.records import MetricInfo, Prompt, Sample, Score, ScoreLine, View, file_sha256, is_regular
-from evals.rundir import RunDir, SampleId, read_fields
+from evals.runs import provenance
+from evals.runs.facts import get_facts
+from evals.runs.features import Features, FeatureStore
+from evals.runs.folder import RunFolder, SampleId
+from evals.runs.journal import Journal
+from evals.runs.keys import facts_key, fields_digest, metric_digest
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics with the extractors they need, all found and ready before any work starts."""
+    """Metrics with everything they need, found and ready before any work starts."""
 
     video: Mapping[str, VideoMetric] = field(default_factory=dict)
-    sets: Mapping[str, SetMetric] = field(default_factory=dict)
-    extractors: Extractors = field(default_factory=Extractors)
+    distribution: Mapping[str, DistributionMetric] = field(default_factory=dict)
+    prepared: Prepared = field(default_factory=Prepared)
 
-    def infos(self, view: View, texts: Iterable[str] = ()) -> dict[str, MetricInfo]:
-        """Readers' records of all metrics under one view, for a run of prompts with these texts."""
-        specs = self.extractors.specs(texts)
-        both: dict[str, VideoMetric | SetMetric] = {**self.video, **self.sets}
-        return {name: metrics.info(name, metric, specs, view) for name, metric in both.items()}
+    def infos(self, normalization: Normalization, texts: Sequence[str] = ()) -> dict[str, MetricInfo]:
+        """Readers' records of all metrics under one normalization, for a run of prompts with these texts."""
+        specs = self.prepared.specs(texts)
+        both: dict[str, VideoMetric | DistributionMetric] = {**self.video, **self.distribution}
+        return {name: metrics.info(name, metric, specs, normalization) for name, metric in both.items()}
 
 
-def prepare(metric_ids: Sequence[str], weights: Mapping[str, Path], precision: str = "fp32") -> Metrics:
-    """Find metrics, extractors and weight files. `precision` is that of the encoders, `fp32` or `bf16`.
+def prepare(
+    metric_ids: Sequence[str],
+    weights: Mapping[str, Path] | None = None,
+    precision: Precision = "fp32",
+    start: Start = "first",
+) -> Metrics:
+    """Find metrics, extractors and weight files. `precision` is that of the encoders; with `start="random"`
+    encoders of one clip take a random one.
 
     Raises `UnknownName`, `UsageError` or `WeightsError`; unused `weights` are an error too.
     """
-    video: dict[str, VideoMetric] = {}
-    sets: dict[str, SetMetric] = {}
-    folds: dict[str, None] = {}
-    encoders: dict[str, Encoder] = {}
+    weights = weights or {}
     made = {name: metrics.create(name) for name in metric_ids}
-    for name, metric in made.items():
-        if isinstance(metric, VideoMetric):
-            video[name] = metric
-        else:
-            sets[name] = metric
-        for need in metric.needs:
-            kind, _, what = need.partition(":")
-            if kind == "fold":
-                FOLDS.get(what)
-                folds[what] = None
-            elif what not in encoders:
-                encoders[what] = resolve(what, weights, precision)
-            if kind in ("text", "texts") and not isinstance(encoders[what], TextEncoder):
-                raise UsageError(f"{name}: the encoder {what!r} has no text side")
-            if kind == "cross" and not isinstance(encoders[what], CrossEncoder):
-                raise UsageError(f"{name}: the encoder {what!r} does not relate a text to a video")
+    needs = {name: expanded(metric) for name, metric in made.items()}
+    every = dict.fromkeys(need for found in needs.values() for need in found)
+    frames = {need.id: weights_of(need.id, weights) for need in every if need.kind == "frames"}
+    encoders: dict[str, Encoder] = {}
+    for need in every:
+        if need.kind in ("encoder", "text", "texts") and need.id not in encoders:
+            encoders[need.id] = create_encoder(need.id, weights, precision, start)
+    for name, found in needs.items():
+        for need in found:
+            if need.id in encoders:
+                check_text_side(name, need, encoders[need.id])
     for name in weights:
-        if not any(name in (used, used.rpartition(":")[0]) for used in encoders):
+        if not any(name in (used, used.rpartition(":")[0]) for used in (*encoders, *frames)):
             raise UsageError(f"--weights {name}: no metric that was asked for uses this encoder")
-    return Metrics(video, sets, Extractors(tuple(folds), encoders))
+    for metric in made.values():
+        for name in metric.weights:
+            locate(name)
+    prepared = Prepared(
+        frames={name: extractors.create(name, path).spec for name, path in frames.items()},
+        weights={name: path for name, path in frames.items() if path is not None},
+        encoders=encoders,
+        derivations={n.id: derivations.create(n.id, encoders) for n in every if n.kind == "derived"},
+    )
+    video = {name: metric for name, metric in made.items() if isinstance(metric, VideoMetric)}
+    rest = {name: metric for name, metric in made.items() if isinstance(metric, DistributionMetric)}
+    return Metrics(video, rest, prepared)
 
 
 @dataclass
@@ -93,202 +107,253 @@ class _Item:
     at: SampleId
     sample: Sample
     prompt: Prompt
+    of: VideoAndText
     metrics: list[str]
 
 
 class _Scoring:
-    def __init__(
-        self,
-        run: RunDir,
-        chosen: Metrics,
-        view: View,
-    ) -> None:
-        self.run, self.chosen, self.view, self.written = run, chosen, view, 0
-        self.texts = sorted({p.text for p in run.info.prompts})
-        self.infos = chosen.infos(view, self.texts)
-        self.specs = chosen.extractors.specs(self.texts)
+    """The state of bringing one run's scores up to date."""
+
+    def __init__(self, run: RunFolder, chosen: Metrics, normalization: Normalization) -> None:
+        self.run, self.chosen, self.normalization, self.written = run, chosen, normalization, 0
+        self.texts = sorted({p.text for p in run.prompts.values()})
+        self.infos = chosen.infos(normalization, self.texts)
+        self.digests = {name: metric_digest(info) for name, info in self.infos.items()}
+        self.needs = Needs(chosen.prepared.specs(self.texts), normalization)
+        self.of_video = frozenset(chosen.prepared.of_video)
         self.store = FeatureStore(run.features)
-        self.gathered: dict[str, Rows] = {}
-        self.unread: Problems = {}  # texts that an encoder has nothing for, by text key
-        self.samples = {at: s for at, s in run.samples().items() if s.outcome == "ok"}
+        self.no_text: dict[str, Problem] = {}  # texts that an encoder has nothing for, by text key
+        self.no_derived: dict[str, Problem] = {}  # derived features that could not be made, by key
+        self.samples = {at: s for at, s in run.samples().items() if s.status == "ok"}
 
     def items(self, retry: Retry, rescore: bool) -> list[_Item]:
         """Every video of the run, each with the metrics that are missing for it."""
-        recorded = {} if rescore else self.run.scores(str(self.view), self.samples)
-        prompts = {p.id: p for p in self.run.info.prompts}
+        recorded = {} if rescore else self.run.scores(str(self.normalization), self.samples)
         found = []
-        for at in self.run.info.sample_ids():
+        for at in self.run.sample_ids():
             if at not in self.samples:
                 continue
-            have = recorded.get(at, {})
-            missing = [m for m in self.chosen.video if _due(have.get(m), retry)]
-            found.append(_Item(at, self.samples[at], prompts[at[0]], missing))
+            have, prompt, sample = recorded.get(at, {}), self.run.prompts[at[0]], self.samples[at]
+            missing = [m for m in self.chosen.video if _is_due(have.get(m), retry)]
+            of = VideoAndText(str(sample.sha256), prompt.text, self.texts)
+            found.append(_Item(at, sample, prompt, of, missing))
         return found
 
-    def key(self, item: _Item, need: str) -> str:
-        if need.startswith("text:"):
-            return text_key(item.prompt.text, self.specs[need])
-        assert item.sample.sha256 is not None
-        return feature_key(item.sample.sha256, self.specs[need], self.view)
+    def lacks_features(self, item: _Item) -> bool:
+        """Whether the video must be decoded. Distribution metrics need features of every video."""
+        video = [source for m in item.metrics for n in self.chosen.video[m].needs for source in self._of(n)]
+        sets = [source for m in self.chosen.distribution.values() for n in m.needs for source in self._of(n)]
+        needed = {self.needs.key(need, item.of) for need in (*video, *sets)}
+        if needed:
+            needed.add(facts_key(item.of.sha256, self.normalization))
+        return any(key not in self.store for key in needed)
 
-    def lacks_rows(self, item: _Item) -> bool:
-        """Whether the video must be decoded. Sets need their encoder's rows of every video."""
-        needs = {n for m in item.metrics for n in self.chosen.video[m].needs}
-        needs |= {n for m in self.chosen.sets.values() for n in m.needs}
-        return any(self.key(item, n) not in self.store for n in needs if _of_video(n))
+    def _of(self, need: Need) -> list[Need]:
+        """The needs of a video that a need comes from."""
+        return [source for source in self.needs.sources(need) if source in self.of_video]
+
+    def derive(self, item: _Item, problems: Problems) -> None:
+        """Make the derived features that a sample's metrics need, and put them into the store."""
+        needed = dict.fromkeys(n for m in item.metrics for n in self.chosen.video[m].needs)
+        for need in needed:
+            if need.kind == "derived" and self._problem(need, item, problems) is None:
+                self._derive(need, item, problems)
+
+    def _derive(self, need: Need, item: _Item, problems: Problems) -> None:
+        key = self.needs.key(need, item.of)
+        if key in self.store or key in self.no_derived:
+            return
+        for one in self.needs.inputs(need):
+            if one.kind == "derived":
+                self._derive(one, item, problems)
+        try:
+            inputs = {one: self._read(one, item) for one in self.needs.inputs(need)}
+            self.store.put(key, self.chosen.prepared.derivations[need.id].derive(inputs))
+        except RunError:
+            raise
+        except DoesNotApply as error:
+            self.no_derived[key] = Problem(True, error.reason, str(error))
+        except Exception as error:  # noqa: BLE001 - a derivation's fault costs this sample's metrics alone
+            message = f"{need}: {type(error).__name__}: {error}"
+            self.no_derived[key] = Problem(False, Reason.EXTRACTOR_ERROR, message)
 
     def write(self, journal: Journal, item: _Item, problems: Problems) -> None:
         """Score one sample and journal it."""
         if not item.metrics:
             return
-        assert item.sample.sha256 is not None
-        notes = read_notes(self.store, item.sample.sha256, self.view)
         line = ScoreLine(
             prompt_id=item.at[0],
             seed=item.at[1],
-            sha256=item.sample.sha256,
-            view=str(self.view),
-            scores={m: self._score(m, item, problems, notes) for m in item.metrics},
+            sha256=item.of.sha256,
+            normalization=str(self.normalization),
+            scores={m: self._score(m, item, problems) for m in item.metrics},
         )
         journal.append({"schema": line.schema_, **line.to_json()})
         self.written += 1
 
-    def _rows(self, need: str, item: _Item, known: Mapping[str, Rows]) -> Rows:
-        """The rows of a need; those before it in the metric's list are known."""
-        kind, _, what = need.partition(":")
-        if kind == "texts":
-            return self._all_texts(what)
-        if kind == "cross":
-            encoder = self.chosen.extractors.encoders[what]
-            assert isinstance(encoder, CrossEncoder)
-            return encoder.cross(known[f"encoder:{what}"], known[f"text:{what}"])
-        return self.store.get(self.key(item, need))
+    def _read(self, need: Need, item: _Item) -> Features:
+        return self.needs.read(need, item.of, self.store)
 
-    def _all_texts(self, encoder: str) -> Rows:
-        """Text features (n, d) of all of the run's prompts that the encoder has any for."""
-        if encoder not in self.gathered:
-            keys = [text_key(text, self.specs[f"text:{encoder}"]) for text in self.texts]
-            found = [self.store.get(key) for key in keys if key in self.store]
-            self.gathered[encoder] = {n: np.concatenate([rows[n] for rows in found]) for n in found[0]}
-        return self.gathered[encoder]
+    def _problem(self, need: Need, item: _Item, problems: Problems) -> Problem | None:
+        """Why there are no features of a need, or of what it is made from."""
+        for source in self.needs.sources(need):
+            found = problems.get(source)
+            if source.kind == "text" and need.kind != "texts":
+                found = self.no_text.get(self.needs.key(source, item.of))
+            if found is not None:
+                return found
+        return self.no_derived.get(self.needs.key(need, item.of)) if need.kind == "derived" else None
 
-    def _score(self, name: str, item: _Item, problems: Problems, notes: tuple[str, ...]) -> Score:
+    def _score(self, name: str, item: _Item, problems: Problems) -> Score:
         metric = self.chosen.video[name]
-        stamp = {"spec": self.infos[name].digest, "reads": read_fields(item.prompt, metric.reads)}
+        stamp: dict[str, Any] = {
+            "metric_digest": self.digests[name],
+            "fields_digest": fields_digest(item.prompt, metric.reads),
+        }
         for need in metric.needs:
-            if need.startswith(("cross:", "texts:")):
-                continue  # made of what the others are
-            text = need.startswith("text:")
-            problem = self.unread.get(self.key(item, need)) if text else problems.get(need)
+            problem = self._problem(need, item, problems)
             if problem is not None:
-                status = "skipped" if problem.skip else "failed"
-                return Score.model_validate(
-                    {"status": status, "reason": problem.reason, "transient": problem.transient, **stamp}
-                )
+                return Score(
+                    status="skipped" if problem.skip else "failed",
+                    reason=problem.reason, message=problem.message, transient=problem.transient, **stamp,
+                )  # fmt: skip
         try:
-            rows: dict[str, Rows] = {}
-            for need in metric.needs:
-                rows[need] = self._rows(need, item, rows)
-            result = metric.score(rows, item.prompt)
+            facts = get_facts(self.store, item.of.sha256, self.normalization)
+            clip = Clip(
+                features={need: self._read(need, item) for need in metric.needs},
+                prompt=PromptFields(item.prompt, metric.reads),
+                times=facts.times, fps=facts.fps, width=facts.width, height=facts.height,
+                normalization=self.normalization,
+            )  # fmt: skip
+            result = metric.score(clip)
             if isinstance(result, Skip):
-                return Score.model_validate({"status": "skipped", "reason": result.reason, **stamp})
-            return Score.model_validate(
-                {"status": "ok", "value": float(result.value), "notes": notes + result.notes, **stamp}
-            )
+                return Score(status="skipped", reason=result.reason, message=result.message, **stamp)
+            notes = facts.notes + result.notes
+            return Score(status="ok", value=float(result.value), notes=notes, **stamp)
         except RunError:
-            raise  # a damaged shard is the run's trouble, not this score's
+            raise  # a damaged shard concerns the whole run
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a metric's fault costs this score alone
-            reason = f"{type(error).__name__}: {error}"
-            return Score.model_validate({"status": "failed", "reason": reason, **stamp})
+            message = f"{type(error).__name__}: {error}"
+            return Score(status="failed", reason=Reason.METRIC_ERROR, message=message, **stamp)
 
 
-def _of_video(need: str) -> bool:
-    """Whether an extractor's rows come from the video alone."""
-    return need.startswith(("fold:", "encoder:"))
+def _is_due(before: Score | None, retry: Retry) -> bool:
+    """Whether a score is to be made: it never was, or it failed and may be tried again."""
+    return before is None or (before.status == "failed" and wants_retry(before.transient, retry))
 
 
-def _due(before: Score | None, retry: Retry) -> bool:
-    if before is None:
-        return True
-    if before.status != "failed":
-        return False
-    return retry == "all" or (retry == "transient" and before.transient)
-
-
-def score(
-    run: RunDir,
+def score_run(
+    run: RunFolder,
     chosen: Metrics,
-    view: View,
-    pool: Pool,
-    device: str,
+    normalization: Normalization | None = None,
+    resources: Resources | None = None,
     retry: Retry = "transient",
     rescore: bool = False,
-    begin: Callable[[int], None] | None = None,
-    progress: Callable[[bool], None] | None = None,
+    progress: Progress | None = None,
 ) -> int:
-    """Score what is missing of a run; gives the number of lines written.
+    """Bring a run's scores up to date; gives the number of videos scored. Without `resources` those of this
+    machine are used."""
+    if resources is None:
+        with Resources() as own:
+            return score_run(run, chosen, normalization, own, retry, rescore, progress)
+    normalization = normalization or Normalization()
+    device = resources.checked_device() if chosen.prepared.encoders else "cpu"
+    with run.writing():
+        started = provenance.now()
+        work = _Scoring(run, chosen, normalization)
+        known = dict(run.info.metrics)
+        known[str(normalization)] = {**known.get(str(normalization), {}), **work.infos}
+        run.update(metrics=known)
+        _work(work, resources, device, retry, rescore, progress or Progress())
+        changes: dict[str, Any] = {"status": "scored"}
+        if work.written:
+            made = provenance.record(started)
+            changes["scored"] = {**run.info.scored, str(normalization): made}
+        run.update(**changes)
+    return work.written
 
-    `begin` is told how many videos there are to score, `progress` is called for each one that is
-    through, with whether something failed. The caller holds the run's lock.
-    """
-    known = dict(run.info.metrics)
-    work = _Scoring(run, chosen, view)
-    known[str(view)] = {**known.get(str(view), {}), **work.infos}
-    run.update(metrics=known)
-    step = progress or (lambda failed: None)
+
+def _work(
+    work: _Scoring, resources: Resources, device: str, retry: Retry, rescore: bool, progress: Progress
+) -> None:
+    """Encode texts, extract what is missing, and write a line for every video that lacks a score."""
     items = work.items(retry, rescore)
-    if begin:
-        begin(sum(bool(item.metrics) or work.lacks_rows(item) for item in items))
-    needs = {n.partition(":")[0] for m in chosen.video.values() for n in m.needs}
-    if "text" in needs:
-        texts = work.texts if "texts" in needs else [item.prompt.text for item in items if item.metrics]
-        work.unread = extract_texts(texts, chosen.extractors, work.store, device)
-    with Journal(run.path / "scores.jsonl") as journal:
+    lacking = {item.at for item in items if work.lacks_features(item)}
+    progress.begin("score", sum(bool(item.metrics) or item.at in lacking for item in items))
+    work.no_text = encode_texts(_texts(work, items), work.chosen.prepared.encoders, work.store, device)
+    with Journal(work.run.path / "scores.jsonl") as journal:
         waiting: dict[str, list[_Item]] = {}
         sources: list[Source] = []
+        stored: list[_Item] = []
         for item in items:
-            if not work.lacks_rows(item):
-                work.write(journal, item, {})
-                if item.metrics:
-                    step(False)
+            if item.at not in lacking:
+                stored.append(item)
                 continue
-            source = Source(str(item.sample.sha256), run.video_path(item.sample))
+            source = Source(item.of.sha256, work.run.video_path(item.sample))
             changed = _changed(source) if source.sha256 not in waiting else None
             if changed is not None:
-                work.write(journal, item, _of_every_need(chosen, changed))
-                step(True)
+                work.write(journal, item, dict.fromkeys(work.of_video, changed))
+                progress.advance(True)
                 continue
             if source.sha256 not in waiting:
                 sources.append(source)
             waiting.setdefault(source.sha256, []).append(item)
+        _write_stored(work, journal, stored, progress)
 
-        def finished(source: Source, problems: Problems) -> None:
+        def complete(source: Source, problems: Problems) -> None:
+            for item in waiting[source.sha256]:
+                work.derive(item, problems)
+
+        def committed(source: Source, problems: Problems) -> None:
             for item in waiting.pop(source.sha256):
                 work.write(journal, item, problems)
 
-        def through(source: Source, failed: bool) -> None:
+        def advance(source: Source, failed: bool) -> None:
             for _ in waiting[source.sha256]:
-                step(failed)
+                progress.advance(failed)
 
-        cost = extract(sources, chosen.extractors, work.store, view, pool, device, finished, through)
-    log.info("%s: %s", run.path, cost)
-    return work.written
+        hooks = Hooks(committed, complete, advance)
+        cost = extract_features(
+            sources, work.chosen.prepared, work.store, work.normalization, resources.pool, device, hooks
+        )
+    log.info("%s: %s", work.run.path, cost)
 
 
-def _of_every_need(chosen: Metrics, problem: Problem) -> Problems:
-    """The same problem for every need that comes from the video."""
-    return dict.fromkeys((n for n in chosen.extractors.specs() if _of_video(n)), problem)
+def _texts(work: _Scoring, items: Sequence[_Item]) -> list[str]:
+    """The texts that the missing scores need: the prompts', or all of the run's."""
+    kinds = {
+        source.kind if need.kind != "texts" else "texts"
+        for metric in work.chosen.video.values()
+        for need in metric.needs
+        for source in work.needs.sources(need)
+    }
+    if "texts" in kinds:
+        return work.texts
+    return [item.prompt.text for item in items if item.metrics] if "text" in kinds else []
+
+
+def _write_stored(work: _Scoring, journal: Journal, items: Sequence[_Item], progress: Progress) -> None:
+    """Score the videos whose features are there."""
+    for item in items:
+        work.derive(item, {})
+    work.store.commit()
+    for item in items:
+        work.write(journal, item, {})
+        if item.metrics:
+            progress.advance(False)
 
 
 def _changed(source: Source) -> Problem | None:
-    """A video that is gone or is another one than was recorded must not be scored."""
+    """Why a video must not be scored: it is gone, or is another one than was recorded."""
+    name = source.path.name
     try:
         if not is_regular(source.path):
-            reason = "the file cannot be read any more: it is gone"
-            return Problem(False, f"{source.path.name}: {reason}", transient=True)
+            message = f"{name}: the file cannot be read any more: it is gone"
+            return Problem(False, Reason.FILE_MISSING, message, transient=True)
         if file_sha256(source.path) == source.sha256:
             return None
-        reason = "the file has changed since it was recorded; run `generate` again"
+        message = f"{name}: the file has changed since it was recorded; run `generate` again"
+        return Problem(False, Reason.FILE_CHANGED, message, transient=True)
     except OSError as error:
-        reason = f"the file cannot be read any more: {error.strerror}"
-    return Problem(False, f"{source.path.name}: {reason}", transient=True)
+        message = f"{name}: the file cannot be read any more: {error.strerror}"
+        return Problem(False, Reason.FILE_UNREADABLE, message, transient=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.video import encode
 from tests.conftest import ROOT, Cli, MakeClips, ball, call
 
@@ -110,7 +110,7 @@ def test_a_truncated_matroska_file_is_no_whole_video(clips: MakeClips, cli: Cli,
     path = made.folder / "0-0.mkv"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST).code == 4
-    assert "truncated: the container announces 5 s" in RunDir(tmp_path / "a").samples()["disc-0", 0].reason
+    assert "truncated: the container announces 5 s" in RunFolder(tmp_path / "a").samples()["disc-0", 0].reason
 
 
 def test_pipes_devices_and_loops_cost_one_sample(clips: MakeClips, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_two_that_start_together(clips: MakeClips, tmp_path: Path) -> None:
         thread.join()
     for code, err in results:
         assert code == 0 or (code == 2 and "is writing to this run" in err), err
-    assert {s.outcome for s in RunDir(tmp_path / "a").samples().values()} == {"ok"}
+    assert {s.outcome for s in RunFolder(tmp_path / "a").samples().values()} == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_metric_that_gives_up_costs_its_scores(clips: MakeClips, tmp_path: Pat
         tmp_path / "p.py",
     )
     assert call(*base, "--metrics", "quits,temporal_flicker").code == 4
-    found = RunDir(tmp_path / "runs" / "a").scores("native")["disc-0", 0]
+    found = RunFolder(tmp_path / "runs" / "a").scores("native")["disc-0", 0]
     assert (found["quits"].status, found["temporal_flicker"].status) == ("failed", "ok")
 
 
@@ -282,7 +282,7 @@ def test_configuration_lists_mappings_and_long_names(clips: MakeClips, cli: Cli,
     facts = json.loads(done.out)
     assert facts["samples"] == {"planned": 2, "ok": 2}
     assert facts["scores"] == {"fps=4,seconds=1": {"temporal_flicker": {"ok": 2}}}
-    assert set(RunDir(tmp_path / "a").samples()) == {("disc-1", 2), ("disc-2", 2)}
+    assert set(RunFolder(tmp_path / "a").samples()) == {("disc-1", 2), ("disc-2", 2)}
     report = cli("compare", tmp_path / "a", "--config", config, "--out", tmp_path / "r", "--videos", 0)
     assert report.code == 0 and (tmp_path / "r" / "index.html").exists(), report.err
 
@@ -334,8 +334,8 @@ def test_hints_can_be_followed(clips: MakeClips, cli: Cli, tmp_path: Path) -> No
     for made in (a, b):
         assert cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST).code == 0
     done = cli("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "r", "--videos", 0)
-    view = done.err.split("--normalize ")[1].split()[0]
-    assert cli("score", tmp_path / "a", tmp_path / "b", *FAST, "--normalize", view).code == 0, view
+    normalization = done.err.split("--normalize ")[1].split()[0]
+    assert cli("score", tmp_path / "a", tmp_path / "b", *FAST, "--normalize", normalization).code == 0, normalization
 
 
 def test_a_full_disk_for_output_is_no_traceback(tmp_path: Path) -> None:

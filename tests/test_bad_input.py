@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evals.cli import main
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.video import encode
 from tests.conftest import Cli, MakeClips, ball, call
 
@@ -30,7 +30,7 @@ def test_broken_files_cost_only_themselves(clips: MakeClips, cli: Cli, tmp_path:
     made.manifest(rows)
     done = cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path / "runs", "--workers", 2)
     assert done.code == 4, done.err
-    run = RunDir(tmp_path / "runs" / "a")
+    run = RunFolder(tmp_path / "runs" / "a")
     samples = {p: s for (p, _), s in run.samples().items()}
     assert {p for p, s in samples.items() if s.outcome == "ok"} == {"disc-0", "disc-1", "disc-2", "one"}
     for name, reason in [
@@ -106,7 +106,7 @@ def test_csv_manifests(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
         "run", "--generator", f"folder:{folder}", "--out", tmp_path, "--json", "--metrics", "sharpness"
     )
     assert done.code == 0 and json.loads(done.out)["samples"]["ok"] == 2, done.err
-    assert [s for _, s in RunDir(tmp_path / "a").samples()] == [0, 1]
+    assert [s for _, s in RunFolder(tmp_path / "a").samples()] == [0, 1]
     (folder / "videos.csv").write_text("file,prompt\n0-0.mkv,x\n")
     assert (
         "needs a header with path, prompt"
@@ -153,7 +153,7 @@ def test_prompts_pick_from_a_folder(clips: MakeClips, tmp_path: Path) -> None:
         "sharpness",
     )
     assert done.code == 4
-    outcomes = {p: s.outcome for (p, _), s in RunDir(tmp_path / "a").samples().items()}
+    outcomes = {p: s.outcome for (p, _), s in RunFolder(tmp_path / "a").samples().items()}
     assert outcomes == {"disc-0": "ok", "by-text": "ok", "none": "failed"}  # what is missing counts
 
 
@@ -299,8 +299,8 @@ def test_a_plugin_adds_a_metric(clips: MakeClips, tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "import numpy as np\n"
-        "from evals import FOLDS, METRICS, About, Spec, Value\n"
-        "@FOLDS.register('red')\n"
+        "from evals import FRAME_EXTRACTORS, METRICS, About, Spec, Value\n"
+        "@FRAME_EXTRACTORS.register('red')\n"
         "class Red:\n"
         "    spec = Spec(name='red')\n"
         "    def step(self, chunk): return {'mean': chunk.new[..., 0].mean(axis=(1, 2))}\n"
@@ -314,7 +314,7 @@ def test_a_plugin_adds_a_metric(clips: MakeClips, tmp_path: Path) -> None:
     folder = clips("a").write(1).folder
     base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--plugin", plugin)
     assert call(*base, "--metrics", "redness").code == 0
-    found = RunDir(tmp_path / "runs" / "a").scores("native")["disc-0", 0]["redness"].value
+    found = RunFolder(tmp_path / "runs" / "a").scores("native")["disc-0", 0]["redness"].value
     assert found == pytest.approx(ball(12, seed=0)[..., 0].mean())
     assert "redness" in call("list", "metrics", "--plugin", plugin).out
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from evals.batching import AHEAD, Batcher, Lane
+from evals.encoders.device import AHEAD, Batcher, Lane
 from evals.decoding.windows import Sampling
 from evals.encoders.exact import exact
 from evals.errors import DeviceError
@@ -105,7 +105,7 @@ def test_too_little_memory_is_a_sentence() -> None:
 def test_encoders_that_do_not_fit_together_go_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b, big, c = Mean("a"), Mean("b"), Full("big"), Mean("c")
     big.others = (a, b)
-    monkeypatch.setattr("evals.batching._deals_memory", lambda device: True)
+    monkeypatch.setattr("evals.encoders.device._deals_memory", lambda device: True)
     with Lane("cpu") as lane:
         assert lane.groups({"a": a, "b": b, "big": big, "c": c}) == [["a", "b"], ["big", "c"]]
         assert not any(e.loaded for e in (a, b, big, c))

@@ -15,8 +15,8 @@ from evals import compare, rundir
 from evals.compare import Comparison
 from evals.errors import UsageError
 from evals.extract import feature_key
-from evals.features import FeatureStore
-from evals.journal import Journal
+from evals.runs.features import FeatureStore
+from evals.runs.journal import Journal
 from evals.metrics import OUTSIDE
 from evals.metrics.frechet import frechet_distance
 from evals.metrics.unbiased import frechet_unbiased
@@ -29,12 +29,12 @@ from evals.records import (
     Settings,
     Spec,
     VideoFacts,
-    View,
+    Normalization,
     digest,
 )
 from evals.report import FILES, write
 from evals.report.tables import findings, unmeasured
-from evals.rundir import RunDir, read_fields, text_digest
+from evals.runs.folder import RunFolder, read_fields, text_digest
 
 Values = dict[tuple[str, int], float | str]
 
@@ -71,7 +71,7 @@ def made(tmp_path: Path) -> Callable[..., Path]:
             Journal(folder / "scores.jsonl") as scores,
         ):
             plan = {p: tuple(s for q, s in values if q == p) for p in ids}
-            run.update(prompts=tuple(prompts.values()), plan=plan, metrics={metric.view: {metric.id: metric}})
+            run.update(prompts=tuple(prompts.values()), plan=plan, metrics={metric.normalization: {metric.id: metric}})
             for (p, seed), value in values.items():
                 outcome = {"refused": "refused", "broken": "failed"}.get(str(value), "ok")
                 if value == "missing":
@@ -94,7 +94,7 @@ def made(tmp_path: Path) -> Callable[..., Path]:
                     prompt_id=p,
                     seed=seed,
                     sha256=str(sample.sha256),
-                    view=metric.view,
+                    normalization=metric.normalization,
                     scores={metric.id: score},
                 )
                 scores.append(line.to_json())
@@ -198,7 +198,7 @@ def test_what_does_not_apply_is_not_a_failure(made: Callable[..., Path]) -> None
             {"extractors": {"encoder:x": Spec(name="e", params={"weights_sha256": "b"})}},
             "encoder:x differs: weights_sha256",
         ),
-        ({"view": "fps=8"}, "other normalisations: native and fps=8"),
+        ({"normalization": "fps=8"}, "other normalisations: native and fps=8"),
     ],
 )
 def test_what_is_not_comparable_says_so(
@@ -272,12 +272,12 @@ def test_categories_have_means_of_their_own(made: Callable[..., Path]) -> None:
 
 def with_features(run: Path, features: np.ndarray[Any, Any]) -> Path:
     """Give a run an encoder's rows and a set metric on them."""
-    opened = RunDir(run)
+    opened = RunFolder(run)
     spec = Spec(name="enc", params={"weights_sha256": "w"})
     chosen = info("fvd[a/b]", kind="set", extractors={"encoder:a/b": spec}, direction="lower")
     store = FeatureStore(opened.features)
     for sample, row in zip(opened.samples().values(), features, strict=True):
-        store.put(feature_key(str(sample.sha256), spec, View()), {"features": row[None, None]})
+        store.put(feature_key(str(sample.sha256), spec, Normalization()), {"features": row[None, None]})
     store.commit()
     opened.update(metrics={"native": {**opened.info.metrics["native"], chosen.id: chosen}})
     return run
@@ -320,7 +320,7 @@ def test_load_refuses_what_it_cannot_mean(made: Callable[..., Path]) -> None:
     with pytest.raises(UsageError, match="given twice"):
         compare.load([a, a])
     with pytest.raises(UsageError, match="has no scores under fps=8"):
-        compare.load([a], View(fps=8))
+        compare.load([a], Normalization(fps=8))
 
 
 def test_files_and_same_inputs_same_bytes(made: Callable[..., Path], tmp_path: Path) -> None:

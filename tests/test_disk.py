@@ -12,7 +12,7 @@ import pytest
 
 from evals import journal
 from evals.errors import RunError
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from tests.conftest import ROOT, Cli, MakeClips
 from tests.test_run import rows, scores
 
@@ -67,7 +67,7 @@ def test_writes_that_stop_half_way_lose_nothing(clips: MakeClips, cli: Cli, tmp_
         if done.returncode == 2:
             assert "cannot be written: File too large" in done.stderr and "Traceback" not in done.stderr
         if (tmp_path / "runs" / "a" / "run.json").exists():
-            RunDir(tmp_path / "runs" / "a").samples()
+            RunFolder(tmp_path / "runs" / "a").samples()
     assert codes[0] == 2 and codes[-1] == 0 and codes.count(2) >= 3, codes
     assert scores(tmp_path / "runs" / "a") == wanted
     assert rows(tmp_path / "runs" / "a") == rows(tmp_path / "whole" / "a")

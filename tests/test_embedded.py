@@ -15,7 +15,7 @@ from evals import prompts
 from evals.encoders.embedded import SAMPLING, Embedded, split
 from evals.encoders.tiny import VideoNet
 from evals.errors import DoesNotApply, WeightsError
-from evals.features import Rows
+from evals.runs.features import Features
 from evals.metrics import Skip, Value, VideoMetric, create, outside
 from evals.records import Prompt
 from evals.video import Frames, read
@@ -51,7 +51,7 @@ def see(
     return {name: np.concatenate(parts) for name, parts in rows.items()}
 
 
-def texts(encoder: Embedded, words: list[str]) -> list[Rows]:
+def texts(encoder: Embedded, words: list[str]) -> list[Features]:
     rows = [r for r in encoder.encode_text(words) if not isinstance(r, DoesNotApply)]
     assert len(rows) == len(words)
     return rows

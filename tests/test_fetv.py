@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from evals.metrics.frechet import frechet_distance
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.score import prepare
 from tests.conftest import Cli, call
 from tests.test_run import rows, scores
@@ -36,7 +36,7 @@ def test_flicker_equals_vbench_through_the_whole_job(runs: Path, assets: Path) -
     golden = json.loads((assets / "golden/vbench_temporal_flickering.json").read_text())
     checked = 0
     for model in MODELS:
-        run = RunDir(runs / model)
+        run = RunFolder(runs / model)
         for at, found in run.scores("native").items():
             name = f"fetv/{model}/{at[0].removeprefix('fetv-')}.mp4"
             assert found["temporal_flicker"].value == pytest.approx(golden[name], abs=1e-6)
@@ -97,16 +97,16 @@ def test_reference_may_be_a_folder(
 
 
 def test_normalised_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None:
-    view = "fps=5,seconds=1.6,short_side=120"
+    normalization = "fps=5,seconds=1.6,short_side=120"
     copies = []
     for model in ("gt", "text2video-zero"):
         copies.append(shutil.copytree(runs / model, tmp_path / model))
-    assert cli("score", *copies, "--normalize", view).code == 0
-    done = cli("compare", *copies, "--normalize", view, "--videos", 0, "--out", tmp_path / "out")
+    assert cli("score", *copies, "--normalize", normalization).code == 0
+    done = cli("compare", *copies, "--normalize", normalization, "--videos", 0, "--out", tmp_path / "out")
     assert done.code == 0 and "differ in" not in done.err
     for copy in copies:
-        run = RunDir(copy)
-        found = {(n, s.status) for f in run.scores(view).values() for n, s in f.items()}
+        run = RunFolder(copy)
+        found = {(n, s.status) for f in run.scores(normalization).values() for n, s in f.items()}
         assert {n for n, status in found if status != "ok"} == {"clip_similarity[embedded]"}
         shapes = {name.partition("/")[2]: len(data) for name, data in rows(copy).items()}
         assert shapes["magnitude"] in (
@@ -137,7 +137,7 @@ def test_videophy2_and_its_extra_columns(assets: Path, tmp_path: Path) -> None:
     generator = f"folder:{assets / 'videophy2'}"
     done = call("run", "--generator", generator, "--out", tmp_path, "--metrics", "temporal_flicker")
     assert done.code == 0 and done.err.count("columns that are not used") == 1
-    run = RunDir(tmp_path / "videophy2")
+    run = RunFolder(tmp_path / "videophy2")
     found = {
         Path(str(s.video)).name: run.scores("native")[at]["temporal_flicker"].value
         for at, s in run.samples().items()

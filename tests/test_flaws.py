@@ -9,7 +9,7 @@ import pytest
 from benchmarks.distances import Films, drawable, films, measure
 from benchmarks.flaws import PROMISED
 from benchmarks.flaws import measure as paired
-from evals.demo import chosen
+from evals.cli.demo import chosen
 from evals.records import PromptSet
 
 

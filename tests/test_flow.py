@@ -19,10 +19,10 @@ from evals.encoders import resolve
 from evals.encoders.raft import Raft, flows, load_raft
 from evals.encoders.warping import halfway, top5, visible, warp
 from evals.errors import DoesNotApply, UnknownName, WeightsError
-from evals.features import Rows
-from evals.folds import between, dis
+from evals.runs.features import Features
+from evals.extractors import between, dis
 from evals.metrics import Skip, Value, VideoMetric, create
-from evals.records import Prompt, View
+from evals.records import Prompt, Normalization
 from evals.video import Chunk, Limits, decode, probe
 from tests.conftest import Cli, MakeClips, ball
 from tests.test_folds import fold, in_chunks
@@ -40,10 +40,10 @@ def small(assets: Path) -> Raft:
 
 def frames_of(path: Path) -> NDArray[np.uint8]:
     opened = probe(path, Limits())
-    return np.asarray(np.concatenate([c.new for c in decode(opened, View(), 1 << 24)]), np.uint8)
+    return np.asarray(np.concatenate([c.new for c in decode(opened, Normalization(), 1 << 24)]), np.uint8)
 
 
-def rows_of(encoder: Raft, clip: NDArray[np.uint8], fps: float = 8.0) -> Rows:
+def rows_of(encoder: Raft, clip: NDArray[np.uint8], fps: float = 8.0) -> Features:
     """What extraction stores of a clip."""
     sampler = Sampler(encoder.sampling, len(clip), fps)
     windows = [w for _, w in sorted(sampler.step(Chunk(clip, 0, 0, fps)), key=lambda x: x[0])]
@@ -193,7 +193,7 @@ def test_pairs_of_a_video(count: int, fps: float) -> None:
         Sampler(sampling, 1, fps)
 
 
-def value(metric_id: str, rows: Mapping[str, Rows], **fields: object) -> Value | Skip:
+def value(metric_id: str, rows: Mapping[str, Features], **fields: object) -> Value | Skip:
     metric = create(metric_id)
     assert isinstance(metric, VideoMetric)
     return metric.score(rows, Prompt.model_validate({**PROMPT.to_json(), **fields}))
@@ -204,7 +204,7 @@ def number(found: Value | Skip) -> float:
     return found.value
 
 
-def dis_rows(clip: NDArray[np.uint8], fps: float = 8.0) -> dict[str, Rows]:
+def dis_rows(clip: NDArray[np.uint8], fps: float = 8.0) -> dict[str, Features]:
     chunks = in_chunks(clip, [len(clip)])
     for chunk in chunks:
         object.__setattr__(chunk, "fps", fps)

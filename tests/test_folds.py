@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from evals import metrics
 from evals.errors import DoesNotApply
-from evals.features import Rows
-from evals.folds import FOLDS, dis
+from evals.runs.features import Features
+from evals.extractors import FRAME_EXTRACTORS, dis
 from evals.metrics import Skip, Value, VideoMetric
 from evals.metrics.temporal import cuts
 from evals.records import Prompt
@@ -35,8 +35,8 @@ def in_chunks(frames: Frames, sizes: list[int], fps: float = 8.0) -> list[Chunk]
     return chunks
 
 
-def fold(name: str, chunks: list[Chunk]) -> Rows:
-    made = FOLDS.get(name)()
+def fold(name: str, chunks: list[Chunk]) -> Features:
+    made = FRAME_EXTRACTORS.get(name)()
     parts = [made.step(c) for c in chunks] + [made.finish()]
     return {k: np.concatenate([p[k] for p in parts if k in p]) for k in parts[0]}
 
@@ -54,7 +54,7 @@ def number(metric_id: str, frames: Frames, fps: float = 8.0) -> float:
     return found.value
 
 
-@pytest.mark.parametrize("name", list(FOLDS))
+@pytest.mark.parametrize("name", list(FRAME_EXTRACTORS))
 def test_rows_do_not_depend_on_chunking(name: str) -> None:
     frames = ball(13, (60, 80), step=4)
     whole = fold(name, in_chunks(frames, [13], fps=24))
@@ -64,7 +64,7 @@ def test_rows_do_not_depend_on_chunking(name: str) -> None:
         assert all(np.array_equal(whole[k], parts[k]) for k in whole)
 
 
-@pytest.mark.parametrize("name", list(FOLDS))
+@pytest.mark.parametrize("name", list(FRAME_EXTRACTORS))
 def test_rows_are_finite_and_one_per_frame_or_pair(name: str) -> None:
     for count in (1, 2, 7):
         rows = fold(name, in_chunks(ball(count), [count]))

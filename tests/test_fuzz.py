@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from evals import journal, prompts
 from evals.encoders.embedded import Embedded
 from evals.errors import EvalsError
-from evals.features import FeatureStore
+from evals.runs.features import FeatureStore
 from evals.generators import create
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.video import encode
 from tests.conftest import ball, call
 from tests.damage import DAMAGE, damaged
@@ -77,7 +77,7 @@ def test_damaged_videos_cost_themselves_alone(assets: Path, tmp_path: Path) -> N
     )  # fmt: skip
     assert done.code == 4 and "Traceback" not in done.err, done.err
     assert time.monotonic() - started < max(600, count)
-    run = RunDir(tmp_path / "runs" / "clips")
+    run = RunFolder(tmp_path / "runs" / "clips")
     samples = run.samples()
     assert len(samples) == count
     outcomes = Counter(s.outcome for s in samples.values())

@@ -22,7 +22,7 @@ from evals.encoders.inflated import InflatedInception, same_padding
 from evals.encoders.protocols import PROTOCOLS, protocol_of
 from evals.errors import DoesNotApply, UnknownName, WeightsError
 from evals.metrics.distances import FrechetVideoDistance
-from evals.weights import WeightFile
+from evals.encoders.published import WeightFile
 from tests.conftest import Cli, MakeClips, ball
 
 

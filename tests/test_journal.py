@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 
 from evals import journal
 from evals.errors import RunError, SchemaTooNew
-from evals.features import FeatureStore
-from evals.rundir import RunDir
+from evals.runs.features import FeatureStore
+from evals.runs.folder import RunFolder
 from tests.conftest import Cli, MakeClips, call
 from tests.test_run import scores
 
@@ -48,7 +48,7 @@ def test_a_later_schema_is_refused(clips: MakeClips, cli: Cli, tmp_path: Path) -
     lines = (tmp_path / "a" / "samples.jsonl").read_text()
     (tmp_path / "a" / "samples.jsonl").write_text(lines.replace('"schema":1', '"schema":2'))
     with pytest.raises(SchemaTooNew, match="install a newer"):
-        RunDir(tmp_path / "a").samples()
+        RunFolder(tmp_path / "a").samples()
     info = tmp_path / "a" / "run.json"
     info.write_text(info.read_text().replace('"schema": 1', '"schema": 9'))
     assert "schema 9" in cli("show", tmp_path / "a").err
@@ -91,9 +91,9 @@ def test_a_transient_failure_is_tried_again_on_request(
     mark = tmp_path / "was-here"
     (tmp_path / "unlucky.py").write_text(
         "import os, signal\nimport numpy as np\nfrom pathlib import Path\n"
-        "from evals import FOLDS, METRICS, About, Spec, Value\n"
+        "from evals import FRAME_EXTRACTORS, METRICS, About, Spec, Value\n"
         f"MARK = Path({str(mark)!r})\n"
-        "@FOLDS.register('unlucky')\nclass Unlucky:\n    spec = Spec(name='unlucky')\n"
+        "@FRAME_EXTRACTORS.register('unlucky')\nclass Unlucky:\n    spec = Spec(name='unlucky')\n"
         "    def step(self, chunk):\n"
         "        if not MARK.exists():\n"
         "            MARK.touch()\n            os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -121,7 +121,7 @@ def test_a_final_failure_is_tried_again_only_for_all(
     base = ("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, "--metrics", "sharpness")
     assert cli(*base).code == 4
     assert cli(*base, "--retry", retry).code == 4
-    attempts = [s.attempts for s in RunDir(tmp_path / "a").samples().values()]
+    attempts = [s.attempts for s in RunFolder(tmp_path / "a").samples().values()]
     assert attempts == [2 if tried else 1]
 
 

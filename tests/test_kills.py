@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evals import journal
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from tests.conftest import call, start
 from tests.test_run import rows
 
@@ -64,7 +64,7 @@ pathlib.Path.replace = rename
 
 def state(run: Path) -> tuple[object, ...]:
     """What a run holds but for measured times, attempts and dates."""
-    one = RunDir(run)
+    one = RunFolder(run)
     samples = one.samples()
     kept = {at: s.model_dump(exclude={"wall_seconds", "attempts", "created"}) for at, s in samples.items()}
     return kept, one.scores("native", samples), rows(run), one.info.plan, one.info.metrics

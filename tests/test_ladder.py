@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from evals.errors import ConfigError, UsageError
-from evals.ladder import load_claims, sources, validate
-from evals.ladder.degrade import DEGRADATIONS
-from evals.ladder.judge import judge
+from evals.validate import load_claims, sources, validate
+from evals.validate.degrade import DEGRADATIONS
+from evals.validate.judge import judge
 from evals.metrics import METRICS
 from evals.run import Resources, Watcher
 from evals.score import prepare

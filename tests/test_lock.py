@@ -16,7 +16,7 @@ import torch
 from evals import frechet_distance, kernel_distance, prompts
 from evals.decoding.windows import Sampling
 from evals.encoders.embedded import SAMPLING, Embedded
-from evals.folds import FOLDS
+from evals.extractors import FRAME_EXTRACTORS
 from evals.generators import create
 from evals.metrics import METRICS
 from evals.worlds import FLAWS, Film
@@ -31,10 +31,10 @@ def measure() -> dict[str, Any]:
     simulated films, and distances."""
     found: dict[str, Any] = {}
     clips = [ball(9, (60, 80), seed=3, step=3.0), 255 - ball(9, (48, 64), seed=4, step=1.0)]
-    for name in FOLDS:
+    for name in FRAME_EXTRACTORS:
         rows = [fold(name, in_chunks(clip, [9])) for clip in clips]
         means = {row: [float(r[row].mean()) for r in rows] for row in sorted(rows[0])}
-        found[f"fold:{name}"] = {"version": FOLDS.get(name).spec.version, "values": means}
+        found[f"fold:{name}"] = {"version": FRAME_EXTRACTORS.get(name).spec.version, "values": means}
     window = Sampling(height=32, width=32).prepare(clips[0][0])
     found["sampling"] = {"version": 1, "values": {"mean": [float(window.mean())]}}
     encoder = Embedded("embedded")

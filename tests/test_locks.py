@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from evals.errors import RunLocked
-from evals.lock import break_lock, held
+from evals.runs.lock import break_lock, held
 from tests.conftest import Cli, MakeClips
 
 NOTE = ".lock-owner.json"
 HOLD = """
 import pathlib, sys, time
-from evals.lock import held
+from evals.runs.lock import held
 with held(pathlib.Path(sys.argv[1])):
     print(1, flush=True)
     time.sleep(60)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.video import Frames, encode
 from tests.conftest import start
 
@@ -88,7 +88,7 @@ def test_two_thousand_short_videos_leave_memory_flat(tmp_path: Path) -> None:
     journal = tmp_path / "runs" / "clips" / "scores.jsonl"
     command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--suite", "quick")
     code, seen = watched(*command, log=journal)
-    assert code == 0 and len(RunDir(tmp_path / "runs" / "clips").samples()) == 2000
+    assert code == 0 and len(RunFolder(tmp_path / "runs" / "clips").samples()) == 2000
     early = [size for lines, size in seen if 400 <= lines < 800]
     late = [size for lines, size in seen if lines >= 1600]
     assert early and late

@@ -12,7 +12,7 @@ import pytest
 from evals.decoding.pool import Event, Job, Pool
 from evals.decoding.windows import Sampling
 from evals.errors import DecoderDied, DoesNotApply, UsageError, VideoError
-from evals.records import View
+from evals.records import Normalization
 from evals.video import Limits, encode
 from tests.conftest import ball
 
@@ -20,9 +20,9 @@ from tests.conftest import ball
 PLUGIN = """
 import ctypes, os, signal, time
 import numpy as np
-from evals import DoesNotApply, FOLDS, Spec
+from evals import DoesNotApply, FRAME_EXTRACTORS, Spec
 
-@FOLDS.register("fragile")
+@FRAME_EXTRACTORS.register("fragile")
 class Fragile:
     spec = Spec(name="fragile")
     def step(self, chunk):
@@ -39,7 +39,7 @@ class Fragile:
         return {}
 """
 
-FIELDS = {"view": View().model_dump(mode="json"), "folds": ["fragile", "difference"], "samplings": {}}
+FIELDS = {"normalization": Normalization().model_dump(mode="json"), "folds": ["fragile", "difference"], "samplings": {}}
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_errors_keep_their_kind(tmp_path: Path) -> None:
     with Pool(1) as pool:
         with pytest.raises(VideoError, match="no such file"):
             pool.ask(Job(tmp_path / "none.mp4", "probe"))
-        long = {**FIELDS, "folds": [], "view": View(seconds=60).model_dump(mode="json")}
+        long = {**FIELDS, "folds": [], "normalization": Normalization(seconds=60).model_dump(mode="json")}
         with pytest.raises(DoesNotApply, match=r"lasts 0\.5 s"):
             pool.ask(Job(clip(tmp_path, 48), "extract", None, long))
 

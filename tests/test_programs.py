@@ -18,7 +18,7 @@ from evals.errors import SampleError, UsageError
 from evals.generators import create
 from evals.generators.frames import as_frames
 from evals.records import Prompt, Request, Settings
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from tests.conftest import Cli, ball, start
 from tests.test_jobs import samples, write_prompts
 
@@ -75,7 +75,7 @@ def test_a_run_of_a_command_and_what_makes_it_another(program: Path, cli: Cli, t
             "--metrics", "temporal_flicker", "--out", tmp_path, "--name", "run")  # fmt: skip
     found = cli(*base)
     assert found.code == 0, found.err
-    run = RunDir(tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
     facts = [s.actual for s in run.samples().values()]
     assert len(facts) == 4 and {(f.width, f.height, f.frames) for f in facts if f} == {(64, 48, 4)}
     assert {s.requested.width for s in run.samples().values()} == {64}

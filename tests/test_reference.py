@@ -25,7 +25,7 @@ from tests.test_fuzz import mutated
 
 TINY = "tiny/random"
 METRICS = f"fvd[{TINY}],kvd[{TINY}],fid_frames[{TINY}],precision[{TINY}],mmd2[{TINY}],fvd_unbiased[{TINY}],"
-METRICS += f"memorised[{TINY}]"
+METRICS += f"memorization[{TINY}]"
 Make = tuple[Cli, Path, tuple[object, ...]]
 
 
@@ -93,7 +93,7 @@ def test_another_encoder_weights_or_view_is_refused(scored: Make) -> None:
             }
         ),
         "holds features of other/net": Statistics(**{**vars(whole), "encoder": "other/net"}),
-        "scored under native, the reference under fps=4": Statistics(**{**vars(whole), "view": "fps=4"}),
+        "scored under native, the reference under fps=4": Statistics(**{**vars(whole), "normalization": "fps=4"}),
     }
     for message, other in changed.items():
         other.save(path)

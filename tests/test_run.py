@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.video import encode
 from tests.conftest import Cli, Clips, MakeClips, ball, start
 
@@ -35,7 +35,7 @@ def rows(run: Path) -> dict[str, bytes]:
 def scores(run: Path) -> dict[tuple[str, int], Any]:
     """The current scores, exact values included."""
     return {
-        at: {k: s.to_json() for k, s in found.items()} for at, found in RunDir(run).scores("native").items()
+        at: {k: s.to_json() for k, s in found.items()} for at, found in RunFolder(run).scores("native").items()
     }
 
 
@@ -268,7 +268,7 @@ def test_two_writers_exclude_each_other(clips: MakeClips, cli: Cli, tmp_path: Pa
         "temporal_flicker",
     )
     assert cli(*base).code == 0
-    with RunDir(tmp_path / "a").writing():
+    with RunFolder(tmp_path / "a").writing():
         second = start(*base)
         _, err = second.communicate(timeout=60)
         assert second.returncode == 2
@@ -293,12 +293,12 @@ def test_normalised_scores_stand_beside_native_ones(clips: MakeClips, cli: Cli, 
         cli("score", tmp_path / "a", "--metrics", "temporal_flicker", "--normalize", "fps=4,seconds=1").code
         == 0
     )
-    native, slow = (RunDir(tmp_path / "a").scores(v) for v in ("native", "fps=4,seconds=1"))
+    native, slow = (RunFolder(tmp_path / "a").scores(v) for v in ("native", "fps=4,seconds=1"))
     for at, found in native.items():
         assert slow[at]["temporal_flicker"].value != found["temporal_flicker"].value
     long = cli("score", tmp_path / "a", "--metrics", "temporal_flicker", "--normalize", "seconds=60")
     assert long.code == 0  # does not apply: skipped, not failed
-    skipped = RunDir(tmp_path / "a").scores("seconds=60")
+    skipped = RunFolder(tmp_path / "a").scores("seconds=60")
     assert all("normalisation asks for 60 s" in s["temporal_flicker"].reason for s in skipped.values())
 
 
@@ -327,5 +327,5 @@ def test_python_interface(clips: MakeClips, tmp_path: Path) -> None:
         evals.Plan(create(f"folder:{folder}", {}), tmp_path / "r"), evals.Resources(1)
     )
     assert [s.outcome for s in samples] == ["ok", "ok"]
-    written = evals.score_run(run, evals.prepare(["temporal_flicker"], {}), evals.View(), evals.Resources(1))
+    written = evals.score_run(run, evals.prepare(["temporal_flicker"], {}), evals.Normalization(), evals.Resources(1))
     assert written == 2

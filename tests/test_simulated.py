@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from evals import prompts
-from evals.demo import REFERENCE, VARIANTS, chosen
+from evals.cli.demo import REFERENCE, VARIANTS, chosen
 from evals.errors import UnknownName, UsageError
 from evals.generators import create
 from evals.records import Request, Settings
-from evals.rundir import RunDir
+from evals.runs.folder import RunFolder
 from evals.video import read
 from tests.conftest import Cli, call, start
 
@@ -26,7 +26,7 @@ KITE = next(p for p in prompts.load(prompts.find("parks")).prompts if p.id == "p
 SMALL = ("--size", "96x72", "--frames", 13, "--fps", 8)
 
 
-def run(cli: Cli, out: Path, generator: str, *more: object) -> RunDir:
+def run(cli: Cli, out: Path, generator: str, *more: object) -> RunFolder:
     base = (
         "run",
         "--generator",
@@ -41,10 +41,10 @@ def run(cli: Cli, out: Path, generator: str, *more: object) -> RunDir:
     )
     done = cli(*base, "--out", out, "--name", "r", *more)
     assert done.code == 0, done.err
-    return RunDir(out / "r")
+    return RunFolder(out / "r")
 
 
-def hashes(run: RunDir) -> dict[tuple[str, int], str | None]:
+def hashes(run: RunFolder) -> dict[tuple[str, int], str | None]:
     return {at: s.sha256 for at, s in run.samples().items()}
 
 
@@ -63,7 +63,7 @@ def test_what_cannot_be_drawn_is_refused_and_counts_as_such(cli: Cli, tmp_path: 
                "--prompt-id", "park-kite", *SMALL, "--metrics", "temporal_flicker", "--out",
                    tmp_path)  # fmt: skip
     assert done.code == 0, done.err
-    samples = RunDir(tmp_path / "clean").samples()
+    samples = RunFolder(tmp_path / "clean").samples()
     assert samples["park-kite", 0].outcome == "ok"
     refused = samples["park-seesaw", 0]
     assert refused.outcome == "refused" and "a child that does 'ride' cannot be drawn" in refused.reason
@@ -90,7 +90,7 @@ def test_films_survive_a_kill_and_are_the_same(tmp_path: Path) -> None:
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
     assert call(*command, tmp_path / "b").code == 0
-    assert hashes(RunDir(tmp_path / "a" / "clean")) == hashes(RunDir(tmp_path / "b" / "clean"))
+    assert hashes(RunFolder(tmp_path / "a" / "clean")) == hashes(RunFolder(tmp_path / "b" / "clean"))
 
 
 def test_a_process_that_dies_costs_one_film_and_is_replaced(

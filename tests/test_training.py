@@ -17,7 +17,7 @@ from torch import nn
 from evals import frechet_distance, kernel_distance
 from evals.errors import MetricError
 from evals.metrics.neighbours import neighbours
-from evals.training import FrechetVideoDistance, KernelVideoDistance, VideoNeighbours
+from evals.metrics.training import FrechetVideoDistance, KernelVideoDistance, VideoNeighbours
 from tests.conftest import ROOT
 
 Matrix = NDArray[np.float64]
@@ -76,7 +76,7 @@ PROCESS = """
 import sys
 import numpy as np, torch, torch.distributed as dist
 from tests.test_training import sets
-from evals.training import FrechetVideoDistance, KernelVideoDistance
+from evals.metrics.training import FrechetVideoDistance, KernelVideoDistance
 
 rank = int(sys.argv[1])
 dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{sys.argv[2]}", rank=rank, world_size=2)
@@ -116,7 +116,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 def test_means_over_videos_equal_the_suites_own_metrics() -> None:
     from evals.metrics import Value, VideoMetric, create
     from evals.records import Prompt
-    from evals.training import FrameConsistency, TemporalFlicker, TextVideoSimilarity
+    from evals.metrics.training import FrameConsistency, TemporalFlicker, TextVideoSimilarity
 
     rng = np.random.default_rng(0)
     prompt = Prompt(id="p", text="p")

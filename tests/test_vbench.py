@@ -44,7 +44,7 @@ def test_other_prompts_are_no_vbench_score(clips: MakeClips, cli: Cli, tmp_path:
     generator = ("--generator", f"folder:{made.folder}", "--out", tmp_path)
     assert cli("run", *generator, "--metrics", "temporal_flicker,sharpness").code == 0
     report = tmp_path / "report"
-    base = ("compare", tmp_path / "a", "--view", "vbench", "--out", report, "--videos", "0")
+    base = ("compare", tmp_path / "a", "--normalization", "vbench", "--out", report, "--videos", "0")
     found = cli(*base)
     assert found.code == 0 and "not a VBench score" in found.out
     assert found.out.count("missing") == 15  # all dimensions but the one that was scored
@@ -55,7 +55,7 @@ def test_other_prompts_are_no_vbench_score(clips: MakeClips, cli: Cli, tmp_path:
     refused = cli(*base, "--submission", tmp_path / "sent")
     assert refused.code == 2 and "not a VBench score" in refused.err and not (tmp_path / "sent").exists()
     alone = cli("compare", tmp_path / "a", "--submission", tmp_path / "sent", "--out", report)
-    assert alone.code == 2 and "--view vbench" in alone.err
+    assert alone.code == 2 and "--normalization vbench" in alone.err
 
 
 def test_vbenchs_own_prompts_can_be_submitted(
@@ -68,7 +68,7 @@ def test_vbenchs_own_prompts_can_be_submitted(
     base = ("run", "--generator", f"folder:{made.folder}", "--prompts", info, "--out", tmp_path)
     ids = [x for p in still for x in ("--prompt-id", p.id)]
     assert cli(*base, *ids, "--metrics", "temporal_flicker").code == 0
-    compare = ("compare", tmp_path / "b", "--view", "vbench", "--out", tmp_path / "r", "--videos", "0")
+    compare = ("compare", tmp_path / "b", "--normalization", "vbench", "--out", tmp_path / "r", "--videos", "0")
     few = cli(*compare, "--submission", tmp_path / "sent")
     assert few.code == 2 and "1 of 25 samples a prompt" in few.err and not (tmp_path / "sent").exists()
     monkeypatch.setitem(vbench.SAMPLES, "temporal_flickering", 1)

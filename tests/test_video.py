@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from evals.errors import DoesNotApply, VideoError
-from evals.records import View
+from evals.records import Normalization
 from evals.video import Frames, Limits, decode, encode, probe, read, select
 from tests.conftest import ROOT, ball
 
@@ -131,7 +131,7 @@ def test_variable_frame_rate_is_noted_and_resampled_by_time(tmp_path: Path) -> N
     video = probe(tmp_path / "x.mkv")
     assert video.facts.variable_rate and "variable frame rate" in video.facts.notes
     assert np.allclose(video.times, [0, 0.1, 0.2, 0.7, 0.8, 0.9])
-    assert select(video, View(fps=5, seconds=1)) == [0, 2, 2, 2, 4]
+    assert select(video, Normalization(fps=5, seconds=1)) == [0, 2, 2, 2, 4]
 
 
 def test_even_rate_is_not_called_variable(tmp_path: Path) -> None:
@@ -259,24 +259,24 @@ def test_views(tmp_path: Path) -> None:
     frames = ball(20, (40, 60))
     encode(tmp_path / "x.mkv", frames, 10, "ffv1")
     video = probe(tmp_path / "x.mkv")
-    assert select(video, View(fps=5)) == list(range(0, 20, 2))
-    assert select(video, View(fps=5, seconds=1)) == [0, 2, 4, 6, 8]
-    assert select(video, View(seconds=0.5)) == [0, 1, 2, 3, 4]
-    assert select(video, View(fps=10)) == list(range(20))
-    small, _ = read(tmp_path / "x.mkv", View(short_side=20))
+    assert select(video, Normalization(fps=5)) == list(range(0, 20, 2))
+    assert select(video, Normalization(fps=5, seconds=1)) == [0, 2, 4, 6, 8]
+    assert select(video, Normalization(seconds=0.5)) == [0, 1, 2, 3, 4]
+    assert select(video, Normalization(fps=10)) == list(range(20))
+    small, _ = read(tmp_path / "x.mkv", Normalization(short_side=20))
     assert small.shape == (20, 20, 30, 3)
-    assert np.array_equal(read(tmp_path / "x.mkv", View(fps=5))[0], frames[::2])
+    assert np.array_equal(read(tmp_path / "x.mkv", Normalization(fps=5))[0], frames[::2])
     with pytest.raises(DoesNotApply, match="lasts 2 s"):
-        select(video, View(seconds=3))
+        select(video, Normalization(seconds=3))
     with pytest.raises(DoesNotApply, match="would repeat frames"):
-        select(video, View(fps=24))
+        select(video, Normalization(fps=24))
 
 
 def test_view_text_round_trips() -> None:
     from evals.errors import UsageError
 
-    assert str(View.parse("fps=8,seconds=2,short_side=256")) == "fps=8,seconds=2,short_side=256"
-    assert str(View.parse("native")) == "native" and View.parse("") == View()
+    assert str(Normalization.parse("fps=8,seconds=2,short_side=256")) == "fps=8,seconds=2,short_side=256"
+    assert str(Normalization.parse("native")) == "native" and Normalization.parse("") == Normalization()
     for text, message in [("fsp=8", "did you mean 'fps'"), ("fps=fast", "fps"), ("fps=-1", "fps")]:
         with pytest.raises(UsageError, match=message):
-            View.parse(text)
+            Normalization.parse(text)

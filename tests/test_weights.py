@@ -13,7 +13,7 @@ import pytest
 
 from evals import weights
 from evals.errors import UnknownName, WeightsError
-from evals.weights import WeightFile, fetch, locate
+from evals.encoders.published import WeightFile, fetch, locate
 from tests.conftest import Cli
 
 DATA = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()

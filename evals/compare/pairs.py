@@ -1,134 +1,124 @@
-"""Paired differences of runs, tested and put into words."""
+"""Paired differences of runs: measured, tested, decided."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import pandas as pd
 
-from evals import statistics
-from evals.compare.load import LoadedRun, by_prompt, seed_of, why_not_comparable
+from evals.compare import statistics
+from evals.compare.results import Pair, Verdict
+from evals.compare.run_scores import RunScores, by_prompt, why_not_comparable
+from evals.errors import Reason
+from evals.runs.keys import random_seed
 
 MIN_COVERAGE = 0.8
 ALPHA = 0.05
 
-PAIRS = [
-    "metric", "a", "b", "difference", "ci_low", "ci_high", "p", "p_holm", "verdict", "n_pairs",
-    "n_prompts", "coverage", "detectable", "smallest_p_holm", "reason",
-]  # fmt: skip
-
 
 @dataclass
-class _Pair:
-    metric: str
-    a: LoadedRun
-    b: LoadedRun
-    reason: str = ""
-    verdict: str = ""
-    pairs: int = 0
-    prompts: int = 0
-    coverage: float | None = None
-    estimate: statistics.Estimate | None = None
+class _Measured:
+    """A pair with what was measured of it, before the family's correction."""
+
+    pair: Pair
     test: statistics.SignFlip | None = None
-    detectable: float | None = None
-    p_holm: float | None = None
-    smallest: float | None = None
-
-    def row(self) -> tuple[Any, ...]:
-        e, t = self.estimate, self.test
-        return (
-            self.metric, self.a.label, self.b.label, e and e.mean, e and e.low, e and e.high, t and t.p,
-            self.p_holm, self.verdict, self.pairs, self.prompts, self.coverage, self.detectable,
-            self.smallest, self.reason,
-        )  # fmt: skip
 
 
-def pairs(runs: Sequence[LoadedRun], video: Sequence[str], warnings: list[str]) -> pd.DataFrame:
-    """All runs against each other on all metrics; a, then b, in the order given."""
-    other_words = _other_words(runs)
-    found = []
+def paired_differences(runs: Sequence[RunScores], metrics: Sequence[str]) -> list[Pair]:
+    """All runs against each other on all metrics; a, then b, in the order given. p-values are corrected
+    together (Holm)."""
+    left_out = set(differently_worded(runs))
     candidates = [
         (name, a, b)
-        for name in video
+        for name in metrics
         for a, b in combinations(runs, 2)
         if name in a.metrics or name in b.metrics
     ]
-    for name, a, b in candidates:
-        found.append(_measure(name, a, b, other_words, flips=max(19_999, 100 * len(candidates))))
-    tested = [p for p in found if p.test is not None]
-    adjusted = statistics.holm([p.test.p for p in tested if p.test])
-    for pair, p_holm in zip(tested, adjusted, strict=True):
-        assert pair.test is not None
-        pair.p_holm = p_holm
-        pair.smallest = min(1.0, len(tested) * pair.test.smallest)
-    for pair in found:
-        _decide(pair)
-    if other_words:
-        listed = ", ".join(sorted(other_words)[:5])
-        warnings.append(f"prompts with other words in some runs are left out of the pairs: {listed}")
-    return pd.DataFrame([p.row() for p in found], columns=PAIRS)
+    flips = max(19_999, 100 * len(candidates))
+    measured = [_measure(name, a, b, left_out, flips) for name, a, b in candidates]
+    tested = [one for one in measured if one.test is not None]
+    adjusted = statistics.holm([one.test.p for one in tested if one.test])
+    for one, p_holm in zip(tested, adjusted, strict=True):
+        assert one.test is not None
+        smallest = min(1.0, len(tested) * one.test.smallest)
+        one.pair = one.pair.model_copy(update={"p_holm": p_holm, "smallest_p_holm": smallest})
+    directions = {name: run.metrics[name].direction for run in runs for name in run.metrics}
+    return [_decide(one.pair, directions[one.pair.metric]) for one in measured]
 
 
-def _measure(name: str, a: LoadedRun, b: LoadedRun, leave_out: set[str], flips: int) -> _Pair:
-    pair = _Pair(name, a, b)
-    for run in (a, b):
-        if name not in run.metrics:
-            pair.reason, pair.verdict = f"{run.label} was not scored with it", "not comparable"
-            return pair
-    if a.metrics[name].digest != b.metrics[name].digest:
-        pair.reason, pair.verdict = why_not_comparable(a.metrics[name], b.metrics[name]), "not comparable"
-        return pair
-    planned = set(a.run.info.sample_ids()) | set(b.run.info.sample_ids())
-    planned = {at for at in planned if at[0] not in leave_out}
-    status = {at: (a.status(at, name), b.status(at, name)) for at in planned}
-    applies = {at: s for at, s in status.items() if "skipped" not in (s[0][0], s[1][0])}
-    both = {at: s[0][1] - s[1][1] for at, s in applies.items() if s[0][1] is not None and s[1][1] is not None}
-    pair.pairs = len(both)
-    pair.coverage = len(both) / len(applies) if applies else None
-    if not both:
-        shared = set(a.run.info.sample_ids()) & set(b.run.info.sample_ids())
-        if not {at for at in shared if at[0] not in leave_out}:
-            pair.reason, pair.verdict = "they share no prompt (in the same words) and seed", "not comparable"
-        else:
-            pair.reason = "no prompt and seed has a score on both sides"
-        return pair
-    differences = by_prompt(both)
-    seed = seed_of(name, a.label, b.label)
-    pair.prompts = differences.size
-    pair.estimate = statistics.difference_interval(differences, seed, a.metrics[name].binary)
-    pair.test = statistics.sign_flip(differences, seed, flips)
-    pair.detectable = statistics.detectable(differences)
-    return pair
-
-
-def _decide(pair: _Pair) -> None:
-    """`better`, `worse`, `differs` (no direction), `no difference shown`, `cannot decide`: of a against b."""
-    if pair.verdict:
-        return
-    if pair.test is None or pair.estimate is None or pair.p_holm is None or pair.smallest is None:
-        pair.verdict = "cannot decide"
-    elif pair.coverage is not None and pair.coverage < MIN_COVERAGE:
-        pair.verdict = "cannot decide"
-        pair.reason = f"only {pair.coverage:.0%} of the samples have a score on both sides"
-    elif pair.smallest > ALPHA:
-        pair.verdict = "cannot decide"
-        pair.reason = f"too few prompts: the adjusted p cannot go below {pair.smallest:.2g}"
-    elif pair.p_holm >= ALPHA:
-        pair.verdict = "no difference shown"
-    else:
-        direction = pair.a.metrics[pair.metric].direction
-        if direction == "none":
-            pair.verdict = "differs"
-        else:
-            pair.verdict = "better" if (pair.estimate.mean > 0) == (direction == "higher") else "worse"
-
-
-def _other_words(runs: Sequence[LoadedRun]) -> set[str]:
+def differently_worded(runs: Sequence[RunScores]) -> list[str]:
+    """Ids of prompts that have other words in some of the runs."""
     words: dict[str, set[str]] = {}
     for run in runs:
         for prompt in run.prompts.values():
             words.setdefault(prompt.id, set()).add(prompt.text)
-    return {prompt_id for prompt_id, texts in words.items() if len(texts) > 1}
+    return sorted(prompt_id for prompt_id, texts in words.items() if len(texts) > 1)
+
+
+def _measure(name: str, a: RunScores, b: RunScores, left_out: set[str], flips: int) -> _Measured:
+    pair = Pair(metric=name, a=a.label, b=b.label)
+    for run in (a, b):
+        if name not in run.metrics:
+            message = f"{run.label} was not scored with it"
+            return _Measured(_not_comparable(pair, Reason.NOT_SCORED, message))
+    if a.digests[name] != b.digests[name]:
+        return _Measured(_not_comparable(pair, *why_not_comparable(a.metrics[name], b.metrics[name])))
+    both = _joined(a, b, name, left_out)
+    applies = both[(both["status_a"] != "skipped") & (both["status_b"] != "skipped")]
+    scored = applies[(applies["status_a"] == "ok") & (applies["status_b"] == "ok")]
+    coverage = len(scored) / len(applies) if len(applies) else None
+    pair = pair.model_copy(update={"n_pairs": len(scored), "coverage": coverage})
+    if scored.empty:
+        if not (both["planned_a"] & both["planned_b"]).any():
+            message = "they share no prompt (in the same words) and seed"
+            return _Measured(_not_comparable(pair, Reason.NO_SHARED_PROMPT, message))
+        message = "no prompt and seed has a score on both sides"
+        return _Measured(pair.model_copy(update={"reason": Reason.NO_SHARED_SCORE, "message": message}))
+    differences = by_prompt(scored["value_a"] - scored["value_b"])
+    seed = random_seed(name, a.label, b.label)
+    found = statistics.difference_interval(differences, seed, a.metrics[name].binary)
+    test = statistics.sign_flip(differences, seed, flips)
+    measured = {
+        "difference": found.mean, "ci_low": found.low, "ci_high": found.high, "p": test.p,
+        "n_prompts": differences.size, "detectable": statistics.detectable(differences),
+    }  # fmt: skip
+    return _Measured(pair.model_copy(update=measured), test)
+
+
+def _joined(a: RunScores, b: RunScores, name: str, left_out: set[str]) -> pd.DataFrame:
+    """Statuses and values of both runs by (prompt id, seed), over all that either planned."""
+    sides = []
+    for run, side in ((a, "a"), (b, "b")):
+        rows = run.by_metric.get(name, run.scores.iloc[:0].set_index(["prompt_id", "seed"]))
+        kept = rows[["status", "value"]].add_suffix(f"_{side}")
+        sides.append(kept.assign(**{f"planned_{side}": True}))
+    both = sides[0].join(sides[1], how="outer")
+    for side in ("a", "b"):
+        both[f"status_{side}"] = both[f"status_{side}"].fillna("missing")
+        both[f"planned_{side}"] = both[f"planned_{side}"].eq(True)
+    return both[~both.index.get_level_values("prompt_id").isin(left_out)]
+
+
+def _not_comparable(pair: Pair, reason: Reason, message: str) -> Pair:
+    return pair.model_copy(update={"verdict": "not comparable", "reason": reason, "message": message})
+
+
+def _decide(pair: Pair, direction: str) -> Pair:
+    """The verdict of a against b: `better`, `worse`, `differs` (no direction), `no difference shown`, or
+    `inconclusive` with the reason."""
+    if pair.verdict == "not comparable" or pair.p_holm is None or pair.smallest_p_holm is None:
+        return pair
+    if pair.coverage is not None and pair.coverage < MIN_COVERAGE:
+        message = f"only {pair.coverage:.0%} of the samples have a score on both sides"
+        return pair.model_copy(update={"reason": Reason.LOW_COVERAGE, "message": message})
+    if pair.smallest_p_holm > ALPHA:
+        message = f"too few prompts: the adjusted p cannot go below {pair.smallest_p_holm:.2g}"
+        return pair.model_copy(update={"reason": Reason.TOO_FEW_PROMPTS, "message": message})
+    assert pair.difference is not None
+    verdict: Verdict = "no difference shown"
+    if pair.p_holm < ALPHA:
+        better = (pair.difference > 0) == (direction == "higher")
+        verdict = "differs" if direction == "none" else "better" if better else "worse"
+    return pair.model_copy(update={"verdict": verdict})

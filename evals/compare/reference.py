@@ -1,9 +1,9 @@
-"""What distances are measured to: a run, or a file of statistics that stands for one.
+"""What distribution metrics are measured against: a run, or a file of statistics that stands for one.
 
 The file is an npz without pickles: `about` (JSON), `mean` (d,), `scatter` (d, d; sum of outer products
 about the mean), and, where wanted, `features` (n, d); `about` holds the videos' prompts, categories and
 hashes, where they are known. It is tied to the encoder with its weights and protocol, and to how videos
-were normalised.
+were normalized.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.compare.load import LoadedRun, why_not_comparable
+from evals.compare.run_scores import RunScores, why_not_comparable
 from evals.compare.vectors import Vectors, vectors_of
-from evals.errors import MetricError, StatisticsError
-from evals.journal import write_atomically
-from evals.metrics import SetMetric
+from evals.encoders import Start
+from evals.errors import MetricError, Reason, StatisticsError
+from evals.metrics.base import DistributionMetric
 from evals.metrics.moments import Moments
-from evals.records import MetricInfo, Spec
+from evals.records import MetricInfo, Need, Spec, digest
+from evals.runs.journal import write_atomically
+from evals.runs.keys import metric_digest
 
-FORMAT = 1
-Clips = Literal["first", "drawn"]
+FORMAT = 2
 MAX_BYTES = 8 << 30
 Matrix = NDArray[np.float64]
 
@@ -38,24 +39,32 @@ Matrix = NDArray[np.float64]
 class RunReference:
     """A run that was scored with the metric."""
 
-    run: LoadedRun
+    run: RunScores
 
     @property
     def label(self) -> str:
         return self.run.label
 
-    def is_run(self, run: LoadedRun) -> bool:
-        return run.run.path.resolve() == self.run.run.path.resolve()
+    @property
+    def digest(self) -> str:
+        """Stands for its features where there are none."""
+        return ""
+
+    def is_run(self, run: RunScores) -> bool:
+        if run.folder is None or self.run.folder is None:
+            return False
+        return run.folder.path.resolve() == self.run.folder.path.resolve()
 
     def check(self, name: str, info: MetricInfo) -> None:
         """Raises `MetricError` unless its numbers compare with those that `info` describes."""
         known = self.run.metrics.get(name)
         if known is None:
-            raise MetricError("the reference was not scored with it")
-        if known.digest != info.digest:
-            raise MetricError(f"not comparable: {why_not_comparable(info, known)}")
+            raise MetricError("the reference was not scored with it", Reason.NOT_SCORED)
+        if metric_digest(known) != metric_digest(info):
+            reason, message = why_not_comparable(info, known)
+            raise MetricError(f"not comparable: {message}", reason)
 
-    def vectors(self, name: str, metric: SetMetric) -> Vectors:
+    def vectors(self, name: str, metric: DistributionMetric) -> Vectors:
         return vectors_of(self.run, name, metric)
 
     def moments(self) -> Moments | None:
@@ -65,33 +74,43 @@ class RunReference:
 @dataclass(frozen=True)
 class Statistics:
     """A file of statistics: an encoder's mean-pooled features of a set of videos, or their moments alone.
-    `clips` says whether its windows started at the first frame or at a drawn one."""
+    `clips` says whether its clips were the first frames or random ones."""
 
     label: str
     encoder: str
     spec: Spec
-    view: str
+    normalization: str
     total: Moments
     source: str = ""
     features: Vectors = field(default_factory=Vectors)
-    clips: Clips = "first"
+    clips: Start = "first"
 
-    def is_run(self, run: LoadedRun) -> bool:
+    @property
+    def digest(self) -> str:
+        """Of its moments."""
+        return digest([self.total.n, self.total.mean.tolist(), self.total.scatter.tolist()])
+
+    def is_run(self, run: RunScores) -> bool:
         return False
 
     def check(self, name: str, info: MetricInfo) -> None:
         """Raises `MetricError` for another encoder, other weights, protocol or normalisation."""
-        need = f"encoder:{self.encoder}"
+        need = str(Need("encoder", self.encoder))
         if need not in info.extractors:
-            raise MetricError(f"the reference file holds features of {self.encoder}")
+            raise MetricError(f"the reference file holds features of {self.encoder}", Reason.OTHER_EXTRACTOR)
         other = info.extractors[need]
         if other != self.spec:
             changed = [k for k in other.params if other.params.get(k) != self.spec.params.get(k)]
-            raise MetricError(f"not comparable: {need} differs: {', '.join(changed) or 'its version'}")
-        if info.view != self.view:
-            raise MetricError(f"not comparable: scored under {info.view}, the reference under {self.view}")
+            message = f"not comparable: {need} differs: {', '.join(changed) or 'its version'}"
+            raise MetricError(message, Reason.OTHER_EXTRACTOR)
+        if info.normalization != self.normalization:
+            raise MetricError(
+                f"not comparable: scored under {info.normalization}, the reference under"
+                f" {self.normalization}",
+                Reason.OTHER_NORMALIZATION,
+            )
 
-    def vectors(self, name: str, metric: SetMetric) -> Vectors:
+    def vectors(self, name: str, metric: DistributionMetric) -> Vectors:
         if metric.spec.params.get("pool") != "mean":
             raise MetricError("the reference file holds one feature per video, not of frames")
         return self.features
@@ -105,7 +124,7 @@ class Statistics:
             "format": FORMAT,
             "encoder": self.encoder,
             "spec": self.spec.model_dump(mode="json"),
-            "view": self.view,
+            "normalization": self.normalization,
             "n": self.total.n,
             "source": self.source,
             "clips": self.clips,
@@ -135,7 +154,7 @@ class Statistics:
             ids, categories, hashes = (
                 [str(x) for x in about[k]] for k in ("prompts", "categories", "videos")
             )
-            known = [str(about[k]) for k in ("encoder", "view", "source")]
+            known = [str(about[k]) for k in ("encoder", "normalization", "source")]
             mean, scatter = _moments(arrays["mean"], arrays["scatter"], path)
         except (KeyError, ValueError, TypeError) as error:
             raise StatisticsError(f"is no reference of this suite ({error}); `t2v-evals reference build`"
@@ -149,27 +168,32 @@ class Statistics:
         if rows and not np.isfinite(rows).all():
             raise StatisticsError("its features hold NaN or infinity", path)
         vectors = Vectors(rows, ids, categories, hashes, videos=len(rows))
-        clips: Clips = "drawn" if about.get("clips") == "drawn" else "first"
+        clips: Start = "random" if about.get("clips") == "random" else "first"
         return cls(path.stem, known[0], spec, known[1], Moments(n, mean, scatter), known[2], vectors, clips)
 
 
 def build(
-    run: LoadedRun, encoder: str, name: str, metric: SetMetric, keep: bool, drawn_for: Spec | None = None
+    run: RunScores,
+    encoder: str,
+    name: str,
+    metric: DistributionMetric,
+    keep: bool,
+    random_for: Spec | None = None,
 ) -> Statistics:
-    """Statistics of a run's videos, scored with `name`; `keep` their features too. `drawn_for` is the spec
-    of the encoder that sees first frames, where this one saw drawn windows to be measured against it.
+    """Statistics of a run's videos, scored with `name`; `keep` their features too. `random_for` is the
+    spec of the encoder that takes first frames, where this run's took random clips to stand for it.
 
     Raises `MetricError` for a run without features or with fewer than two videos.
     """
     found = vectors_of(run, name, metric)
     if len(found.rows) < 2:
         raise MetricError(f"{run.label}: {len(found.rows)} videos have features; statistics need two")
-    spec = drawn_for or run.metrics[name].extractors[f"encoder:{encoder}"]
+    spec = random_for or run.metrics[name].extractors[str(Need("encoder", encoder))]
     total = Moments.of(np.stack(found.rows))
     if not keep:
         found.rows = []
-    clips: Clips = "drawn" if drawn_for else "first"
-    return Statistics(run.label, encoder, spec, run.view, total, run.label, found, clips)
+    clips: Start = "random" if random_for else "first"
+    return Statistics(run.label, encoder, spec, run.normalization, total, run.label, found, clips)
 
 
 MEANS = ("mean", "mu", "raw_mean", "mean_")
@@ -177,8 +201,8 @@ COVARIANCES = ("covariance_ddof0", "covariance", "cov", "sigma", "raw_cov")
 COUNTS = ("count", "n", "num_items", "num")
 
 
-def take_over(
-    path: Path, encoder: str, spec: Spec, view: str, ddof: int, count: int | None = None
+def import_statistics(
+    path: Path, encoder: str, spec: Spec, normalization: str, ddof: int, count: int | None = None
 ) -> Statistics:
     """Another tool's mean and covariance, from an npz or a pickle of NumPy arrays, as features of
     `encoder`. That they are is the caller's word.
@@ -202,7 +226,7 @@ def take_over(
         covariance, ddof = np.asarray(covariance, np.float64) / n - np.outer(mean, mean), 0
     mean, covariance = _moments(mean, covariance, path)
     total = Moments(n, mean, covariance * (n - ddof))
-    return Statistics(path.stem, encoder, spec, view, total, f"imported: {path.name}")
+    return Statistics(path.stem, encoder, spec, normalization, total, f"imported: {path.name}")
 
 
 def _moments(mean: Any, second: Any, path: Path) -> tuple[Matrix, Matrix]:

@@ -1,27 +1,66 @@
-"""A comparison in VBench's terms: the dimensions that this suite computes as VBench defines them.
+"""A run in VBench's terms: the dimensions that this suite computes as VBench defines them, and its result
+files.
 
 Dimensions, ranges and the required samples are VBench's (Huang et al. 2024; its `scripts/constant.py` and
-`VBench_full_info.json`). What is not computed is missing, never 0, so there is no total.
-"""
+`VBench_full_info.json`). What is not computed is missing, never 0, so there is no total. The metrics are
+those of the suite `vbench`."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from evals.compare.load import LoadedRun
+from evals.compare.run_scores import RunScores
 from evals.errors import UsageError
-from evals.journal import write_atomically
-from evals.readers import VBENCH_TAG
+from evals.prompts.readers import VBENCH_TAG
 from evals.records import digest
+from evals.runs.journal import write_atomically
 
-COLUMNS = ["generator", "dimension", "metric", "value", "normalised", "n", "remark"]
-NOT_A_SCORE = "not a VBench score"
+
+class Remark(StrEnum):
+    """What keeps a dimension's value from being VBench's number, or why there is none."""
+
+    NO_METRIC = "no_metric"
+    NOT_SCORED = "not_scored"
+    NO_VALUES = "no_values"
+    OTHER_PROMPTS = "other_prompts"
+    SOME_PROMPTS = "some_prompts"
+    FEW_SAMPLES = "few_samples"
+    NORMALIZED = "normalized"
+    NO_STILL_FILTER = "no_still_filter"
+
+
+NOT_A_SCORE = {Remark.OTHER_PROMPTS, Remark.SOME_PROMPTS}
+NOT_COMPLETE = {Remark.FEW_SAMPLES, Remark.NORMALIZED}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One dimension of one run: `normalized` is the value on VBench's scale from 0 to 1, `remarks` codes with
+    their sentences."""
+
+    run: str
+    dimension: str
+    metric: str = ""
+    value: float | None = None
+    normalized: float | None = None
+    n: int = 0
+    remarks: tuple[tuple[Remark, str], ...] = ()
+
+    @property
+    def codes(self) -> set[Remark]:
+        return {code for code, _ in self.remarks}
+
+    @property
+    def message(self) -> str:
+        return "; ".join(text for _, text in self.remarks)
+
 
 # Of every dimension: its range, how many prompts it has and the digest of their sorted texts.
 DIMENSIONS: dict[str, tuple[float, float, int, str]] = {
@@ -57,97 +96,99 @@ SAMPLES = {"temporal_flickering": 25}
 SAMPLES_ELSE = 5
 
 
-def view(runs: list[LoadedRun]) -> pd.DataFrame:
-    """One row per run and dimension; `value` is None where it is missing, and `remark` says why, or what
-    keeps it from being VBench's number."""
-    rows: list[tuple[object, ...]] = [_row(run, dimension) for run in runs for dimension in DIMENSIONS]
-    return pd.DataFrame(rows, columns=COLUMNS)
+def dimensions(runs: Sequence[RunScores]) -> list[Dimension]:
+    """Every dimension of every run."""
+    return [_dimension(run, name) for run in runs for name in DIMENSIONS]
 
 
-def _row(run: LoadedRun, dimension: str) -> tuple[object, ...]:
+def table(found: Sequence[Dimension]) -> pd.DataFrame:
+    """Dimensions as `vbench.csv` has them."""
+    columns = ["run", "dimension", "metric", "value", "normalized", "n", "remark"]
+    rows = [(d.run, d.dimension, d.metric, d.value, d.normalized, d.n, d.message) for d in found]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _dimension(run: RunScores, dimension: str) -> Dimension:
     low, high, *_ = DIMENSIONS[dimension]
     name = METRICS.get(dimension)
     if name is None:
         why = WHY_NOT.get(dimension, "no metric here is VBench's")
-        return (run.label, dimension, "", None, None, 0, f"missing: {why}")
+        return Dimension(run.label, dimension, remarks=((Remark.NO_METRIC, why),))
     if name not in run.metrics:
-        return (run.label, dimension, name, None, None, 0, "missing: the run was not scored with it")
-    whole, prompts, remark = _prompts(run, dimension)
-    found = {at: run.status(at, name)[1] for at in run.run.info.sample_ids() if at[0] in prompts}
-    values = [v for v in found.values() if v is not None]
-    if not values:
-        return (run.label, dimension, name, None, None, 0, "missing: no video has a score")
-    value = float(np.mean(values))
+        why = "the run was not scored with it"
+        return Dimension(run.label, dimension, name, remarks=((Remark.NOT_SCORED, why),))
+    prompts, remark = _prompts(run, dimension)
+    scores = run.by_metric[name]
+    scores = scores[scores.index.get_level_values("prompt_id").isin(prompts)]
+    values = scores.loc[scores["status"] == "ok", "value"]
+    if values.empty:
+        why = "no video has a score"
+        return Dimension(run.label, dimension, name, remarks=((Remark.NO_VALUES, why),))
     remarks = [remark] if remark else []
-    if whole:
+    if remark is None:
         wanted = SAMPLES.get(dimension, SAMPLES_ELSE)
-        fewest = min(sum(v is not None for at, v in found.items() if at[0] == p) for p in prompts)
-        if fewest < wanted:
-            remarks.append(f"{fewest} of {wanted} samples a prompt")
-        if run.view != "native":
-            remarks.append(f"videos were normalised: {run.view}")
+        counts = values.groupby(level="prompt_id").size().reindex(sorted(prompts), fill_value=0)
+        if (fewest := int(counts.min())) < wanted:
+            remarks.append((Remark.FEW_SAMPLES, f"{fewest} of {wanted} samples a prompt"))
+        if run.normalization != "native":
+            remarks.append((Remark.NORMALIZED, f"videos were normalized: {run.normalization}"))
         if dimension == "temporal_flickering":
-            remarks.append("without VBench's filter for still videos")
-    return (run.label, dimension, name, value, (value - low) / (high - low), len(values), "; ".join(remarks))
+            remarks.append((Remark.NO_STILL_FILTER, "without VBench's filter for still videos"))
+    value = float(np.mean(values))
+    scaled = (value - low) / (high - low)
+    return Dimension(run.label, dimension, name, value, scaled, len(values), tuple(remarks))
 
 
-def _prompts(run: LoadedRun, dimension: str) -> tuple[bool, set[str], str]:
-    """Whether a run has the prompts of a dimension, all and no other; which they are; what to say."""
+def _prompts(run: RunScores, dimension: str) -> tuple[set[str], tuple[Remark, str] | None]:
+    """The prompts that a dimension's value is over, and what to say where they are not exactly VBench's."""
     tagged = {p.id: p.text for p in run.prompts.values() if VBENCH_TAG + dimension in p.tags}
     *_, count, known = DIMENSIONS[dimension]
     if tagged and digest(sorted(set(tagged.values()))) == known:
-        return True, set(tagged), ""
+        return set(tagged), None
     if tagged:
-        return False, set(tagged), f"{NOT_A_SCORE}: {len(tagged)} of the dimension's {count} prompts"
-    return False, set(run.prompts), f"{NOT_A_SCORE}: other prompts"
+        message = f"not a VBench score: {len(tagged)} of the dimension's {count} prompts"
+        return set(tagged), (Remark.SOME_PROMPTS, message)
+    return set(run.prompts), (Remark.OTHER_PROMPTS, "not a VBench score: other prompts")
 
 
-def submission(run: LoadedRun, folder: Path) -> list[Path]:
+def write_submission(run: RunScores, folder: Path) -> list[Path]:
     """VBench's result files, one per dimension: its mean and every video's value.
 
     Raises `UsageError` unless every dimension that was computed is on VBench's own prompts with as many
     samples as it asks for.
     """
-    table = view([run])
-    done = table[table["value"].notna()]
-    if done.empty or done["remark"].str.contains(NOT_A_SCORE).any():
+    done = [one for one in dimensions([run]) if one.value is not None]
+    if not done or any(one.codes & NOT_A_SCORE for one in done):
         raise UsageError(
-            f"{run.label}: {NOT_A_SCORE}: its prompts are not VBench's (--prompts VBench_full_info.json); no"
-            " submission is written"
+            f"{run.label}: not a VBench score: its prompts are not VBench's (--prompts"
+            " VBench_full_info.json); no submission is written"
         )
-    short = done[done["remark"].str.contains("samples a prompt|normalised")]
-    if len(short):
-        first = short.iloc[0]
-        raise UsageError(f"{run.label}: {first['dimension']}: {first['remark']}; no submission is written")
+    if short := next((one for one in done if one.codes & NOT_COMPLETE), None):
+        raise UsageError(f"{run.label}: {short.dimension}: {short.message}; no submission is written")
     written = []
     folder.mkdir(parents=True, exist_ok=True)
-    for one in done.to_dict("records"):
-        dimension, metric = str(one["dimension"]), str(one["metric"])
-        _, prompts, _ = _prompts(run, dimension)
+    for one in done:
+        prompts, _ = _prompts(run, one.dimension)
+        binary = run.metrics[one.metric].binary
+        scores = run.by_metric[one.metric].sort_index()
+        scores = scores[scores.index.get_level_values("prompt_id").isin(prompts) & (scores["status"] == "ok")]
         videos = [
-            {"video_path": str(run.samples[at].video), "video_results": _plain(run, at, metric)}
-            for at in sorted(run.run.info.sample_ids())
-            if at[0] in prompts and run.status(at, metric)[1] is not None
+            {"video_path": str(run.videos[at].video), "video_results": bool(value) if binary else value}
+            for at, value in zip(scores.index.tolist(), scores["value"].tolist(), strict=True)
         ]
-        path = folder / f"{dimension}_eval_results.json"
-        data: Mapping[str, object] = {dimension: [one["value"], videos]}
+        path = folder / f"{one.dimension}_eval_results.json"
+        data: Mapping[str, object] = {one.dimension: [one.value, videos]}
         write_atomically(path, json.dumps(data, indent=1).encode())
         written.append(path)
     return written
 
 
-def _plain(run: LoadedRun, at: tuple[str, int], metric: str) -> object:
-    value = run.status(at, metric)[1]
-    return bool(value) if run.metrics[metric].binary else value
-
-
-def as_text(table: pd.DataFrame) -> str:
-    """The table for a terminal."""
+def as_text(found: Sequence[Dimension]) -> str:
+    """Dimensions for a terminal."""
     lines = []
-    for label, part in table.groupby("generator", sort=False):
+    for label in dict.fromkeys(one.run for one in found):
         lines.append(f"{label}: VBench's dimensions")
-        for row in part.to_dict("records"):
-            value = "missing" if math.isnan(row["value"]) else f"{row['value']:.4f} → {row['normalised']:.4f}"
-            remark = str(row["remark"]).removeprefix("missing: ")
-            lines.append(f"  {row['dimension']:24s} {value:18s} {remark}".rstrip())
+        for one in (d for d in found if d.run == label):
+            value = "missing" if one.value is None else f"{one.value:.4f} → {one.normalized:.4f}"
+            lines.append(f"  {one.dimension:24s} {value:18s} {one.message}".rstrip())
     return "\n".join(lines)

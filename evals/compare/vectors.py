@@ -10,25 +10,26 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.compare.load import LoadedRun
-from evals.errors import MetricError
-from evals.extract import feature_key
-from evals.features import FeatureStore
-from evals.metrics import SetMetric, outside
-from evals.records import View
+from evals.compare.run_scores import RunScores
+from evals.errors import MetricError, Reason
+from evals.metrics.base import DistributionMetric, outside
+from evals.metrics.needs import Needs, VideoAndText, recorded_specs
+from evals.records import Normalization
+from evals.runs.features import FeatureStore
 
 Match = Literal["none", "category", "prompt"]
 
 
 @dataclass
 class Vectors:
-    """Feature vectors (d,) of a side's videos, each with its prompt's id, category and video; how many of
-    the `videos` are out of domain."""
+    """Feature vectors (d,) of a side's videos, each with its prompt's id, category and video, and the keys
+    of its features; how many of the `videos` are out of domain."""
 
     rows: list[NDArray[np.float64]] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
     outside: int = 0
     videos: int = 0
 
@@ -39,33 +40,35 @@ class Vectors:
             [self.prompts[i] for i in places],
             [self.categories[i] for i in places],
             [self.hashes[i] for i in places],
+            self.keys,
             self.outside,
             self.videos,
         )
 
 
-def vectors_of(run: LoadedRun, name: str, metric: SetMetric) -> Vectors:
+def vectors_of(run: RunScores, name: str, metric: DistributionMetric) -> Vectors:
     """What a run has, ordered by prompt and seed. What is out of domain is counted and kept: leaving it out
-    would flatter whoever made it."""
+    would favour whoever made it."""
     info = run.metrics.get(name)
     found = Vectors()
-    if info is None:
+    if info is None or run.folder is None:
         return found
-    store = FeatureStore(run.run.features)
-    view = View.parse(run.view)
-    for (prompt_id, _), sample in sorted(run.samples.items()):
-        if sample.outcome != "ok" or sample.sha256 is None:
-            continue
-        keys = {need: feature_key(sample.sha256, spec, view) for need, spec in info.extractors.items()}
+    store = FeatureStore(run.folder.features)
+    needs = Needs(recorded_specs(info), Normalization.parse(run.normalization))
+    for (prompt_id, _), sample in sorted(run.videos.items()):
+        prompt = run.prompts[prompt_id]
+        of = VideoAndText(str(sample.sha256), prompt.text)
+        keys = {need: needs.key(need, of) for need in metric.needs}
         if all(key in store for key in keys.values()):
-            rows = {need: store.get(key) for need, key in keys.items()}
-            pooled = np.atleast_2d(metric.pool(rows))
+            features = {need: store.get(key) for need, key in keys.items()}
+            pooled = np.atleast_2d(metric.pool(features))
             found.rows += list(pooled)
             found.prompts += [prompt_id] * len(pooled)
-            found.categories += [run.prompts[prompt_id].category] * len(pooled)
-            found.hashes += [sample.sha256] * len(pooled)
+            found.categories += [prompt.category] * len(pooled)
+            found.hashes += [of.sha256] * len(pooled)
+            found.keys += keys.values()
             found.videos += 1
-            found.outside += any(outside(r) for r in rows.values())
+            found.outside += any(outside(one) for one in features.values())
     return found
 
 
@@ -84,7 +87,7 @@ def matched(ours: Vectors, theirs: Vectors, match: Match) -> tuple[Vectors, Vect
     mine, other = Counter(key(ours)), Counter(key(theirs))
     shared = set(mine) & set(other)
     if not shared:
-        raise MetricError(f"--match {match}: both sides have no {match} in common")
+        raise MetricError(f"--match {match}: both sides have no {match} in common", Reason.NO_SHARED_PROMPT)
     kept = ours.only([i for i, k in enumerate(key(ours)) if k in shared])
     if match == "prompt":
         return kept, theirs.only([i for i, k in enumerate(key(theirs)) if k in shared])

@@ -1,5 +1,4 @@
-"""Supervised decoder processes: videos in, rows and encoder windows out.
+"""Supervised decoder processes: videos in, features and encoder windows out.
 
-`worker` is what runs in them (never torch), `pool` starts, feeds, watches and replaces them, `wire` is
-how they talk, `windows` cuts what encoders see.
-"""
+`worker` is what runs in them (never torch), `pool` starts, feeds, watches and replaces them, `wire` is how
+they talk, `windows` cuts what encoders get, `resources` is what a machine lends to a command."""

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,14 +17,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from evals.decoding import wire
-from evals.errors import DecoderDied, DoesNotApply, SampleError, UsageError, VideoError
+from evals.errors import DecoderDied, DoesNotApply, Reason, SampleError, UsageError, VideoError
+from evals.records import VideoFacts
 from evals.video import Limits
 
 START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Job:
+class DecoderJob:
     """One file for one worker. `kind` is `probe`, `preview` or `extract`; `tag` is the caller's."""
 
     path: Path
@@ -36,7 +38,7 @@ class Job:
 class Event:
     """Something a job gave: a message of its worker, or the error that ended it."""
 
-    job: Job
+    job: DecoderJob
     message: wire.Message | None = None
     error: SampleError | None = None
 
@@ -73,11 +75,11 @@ class _Worker:
         wire.send(self.socket, {"limits": asdict(limits), "plugins": plugins})
         self.socket.setblocking(False)
         self.receiver = wire.Receiver()
-        self.job: Job | None = None
+        self.job: DecoderJob | None = None
         self.ready = False
         self.started = self.heard = 0.0
 
-    def assign(self, job: Job, now: float) -> None:
+    def assign(self, job: DecoderJob, now: float) -> None:
         self.job, self.started, self.heard = job, now, now
         self.socket.setblocking(True)
         try:
@@ -114,26 +116,36 @@ class Pool:
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
         self._paused = 0.0
+        self._asking = threading.Lock()
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes."""
         for worker in list(self._workers):
             self._drop(worker)
         self._selector.close()
 
-    def ask(self, job: Job) -> wire.Message:
-        """Run one job to its end and give its last message; raises what ended it."""
+    def ask(self, job: DecoderJob) -> wire.Message:
+        """Run one job to its end and give its last message; raises what ended it. Threads take turns."""
         last = None
-        for event in self.run([job]):
-            if event.error is not None:
-                raise event.error
-            last = event.message
+        with self._asking:
+            for event in self.run([job]):
+                if event.error is not None:
+                    raise event.error
+                last = event.message
         assert last is not None
         return last
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def probe(self, path: Path) -> VideoFacts:
+        """A file's facts. Raises `SampleError` for what is not a usable video."""
+        return VideoFacts.model_validate(self.ask(DecoderJob(path, "probe")).head["facts"])
+
+    def run(self, jobs: Iterable[DecoderJob]) -> Iterator[Event]:
         """Run all jobs; yields what they give as it comes, and for each one `done` or `error` at its end.
 
         Time the caller spends between events does not count against a job's limits.
@@ -167,7 +179,7 @@ class Pool:
             return worker
         return None
 
-    def _assign(self, worker: _Worker, job: Job) -> bool:
+    def _assign(self, worker: _Worker, job: DecoderJob) -> bool:
         if worker.process.poll() is not None:  # died while idle: not this job's doing
             self._drop(worker)
             return False
@@ -196,12 +208,14 @@ class Pool:
             if not worker.ready and now - worker.started < START_SECONDS:
                 continue
             if now - worker.heard > limits.stall:
-                reason = f"the decoder made no progress for {limits.stall:g} s and was ended"
+                what = f"the decoder made no progress for {limits.stall:g} s and was ended"
+                reason = Reason.DECODER_STALLED
             elif now - worker.started > limits.seconds:
-                reason = f"decoding ran past the limit of {limits.seconds:g} s and was ended"
+                what = f"decoding ran past the limit of {limits.seconds:g} s and was ended"
+                reason = Reason.DECODER_TIME_LIMIT
             else:
                 continue
-            events.append(Event(worker.job, error=DecoderDied(reason, transient=True)))
+            events.append(Event(worker.job, error=DecoderDied(what, True, reason)))
             self._drop(worker)
         return events
 
@@ -229,7 +243,8 @@ class Pool:
                     worker.job = None
                 if kind == "error":
                     error = DoesNotApply if message.head["kind"] == "skip" else VideoError
-                    events.append(Event(job, error=error(message.head["message"])))
+                    reason = Reason(message.head["reason"])
+                    events.append(Event(job, error=error(message.head["message"], reason)))
                     if message.head.get("last"):
                         self._drop(worker)  # it is leaving and must not get another job
                         return events
@@ -251,9 +266,9 @@ class Pool:
             raise UsageError(f"the decoder process could not start (exit code {code}){words}")
         if code < 0:
             name = signal.Signals(-code).name
-            reason = f"the decoder crashed with {name}{words}"
+            what = f"the decoder crashed with {name}{words}"
             # SIGKILL is the system's out-of-memory killer or an operator; a crash will come again.
-            return [Event(job, error=DecoderDied(reason, transient=code == -signal.SIGKILL))]
+            return [Event(job, error=DecoderDied(what, transient=code == -signal.SIGKILL))]
         return [
             Event(job, error=DecoderDied(f"the decoder ended with exit code {code}{words}", transient=False))
         ]

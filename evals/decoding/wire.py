@@ -36,7 +36,7 @@ def send(
     for name, array in (arrays or {}).items():
         array = np.ascontiguousarray(array)
         if array.dtype.name not in _DTYPES:
-            raise TypeError(f"{name}: rows are one of {sorted(_DTYPES)}, not {array.dtype}")
+            raise TypeError(f"{name}: arrays are one of {sorted(_DTYPES)}, not {array.dtype}")
         table.append([name, array.dtype.name, list(array.shape)])
         blocks.append(array)
     text = json.dumps({**head, "arrays": table}).encode()

@@ -17,17 +17,23 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from evals import video
 from evals.decoding import wire
-from evals.decoding.windows import Sampler, Sampling
-from evals.errors import DoesNotApply, EvalsError
-from evals.features import Rows
-from evals.folds import FOLDS, Fold
-from evals.records import View
+from evals.decoding.windows import WindowCutter
+from evals.errors import DoesNotApply, EvalsError, Reason, SampleError
+from evals.extractors import FrameExtractor, create
+from evals.records import Normalization
 from evals.registry import load_plugin
+from evals.runs.features import Features
+from evals.video import FrameSelection, Resize
 
-Problem = tuple[str, str]
+Problem = tuple[str, Reason, str]
+"""`skip` or `failed`, the reason, the sentence."""
+_SELECTION: TypeAdapter[FrameSelection] = TypeAdapter(FrameSelection)
+_RESIZE: TypeAdapter[Resize] = TypeAdapter(Resize)
 
 
 def main() -> None:
@@ -51,16 +57,22 @@ def main() -> None:
         except BrokenPipeError:
             return
         except DoesNotApply as error:
-            wire.send(sock, {"type": "error", "kind": "skip", "message": str(error)})
+            _refuse(sock, "skip", error.reason, str(error))
+        except SampleError as error:
+            _refuse(sock, "video", error.reason, str(error))
         except EvalsError as error:
-            wire.send(sock, {"type": "error", "kind": "video", "message": str(error)})
+            _refuse(sock, "video", Reason.DECODER_ERROR, str(error))
         except MemoryError:
             message = f"decoding needs more than the limit of {limits.memory / 2**30:.3g} GiB"
-            wire.send(sock, {"type": "error", "kind": "video", "message": message, "last": True})
-            return  # what memory is left in what state is anybody's guess
+            _refuse(sock, "video", Reason.DECODER_MEMORY, message, last=True)
+            return  # nobody knows what state is left
         except Exception as error:  # noqa: BLE001 - reported to the pool, which records it
-            message = f"decoder error: {type(error).__name__}: {error}"
-            wire.send(sock, {"type": "error", "kind": "video", "message": message})
+            _refuse(sock, "video", Reason.DECODER_ERROR, f"decoder error: {type(error).__name__}: {error}")
+
+
+def _refuse(sock: socket.socket, kind: str, reason: Reason, message: str, last: bool = False) -> None:
+    """Say that a job gave nothing, and why; `last` where this process ends."""
+    wire.send(sock, {"type": "error", "kind": kind, "reason": reason, "message": message, "last": last})
 
 
 def _restrain(limits: video.Limits) -> None:
@@ -92,24 +104,24 @@ def _preview(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> 
     facts = found.facts
     side = min(job["short_side"], facts.width, facts.height)
     seconds = min(job["seconds"], facts.duration)
-    view = View(short_side=side if side >= 16 else None, seconds=seconds)
-    frames = (f for c in video.decode(found, view, limits.chunk_bytes) for f in c.new)
+    small = Normalization(short_side=side if side >= 16 else None, seconds=seconds)
+    frames = (f for c in video.decode(found, small, limits.chunk_bytes) for f in c.new)
     video.encode(Path(job["out"]), frames, min(facts.fps, 60.0), crf=30)
     wire.send(sock, {"type": "done"})
 
 
 def _extract(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> None:
     found = video.probe(Path(job["path"]), limits)
-    view = View.model_validate(job["view"])
+    normalization = Normalization.model_validate(job["normalization"])
     count = found.facts.frames
     try:
-        _pass(sock, job, limits, found, view, count)
+        _pass(sock, job, limits, found, normalization, count)
     except video.FrameCountDiffers as error:
         if error.decoded == 0:
             raise
-        # Sampling went by a wrong count: start over with the right one, and say so in the record.
+        # Windows were chosen by a wrong count: start over with the right one, and say so in the record.
         wire.send(sock, {"type": "restart"})
-        _pass(sock, job, limits, found, view, error.decoded, [str(error)])
+        _pass(sock, job, limits, found, normalization, error.decoded, [str(error)])
 
 
 def _pass(
@@ -117,49 +129,64 @@ def _pass(
     job: dict[str, Any],
     limits: video.Limits,
     found: video.Video,
-    view: View,
+    normalization: Normalization,
     count: int,
     notes: list[str] | None = None,
 ) -> None:
     notes = notes or []
-    shown, fps = len(video.select(found, view, count)), view.fps or found.facts.fps
+    kept, fps = video.select(found, normalization, count), normalization.fps or found.facts.fps
     problems: dict[str, Problem] = {}
-    folds: dict[str, Fold] = {name: FOLDS.get(name)() for name in job["folds"]}
-    rows: dict[str, list[Rows]] = {name: [] for name in folds}
-    samplers: dict[str, Sampler] = {}
-    for name, fields in job["samplings"].items():
+    extractors: dict[str, FrameExtractor] = {
+        name: create(name, Path(path) if path else None) for name, path in job["extractors"].items()
+    }
+    parts: dict[str, list[Features]] = {name: [] for name in extractors}
+    cutters: dict[str, WindowCutter] = {}
+    for name, (frames, resize) in job["windows"].items():
+        selection, size = _SELECTION.validate_python(frames), _RESIZE.validate_python(resize)
         try:
-            samplers[name] = Sampler(Sampling.model_validate(fields), shown, fps, job.get("sha256", ""))
+            cutters[name] = WindowCutter(selection, size, len(kept), fps, job["sha256"])
         except DoesNotApply as error:
-            problems[name] = ("skip", str(error))
+            problems[name] = ("skip", error.reason, str(error))
+    shape = (found.facts.height, found.facts.width)
     clock = _Clock()
-    for chunk in video.decode(found, view, limits.chunk_bytes, count, notes):
+    for chunk in video.decode(found, normalization, limits.chunk_bytes, count, notes):
         clock.lap("decode")
-        for name, fold in folds.items():
+        shape = chunk.frames.shape[1:3]
+        for name, extractor in extractors.items():
             if name not in problems:
-                problem = _step(fold, chunk, rows[name])
-                clock.lap(f"fold:{name}")
+                problem = _step(extractor, chunk, parts[name])
+                clock.lap(f"frames:{name}")
                 if problem:
                     problems[name] = problem
-        for name, sampler in samplers.items():
-            windows = sampler.step(chunk)
-            clock.lap(f"sample:{name}")
+        for name, cutter in cutters.items():
+            windows = cutter.step(chunk)
+            clock.lap(f"windows:{name}")
             for number, window in windows:
                 wire.send(sock, {"type": "window", "encoder": name, "number": number}, {"window": window})
         wire.send(sock, {"type": "progress", "frames": chunk.start + len(chunk.new)})
         clock.lap("send")
-    arrays: wire.Arrays = {}
-    for name, fold in folds.items():
+    arrays: wire.Arrays = {"/times": _times(found, normalization, kept)}
+    for name, extractor in extractors.items():
         if name not in problems:
-            rows[name].append(fold.finish())
-            for row, value in _join(rows[name]).items():
-                arrays[f"{name}/{row}"] = value
-    for name, sampler in samplers.items():
-        arrays |= {f"{name}/{row}": value for row, value in sampler.rows().items()}
+            parts[name].append(extractor.finish())
+            for array, value in _join(parts[name]).items():
+                arrays[f"{name}/{array}"] = value
+    for name, cutter in cutters.items():
+        arrays |= {f"{name}/{array}": value for array, value in cutter.labels.items()}
     clock.lap("decode")
-    head = {"type": "done", "problems": problems, "notes": notes, "frames": shown}
+    head = {"type": "done", "problems": problems, "notes": notes, "frames": len(kept)}
+    head |= {"fps": fps, "height": shape[0], "width": shape[1]}
     head |= {"seconds": clock.seconds, "peak": _peak_memory()}
     wire.send(sock, head, arrays)
+
+
+def _times(found: video.Video, normalization: Normalization, kept: list[int]) -> NDArray[np.float64]:
+    """Seconds at which the frames are shown that an extractor gets."""
+    if normalization.fps is not None:
+        return np.arange(len(kept)) / normalization.fps
+    if max(kept) < len(found.times):
+        return np.asarray(found.times, np.float64)[kept]
+    return np.asarray(kept, np.float64) / found.facts.fps  # more frames came than the container lists
 
 
 def _peak_memory() -> int:
@@ -186,19 +213,20 @@ class _Clock:
         self._last = now
 
 
-def _step(fold: Fold, chunk: video.Chunk, rows: list[Rows]) -> Problem | None:
+def _step(extractor: FrameExtractor, chunk: video.Chunk, parts: list[Features]) -> Problem | None:
     try:
-        rows.append(fold.step(chunk))
+        parts.append(extractor.step(chunk))
     except DoesNotApply as error:
-        return ("skip", str(error))
+        return ("skip", error.reason, str(error))
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - one fold's fault costs that fold's metrics alone
-        return ("failed", f"fold {fold.spec.name}: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - one extractor's fault costs its own metrics alone
+        message = f"frame extractor {extractor.spec.name}: {type(error).__name__}: {error}"
+        return ("failed", Reason.EXTRACTOR_ERROR, message)
     return None
 
 
-def _join(parts: list[Rows]) -> Rows:
+def _join(parts: list[Features]) -> Features:
     names = {name for part in parts for name in part}
     return {name: np.concatenate([p[name] for p in parts if name in p]) for name in sorted(names)}
 

@@ -1,83 +1,95 @@
-"""CLIP and its relatives through open_clip, by full name and tag or from a local checkpoint."""
+"""CLIP and its relatives through open_clip, by full name and tag or from a local checkpoint.
+
+open_clip itself takes seconds to import and is loaded where a model is built.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
-from open_clip.transform import PreprocessCfg
 from torch import Tensor
 
-from evals.decoding.windows import EVERY, Sampling
+from evals.encoders.base import Setup, TextEncoder
 from evals.encoders.exact import exact
-from evals.errors import UnknownName, WeightsError
-from evals.features import Rows
-from evals.records import Spec, file_sha256
+from evals.encoders.hub import CLIP_FILES, HUB_MODELS, HubModel, locate
+from evals.errors import DoesNotApply, UnknownName, WeightsError
+from evals.records import file_sha256
+from evals.runs.features import Features
+from evals.video import CenterCrop, Resize, SpacedWindows, Stretch
 
-log = logging.getLogger(__name__)
+CONFIG, CHECKPOINT = CLIP_FILES
+# The order in which open_clip looks for a checkpoint in a folder.
+PREFERRED = (
+    CHECKPOINT, "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth", "model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth",
+)  # fmt: skip
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of OpenAI's training images: what a model has that says nothing else."""
 
-CONFIG = "open_clip_config.json"
-_AT_DEFAULT = {"spread", "first", "via", "multiple", "least", "pairs", "drawn"}  # fields no CLIP changes
 
-
-class OpenClip:
-    """Image and text features of an open_clip model, as the model gives them (not normalised).
+class OpenClip(TextEncoder):
+    """Image and text features of an open_clip model, as the model gives them (not normalized).
 
     `name` is `ARCH/TAG`, on at most 16 frames; `ARCH/TAG:vbench` on every frame, resized as VBench does:
     bicubic without antialiasing, not rounded.
 
-    Without `path`, the tag's published weights are used. `path` is a checkpoint
-    of ARCH, or a folder with `open_clip_config.json` and weights, as `open_clip` saves them for a hub;
-    the tag is then only a label. Preprocessing is the model's own. fp32 without TF32.
-    """
+    Without local weights, those that `weights fetch ARCH/TAG` put into the hub's cache are used. Local
+    weights are a checkpoint of ARCH, or a folder with `open_clip_config.json` and weights, as open_clip saves
+    them for a hub; the tag is then only a label. Preprocessing is the model's own. Raises `WeightsError`."""
 
     batch = 16
 
-    def __init__(self, name: str, path: Path | None = None) -> None:
+    def __init__(self, name: str, setup: Setup | None = None) -> None:
+        super().__init__(name, setup)
         model, _, protocol = name.partition(":")
         if protocol not in ("", "vbench"):
             raise UnknownName("CLIP protocol", protocol, ["vbench"])
         self.arch, _, self.tag = model.partition("/")
-        self._source = f"local-dir:{path}" if path is not None and path.is_dir() else self.arch
-        if path is None:
-            config, preprocess = _builtin_config(self.arch), _tag_config(self.arch, self.tag)
-            self.path = _published_weights(self.arch, self.tag)
-        elif path.is_dir():
-            config, preprocess, self.path = _folder_config(path)
-        elif path.is_file():
-            config, preprocess, self.path = _builtin_config(self.arch), {}, path
+        self._source = self.arch
+        given = self.setup.weights
+        stated: dict[str, Any] = {}
+        if given is None:
+            folder = locate(self.published(name))
+            _, stated, self.path = _folder_config(folder)
+            config = _architecture(self.arch)
+        elif given.is_dir():
+            config, stated, self.path = _folder_config(given)
+            self._source = f"local-dir:{given}"
+        elif given.is_file():
+            config, self.path = _architecture(self.arch), given
         else:
-            raise WeightsError(f"weights of {name}: {path}: no such file or folder")
-        self.preprocess = _preprocess(config, preprocess)
-        self.sampling = _sampling(name, self.preprocess)
-        if protocol == "vbench":
-            every = {"windows": EVERY, "interpolation": "cubic", "resize": "shortest"}
-            self.sampling = self.sampling.model_copy(update=every)
+            raise WeightsError(f"weights of {name}: {given}: no such file or folder")
+        self.preprocess = _preprocess(config, stated)
+        every = protocol == "vbench"
+        self.frames = SpacedWindows(most=None if every else 16)
+        self.resize = _resize(name, self.preprocess, every)
         self.context_length = int(config.get("text_cfg", {}).get("context_length", 77))
-        self.spec = Spec(
-            name="open_clip",
-            version=1,
-            params={
-                "model": self.arch,
-                "config": json.loads(json.dumps(config)),
-                "weights_sha256": file_sha256(self.path),
-                "mean": list(self.preprocess["mean"]),
-                "std": list(self.preprocess["std"]),
-                "sampling": self.sampling.model_dump(mode="json", exclude=_AT_DEFAULT),
-                "precision": "fp32",
-                "batch": self.batch,
-            },
-        )
+        self.spec = self.describe(
+            "open_clip", 1,
+            model=self.arch,
+            config=json.loads(json.dumps(config)),
+            weights_sha256=file_sha256(self.path),
+            mean=list(self.preprocess["mean"]),
+            std=list(self.preprocess["std"]),
+        )  # fmt: skip
 
-    def load(self, device: str) -> None:
-        if getattr(self, "_device", None) == device:
-            return
+    @classmethod
+    def published(cls, name: str) -> HubModel:
+        """Where the weights of a tag are published. Raises `UnknownName`, or `WeightsError` for an
+        architecture with another activation than they were trained with."""
+        model = name.partition(":")[0]
+        arch, _, tag = model.partition("/")
+        return HUB_MODELS[model] if model in HUB_MODELS else _tagged(arch, tag)
+
+    def _open(self, device: str) -> Any:
+        import open_clip
+
         local_folder = self._source.startswith("local-dir:")
         try:
             model = open_clip.create_model(
@@ -85,44 +97,39 @@ class OpenClip:
             )
         except Exception as error:
             raise WeightsError(f"{self.path}: cannot be loaded as {self.arch}: {str(error)[:500]}") from error
-        used = model.visual.preprocess_cfg
-        for key in ("mean", "std", "interpolation", "resize_mode"):
-            expected = self.preprocess[key]
-            if list(np.atleast_1d(used[key])) != list(np.atleast_1d(expected)):
-                raise WeightsError(f"{self.arch}: preprocessing {key} is {used[key]}, expected {expected}")
-        self._model = model.to(device).eval()
-        self._device = device
+        if local_folder:  # a checkpoint alone says nothing of its preprocessing
+            used = model.visual.preprocess_cfg
+            for key in ("mean", "std", "interpolation", "resize_mode"):
+                expected = self.preprocess[key]
+                if list(np.atleast_1d(used[key])) != list(np.atleast_1d(expected)):
+                    raise WeightsError(
+                        f"{self.arch}: preprocessing {key} is {used[key]}, expected {expected}"
+                    )
         self._tokenizer = open_clip.get_tokenizer(self._source)
         shape = (1, 1, 3, 1, 1)
         self._mean = torch.tensor(self.preprocess["mean"], device=device).view(shape)
         self._std = torch.tensor(self.preprocess["std"], device=device).view(shape)
+        return model.to(device).eval()
 
-    def unload(self) -> None:
-        """Free the network; `load` brings it back."""
-        for name in ("_model", "_device", "_mean", "_std"):
-            self.__dict__.pop(name, None)
-
-    @torch.inference_mode()
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         images = windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255
         images = (images - self._mean) / self._std
-        with exact():
-            features: Tensor = self._model.encode_image(images.flatten(0, 1))
+        features: Tensor = self._network.encode_image(images.flatten(0, 1))
         return {"features": features.float().reshape(*windows.shape[:2], -1)}
 
     @torch.inference_mode()
-    def encode_text(self, texts: Sequence[str]) -> list[Rows]:
-        rows: list[Rows] = []
+    def encode_text(self, texts: Sequence[str]) -> list[Features | DoesNotApply]:
+        found: list[Features | DoesNotApply] = []
         for start in range(0, len(texts), self.batch):
             part = list(texts[start : start + self.batch])
-            # Always the same batch shape, so that a text's features don't depend on its company.
+            # Always the same batch shape, so that a text's features don't depend on the others.
             tokens = self._tokenizer(part + [""] * (self.batch - len(part))).to(self._device)
             with exact():
-                features = self._model.encode_text(tokens).float().cpu().numpy()
+                features = self._network.encode_text(tokens).float().cpu().numpy()
             for i, text in enumerate(part):
                 cut = np.array([self._token_count(text) > tokens.shape[1]], np.int64)
-                rows.append({"features": features[i : i + 1], "truncated": cut})
-        return rows
+                found.append({"features": features[i : i + 1], "truncated": cut})
+        return found
 
     def _token_count(self, text: str) -> int:
         if hasattr(self._tokenizer, "encode"):
@@ -130,11 +137,36 @@ class OpenClip:
         return len(self._tokenizer.tokenizer(text).input_ids)
 
 
-def _builtin_config(arch: str) -> dict[str, Any]:
-    config = open_clip.get_model_config(arch)
-    if config is None:
-        raise UnknownName("open_clip model", arch, open_clip.list_models())
-    return dict(config)
+def _tagged(arch: str, tag: str) -> HubModel:
+    """Where open_clip says that the weights of a tag are published."""
+    config = _architecture(arch)
+    import open_clip
+
+    known = open_clip.pretrained.get_pretrained_cfg(arch, tag)
+    if not known:
+        raise UnknownName(
+            f"weights tag of {arch}", tag, open_clip.list_pretrained_tags_by_model(arch),
+            "; or give a file with --weights",
+        )  # fmt: skip
+    if bool(known.get("quick_gelu")) != bool(config.get("quick_gelu")):
+        right = f"{arch}-quickgelu" if known.get("quick_gelu") else arch.removesuffix("-quickgelu")
+        raise WeightsError(
+            f"{arch}/{tag}: these weights were trained with the other activation; use {right}/{tag}"
+        )
+    repo, _, file = str(known.get("hf_hub", "")).rpartition("/")
+    if not repo or file:
+        raise WeightsError(f"{arch}/{tag} is not published as a model of the hub; give a file with --weights")
+    return HubModel(f"{arch}/{tag}", repo, CLIP_FILES)
+
+
+def _architecture(arch: str) -> dict[str, Any]:
+    """An architecture's configuration, from open_clip's files and without importing it."""
+    package = importlib.util.find_spec("open_clip")
+    folders = list(package.submodule_search_locations or ()) if package else []
+    files = {p.stem: p for f in folders for p in (Path(f) / "model_configs").glob("*.json")}
+    if arch not in files:
+        raise UnknownName("open_clip model", arch, files)
+    return dict(json.loads(files[arch].read_text(encoding="utf-8")))
 
 
 def _folder_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any], Path]:
@@ -143,66 +175,31 @@ def _folder_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any], Path]:
         config, preprocess = data["model_cfg"], data.get("preprocess_cfg", {})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{folder}: needs a valid {CONFIG} ({error})") from None
-    weights = open_clip.factory._find_checkpoint_in_dir(folder)
-    if weights is None:
-        raise WeightsError(f"{folder}: holds no checkpoint such as open_clip_model.safetensors")
-    return config, preprocess, Path(weights)
-
-
-def _tag_config(arch: str, tag: str) -> dict[str, Any]:
-    config = open_clip.pretrained.get_pretrained_cfg(arch, tag)
-    if not config:
-        raise UnknownName(
-            f"weights tag of {arch}", tag, open_clip.list_pretrained_tags_by_model(arch),
-            "; or give a file with --weights",
-        )  # fmt: skip
-    if bool(config.get("quick_gelu")) != bool(_builtin_config(arch).get("quick_gelu")):
-        right = f"{arch}-quickgelu" if config.get("quick_gelu") else arch.removesuffix("-quickgelu")
-        raise WeightsError(
-            f"{arch}/{tag}: these weights were trained with the other activation; use {right}/{tag}"
-        )
-    return dict(config)
-
-
-def _published_weights(arch: str, tag: str) -> Path:
-    log.info("looking for the weights of %s/%s, fetching them if they are not cached", arch, tag)
-    hub = logging.getLogger("huggingface_hub")
-    before = hub.level
-    hub.setLevel(logging.ERROR)  # its retries are not the user's; the error below says what matters
-    try:
-        return Path(open_clip.download_pretrained(_tag_config(arch, tag)))
-    except Exception as error:
-        raise WeightsError(
-            f"the weights of {arch}/{tag} are not cached and could not be fetched"
-            f" ({type(error).__name__}); with a connection they are fetched once, or give a file:"
-            f" --weights '{arch}/{tag}=PATH'"
-        ) from error
-    finally:
-        hub.setLevel(before)
+    there = {p.name: p for kind in ("*.safetensors", "*.bin", "*.pth") for p in sorted(folder.glob(kind))}
+    if not there:
+        raise WeightsError(f"{folder}: holds no checkpoint such as {CHECKPOINT}")
+    name = next((n for n in PREFERRED if n in there), next(iter(there)))
+    return config, preprocess, there[name]
 
 
 def _preprocess(config: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    default = PreprocessCfg()
-    cfg = {
-        key: given.get(key) if given.get(key) is not None else getattr(default, key)
-        for key in ("mean", "std", "interpolation", "resize_mode")
-    }
+    default = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+    found = {key: value if given.get(key) is None else given[key] for key, value in default.items()}
     size = config.get("vision_cfg", {}).get("image_size", 224)
-    cfg["size"] = tuple(size) if isinstance(size, list | tuple) else (size, size)
-    return cfg
+    found["size"] = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    return found
 
 
-def _sampling(name: str, preprocess: dict[str, Any]) -> Sampling:
+def _resize(name: str, preprocess: dict[str, Any], vbench: bool) -> Resize:
     height, width = preprocess["size"]
-    if preprocess["resize_mode"] not in ("shortest", "squash") or height != width:
+    mode = preprocess["resize_mode"]
+    if mode not in ("shortest", "squash") or height != width:
         raise WeightsError(
-            f"{name}: preprocessing {preprocess['resize_mode']!r} to {width}×{height} is not supported;"
-            " only square 'shortest' and 'squash' are"
+            f"{name}: preprocessing {mode!r} to {width}×{height} is not supported; only square 'shortest' and"
+            " 'squash' are"
         )
-    return Sampling(
-        windows=16,
-        height=height,
-        width=width,
-        resize=preprocess["resize_mode"],
-        interpolation=preprocess["interpolation"],
-    )
+    if vbench:
+        return CenterCrop(side=height, filter="cubic")
+    if mode == "squash":
+        return Stretch(height=height, width=width, filter=preprocess["interpolation"])
+    return CenterCrop(side=height, filter=preprocess["interpolation"])

@@ -12,58 +12,58 @@ import torch
 from torch import Tensor
 from torch.jit._fuser import optimized_execution
 
-from evals.encoders.exact import exact
+from evals.encoders.base import Encoder, Setup
 from evals.encoders.inflated import InflatedInception
-from evals.encoders.network import OnDevice, fill, state_dict, weights_file
-from evals.encoders.protocols import Protocol, protocol_of
+from evals.encoders.network import fill, state_dict, weights_file
+from evals.encoders.protocols import protocol_of
+from evals.encoders.published import WEIGHTS, WeightFile, locate
 from evals.errors import WeightsError
-from evals.records import Spec, file_sha256
-from evals.weights import locate
+from evals.records import file_sha256
 
 
-class _I3D(OnDevice):
-    """What both share: the protocol, the record, and rows."""
+class _I3D(Encoder):
+    """What both share: the protocol and the shape of features."""
 
     batch = 4
-    kind: str
+    family: str
 
-    def __init__(self, name: str, path: Path, sha256: str) -> None:
+    def __init__(self, name: str, setup: Setup | None = None) -> None:
+        super().__init__(name, setup)
         protocol = protocol_of(name)
         assert protocol is not None
-        self.protocol: Protocol = protocol
-        self.sampling, self.path = protocol.sampling, path
-        params = {
-            "weights_sha256": sha256,
-            "protocol": protocol.name,
-            "sampling": protocol.sampling.to_json(),
-            "precision": "fp32",
-            "batch": self.batch,
-        }
-        self.spec = Spec(name=self.kind, version=1, params=params)
+        self.frames, self.resize = self.clip(protocol.frames), protocol.resize
+        self.path, sha256 = self._weights()
+        self.spec = self.describe(self.family, 1, weights_sha256=sha256, protocol=protocol.name)
+
+    @abstractmethod
+    def _weights(self) -> tuple[Path, str]:
+        """The weight file and its SHA-256. Raises `WeightsError`."""
 
     @abstractmethod
     def _logits(self, videos: Tensor) -> Tensor:
         """(B, 3, T, H, W) from 0 to 255 to (B, 400)."""
 
-    @torch.inference_mode()
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
-        with exact():
-            logits = self._logits(windows.permute(0, 4, 1, 2, 3).to(torch.float32).contiguous())
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
+        logits = self._logits(windows.permute(0, 4, 1, 2, 3).to(torch.float32).contiguous())
         return {"features": logits.float()[:, None]}
 
 
 class ScriptedI3D(_I3D):
     """Logits (400) of the de-facto I3D of FVD, a TorchScript archive that is opened after its hash is right.
 
-    `path` is that file; without, the one that `weights fetch i3d` put into its folder. The id names the
-    protocol: `i3d` is `i3d:stylegan-v`. Raises `WeightsError`.
+    Local weights are that very file; without, the one that `weights fetch i3d` put into its folder. The id
+    names the protocol: `i3d` is `i3d:stylegan-v`. Raises `WeightsError`.
     """
 
-    kind = "i3d"
+    family = "i3d"
 
-    def __init__(self, name: str, path: Path | None = None) -> None:
-        found = locate("i3d", path)  # an archive is code: nothing opens it before this
-        super().__init__(name, found, file_sha256(found))
+    def _weights(self) -> tuple[Path, str]:
+        found = locate("i3d", self.setup.weights)  # an archive is code: nothing opens it before this
+        return found, file_sha256(found)
+
+    @classmethod
+    def published(cls, name: str) -> WeightFile:
+        return WEIGHTS["i3d"]
 
     def _open(self, device: str) -> Any:
         with warnings.catch_warnings():
@@ -87,14 +87,15 @@ class NativeI3D(_I3D):
     A safetensors file, or a PyTorch file that holds tensors only. Raises `WeightsError`.
     """
 
-    kind = "i3d-native"
+    family = "i3d-native"
 
-    def __init__(self, name: str, path: Path | None = None) -> None:
-        if path is None:
+    def _weights(self) -> tuple[Path, str]:
+        if self.setup.weights is None:
             raise WeightsError(
-                f"{name} needs a state dict in the naming of the PyTorch ports: --weights '{name}=PATH'"
+                f"{self.name} needs a state dict in the naming of the PyTorch ports: --weights"
+                f" '{self.name}=PATH'"
             )
-        super().__init__(name, *weights_file(name, path))
+        return weights_file(self.name, self.setup.weights)
 
     def _open(self, device: str) -> Any:
         return load_inception(self.path).to(device).eval()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evals.errors import DoesNotApply
+from evals.errors import DoesNotApply, Reason
 
 EPSILON = 1e-3
 SHORTEST = 9  # frames: of fewer, less than the two that the last pooling joins arrive there
@@ -123,9 +123,9 @@ class InflatedInception(nn.Module):
     def forward(self, videos: Tensor) -> Tensor:
         frames, height, width = videos.shape[2:]
         if frames < SHORTEST:
-            raise DoesNotApply(f"has {frames} frames, I3D needs {SHORTEST}")
+            raise DoesNotApply(f"has {frames} frames, I3D needs {SHORTEST}", Reason.TOO_FEW_FRAMES)
         if min(height, width) < 193:
-            raise DoesNotApply(f"is {width}×{height}, I3D needs sides of at least 193")
+            raise DoesNotApply(f"is {width}×{height}, I3D needs sides of at least 193", Reason.TOO_SMALL)
         x = videos
         for name, module in self.named_children():
             if name != "logits":

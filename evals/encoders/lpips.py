@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evals.decoding.windows import EVERY, Sampling
-from evals.encoders.exact import exact
-from evals.encoders.network import OnDevice, fill, state_dict, weights_file
+from evals.encoders.base import Encoder, Setup
+from evals.encoders.network import fill, state_dict, weights_file
+from evals.encoders.published import WEIGHTS, WeightFile
 from evals.errors import WeightsError
-from evals.records import Spec
+from evals.video import Bounded, SpacedWindows
 
 
-class Lpips(OnDevice):
+class Lpips(Encoder):
     """`lpips` of every two neighbouring frames: AlexNet trunk, the linear heads of version 0.1 (which come
     with torchmetrics), inputs in [-1, 1], at a short side from 64 to 256 pixels.
 
@@ -25,28 +25,24 @@ class Lpips(OnDevice):
     """
 
     batch = 8
-    sampling = Sampling(windows=EVERY, frames=2, height=256, width=256, resize="bound", least=64)
+    frames = SpacedWindows(most=None, frames=2)
+    resize = Bounded(most=256, least=64)
 
-    def __init__(self, name: str, path: Path | None = None) -> None:
-        self.path, digest = weights_file(name, path, "alexnet")
-        params = {
-            "trunk": "alexnet",
-            "heads": "0.1",
-            "weights_sha256": digest,
-            "sampling": self.sampling.to_json(),
-            "precision": "fp32",
-            "batch": self.batch,
-        }
-        self.spec = Spec(name="lpips", version=1, params=params)
+    def __init__(self, name: str, setup: Setup | None = None) -> None:
+        super().__init__(name, setup)
+        self.path, digest = weights_file(name, self.setup.weights, "alexnet")
+        self.spec = self.describe("lpips", 1, trunk="alexnet", heads="0.1", weights_sha256=digest)
+
+    @classmethod
+    def published(cls, name: str) -> WeightFile:
+        return WEIGHTS["alexnet"]
 
     def _open(self, device: str) -> Any:
         return lpips_network(self.path).to(device).eval()
 
-    @torch.inference_mode()
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         frames = windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 127.5 - 1
-        with exact():
-            found: Tensor = self._network(frames[:, 0], frames[:, 1])
+        found: Tensor = self._network(frames[:, 0], frames[:, 1])
         return {"lpips": found.float().reshape(-1, 1, 1)}
 
 

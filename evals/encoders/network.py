@@ -1,43 +1,23 @@
-"""What encoders share: a network that is opened once and kept on a device, and safe ways to its weights."""
+"""What encoders share: safe ways from weight files to networks."""
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from evals.encoders.published import locate
 from evals.errors import WeightsError
 from evals.records import file_sha256
-from evals.weights import locate
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation that most vision networks were trained with."""
 
 
-class OnDevice(ABC):
-    """Base of encoders: `_network` is there after `load`, on `_device`, until `unload`."""
-
-    _network: Any = None
-    _device: str | None = None
-
-    def load(self, device: str) -> None:
-        if self._device != device:
-            self._network, self._device = self._open(device), device
-
-    def unload(self) -> None:
-        """Free the network; `load` brings it back."""
-        self._network = self._device = None
-
-    @abstractmethod
-    def _open(self, device: str) -> Any:
-        """The network on a device, ready to be called. Raises `WeightsError`."""
-
-
-def normalised(windows: Tensor, constants: tuple[tuple[float, ...], tuple[float, ...]] = IMAGENET) -> Tensor:
+def normalized(windows: Tensor, constants: tuple[tuple[float, ...], tuple[float, ...]] = IMAGENET) -> Tensor:
     """(B, T, H, W, 3), 0 to 255, to (B, T, 3, H, W): scaled to [0, 1], less a mean, over a deviation."""
     mean, std = (torch.tensor(v, device=windows.device).view(3, 1, 1) for v in constants)
     return (windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255 - mean) / std
@@ -86,18 +66,6 @@ def fill(network: torch.nn.Module, state: dict[str, Tensor], path: Path, of: str
         what = f"it lacks {lacks[0]}" if lacks else f"it holds {found.unexpected_keys[0]}"
         raise WeightsError(f"{path}: does not fit {of}: {what}")
     return network
-
-
-def hub_folder(model: str, needs: str) -> Path:
-    """A model's folder in the hub's local cache; nothing is fetched. Raises `WeightsError`."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(model, local_files_only=True))
-    except Exception as error:
-        raise WeightsError(
-            f"{needs}: {model} is not in the hub's cache; `hf download {model}` fetches it, or give --weights"
-        ) from error
 
 
 def config_of(folder: Path, model_type: str) -> tuple[dict[str, Any], str]:

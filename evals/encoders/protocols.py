@@ -1,30 +1,27 @@
 """How videos become what I3D sees, and its features a distance: the protocols of the literature, as data.
 
-The same network on the same videos gives FVDs that differ by tens between them. A result carries its
-protocol, and two of different ones are not comparable.
+The same network on the same videos gives FVDs that differ by tens between protocols. A result carries its
+protocol, and results of different ones are not comparable.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evals.decoding.windows import Sampling
 from evals.errors import UnknownName
+from evals.video import CenterCrop, Resize, Stretch
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """`sampling` of a video, `ddof` of the covariance, and where it is taken from."""
+    """How frames are resized, `ddof` of the covariance, where it is taken from, and how many consecutive
+    frames a video gives."""
 
     name: str
-    sampling: Sampling
+    resize: Resize
     ddof: int
     source: str
-
-
-def _first(frames: int = 16, size: int = 224, **how: object) -> Sampling:
-    fields = {"windows": 1, "frames": frames, "height": size, "width": size, "first": True}
-    return Sampling.model_validate({**fields, "interpolation": "linear", **how})
+    frames: int = 16
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -32,25 +29,25 @@ PROTOCOLS: dict[str, Protocol] = {
     for p in (
         Protocol(
             "stylegan-v",
-            _first(resize="squash"),
+            Stretch(height=224, width=224, filter="linear"),
             0,
             "Skorokhodov et al. 2022: stretched to 224 × 224 without antialiasing, 16 frames",
         ),
         Protocol(
             "videogpt",
-            _first(resize="shortest"),
+            CenterCrop(side=224, filter="linear"),
             1,
             "Yan et al. 2021: short side 224 without antialiasing, centre crop",
         ),
         Protocol(
             "cd-fvd",
-            _first(resize="shortest", via=128),
+            CenterCrop(side=224, filter="linear", via=128),
             0,
             "Ge et al. 2024: short side 128 antialiased, centre crop, then 224 without antialiasing",
         ),
         Protocol(
             "cd-fvd-256",
-            _first(resize="shortest", via=256),
+            CenterCrop(side=224, filter="linear", via=256),
             0,
             "Ge et al. 2024 at a resolution of 256",
         ),

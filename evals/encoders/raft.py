@@ -1,4 +1,5 @@
-"""Optical flow by RAFT (Teed & Deng 2020), through torchvision: rows are summaries, flows are not kept."""
+"""Optical flow by RAFT (Teed & Deng 2020), through torchvision: features are summaries, flows are not
+kept."""
 
 from __future__ import annotations
 
@@ -10,20 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from evals.decoding.windows import EVERY, Sampling
-from evals.encoders.exact import exact
-from evals.encoders.network import OnDevice, fill, state_dict, weights_file
+from evals.encoders.base import Encoder, Setup
+from evals.encoders.network import fill, state_dict, weights_file
+from evals.encoders.published import WEIGHTS, WeightFile
 from evals.encoders.warping import halfway, top5, visible, warp
 from evals.errors import UnknownName, WeightsError
-from evals.records import Spec
+from evals.video import Bounded, FlowPairs
 
 ITERATIONS = 20
 SMALLEST = 128  # pixels a side: torchvision's network takes no less
 PROTOCOLS = {"": 256, "vbench": 720}
 
 
-class Raft(OnDevice):
-    """What motion is between frames, of every two that a flow is to join (`Sampling.pairs`).
+class Raft(Encoder):
+    """Summaries of the optical flow between two frames, for every pair of `FlowPairs`.
 
     - `magnitude`: mean length of the flow, pixels; `top5`: mean of the largest 5 % lengths, pixels at a
       short side of 256;
@@ -37,35 +38,30 @@ class Raft(OnDevice):
     of `raft-small` the authors' own file (`--weights raft-small=PATH`). Raises `WeightsError`.
     """
 
-    def __init__(self, name: str, path: Path | None = None) -> None:
+    frames = FlowPairs()
+
+    def __init__(self, name: str, setup: Setup | None = None) -> None:
+        super().__init__(name, setup)
         self.arch, _, protocol = name.partition(":")
         if protocol not in PROTOCOLS:
             raise UnknownName("RAFT protocol", protocol, [p for p in PROTOCOLS if p])
         side = PROTOCOLS[protocol]
         self.batch = 4 if side <= 256 else 1
-        self.path, digest = weights_file(name, path, self.arch)
-        self.sampling = Sampling(
-            windows=EVERY, frames=3, height=side, width=side, resize="bound", pairs=True
-        )  # fmt: skip
-        params = {
-            "arch": self.arch,
-            "weights_sha256": digest,
-            "iterations": ITERATIONS,
-            "sampling": self.sampling.to_json(),
-            "precision": "fp32",
-            "batch": self.batch,
-        }
-        self.spec = Spec(name="raft", version=1, params=params)
+        self.path, digest = weights_file(name, self.setup.weights, self.arch)
+        self.resize = Bounded(most=side)
+        self.spec = self.describe("raft", 1, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS)
+
+    @classmethod
+    def published(cls, name: str) -> WeightFile:
+        return WEIGHTS[name.partition(":")[0]]
 
     def _open(self, device: str) -> Any:
         return load_raft(self.arch, self.path).to(device).eval()
 
-    @torch.inference_mode()
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         frames = windows.permute(0, 1, 4, 2, 3).to(torch.float32)
         first, middle, last = frames.unbind(1)
-        with exact():
-            there, back = flows(self._network, first, last)
+        there, back = flows(self._network, first, last)
         lengths = there.square().sum(1).sqrt()
         seen = visible(there, back)
         squares = ((first - warp(last, there)) / 255).square().mean(1)

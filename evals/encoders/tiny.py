@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from evals.encoders.embedded import SAMPLING, WORDS
+from evals.encoders.embedded_input import FRAMES, HEIGHT, WIDTH, WORDS
 from evals.encoders.exact import exact
 from evals.errors import WeightsError
 
-FRAMES, HEIGHT, WIDTH = SAMPLING.frames, SAMPLING.height, SAMPLING.width
 FEATURES, JOINT = 160, 128
 _CHANNELS = (24, 48, 96, 160)
 
@@ -135,16 +134,16 @@ class Networks:
             raise WeightsError(f"{path}: not the weights of the embedded encoders: {reason}") from None
 
     @torch.inference_mode()
-    def see(self, windows: Tensor) -> dict[str, Tensor]:
-        """Rows of uint8 windows (B, 12, 64, 80, 3)."""
+    def encode(self, windows: Tensor) -> dict[str, Tensor]:
+        """Features of uint8 windows (B, 12, 64, 80, 3)."""
         with exact():
             features, joint, levels = self._video(windows)
         far = domain_distance(_logarithms(levels), self._domain)
         return {"features": features[:, None], "joint": joint[:, None], "distance": far[:, None, None]}
 
     @torch.inference_mode()
-    def read(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """The place (1, 128) of a text whose words are all known."""
+    def encode_words(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """The joint feature (1, 128) of a text whose words are all known."""
         tokens = numbers(words, self.words)[None].to(self._device)
         return np.asarray(self._text(tokens).cpu().numpy(), np.float32)
 

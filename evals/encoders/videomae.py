@@ -10,17 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evals.decoding.windows import Sampling
-from evals.encoders.exact import exact
-from evals.encoders.network import OnDevice
+from evals.encoders.base import Encoder, Setup
+from evals.encoders.published import WEIGHTS, WeightFile, locate
 from evals.errors import WeightsError
-from evals.records import Spec, file_sha256
-from evals.weights import locate
+from evals.records import file_sha256
+from evals.video import Stretch
 
 EPSILON = 1e-6
-SAMPLING = Sampling(
-    windows=1, frames=16, height=224, width=224, resize="squash", interpolation="linear", first=True
-)
 
 # The authors' names of a block's parts, and transformers'.
 _PARTS = {
@@ -33,34 +29,31 @@ _PARTS = {
 _BIASES = {"attn.q_bias": "attention.attention.query.bias", "attn.v_bias": "attention.attention.value.bias"}
 
 
-class VideoMae(OnDevice):
+class VideoMae(Encoder):
     """The mean token after the final norm (1408) of 16 frames, stretched to 224 × 224, from 0 to 1.
 
-    `path` is the authors' `vit_g_hybrid_pt_1200e_ssv2_ft.pth`, whose hash is checked; without, the one that
-    `weights fetch videomae` put into its folder. Needs the extra `backbones`. Raises `WeightsError`.
+    Local weights are the authors' `vit_g_hybrid_pt_1200e_ssv2_ft.pth`, whose hash is checked; without, the
+    one that `weights fetch videomae` put into its folder. Needs the extra `backbones`. Raises `WeightsError`.
     """
 
     batch = 2
-    sampling = SAMPLING
+    resize = Stretch(height=224, width=224, filter="linear")
 
-    def __init__(self, name: str, path: Path | None = None) -> None:
-        self.path = locate("videomae", path)
-        params = {
-            "weights_sha256": file_sha256(self.path),
-            "protocol": "cd-fvd",
-            "sampling": self.sampling.to_json(),
-            "precision": "fp32",
-            "batch": self.batch,
-        }
-        self.spec = Spec(name="videomae", version=1, params=params)
+    def __init__(self, name: str, setup: Setup | None = None) -> None:
+        super().__init__(name, setup)
+        self.frames = self.clip(16)
+        self.path = locate("videomae", self.setup.weights)
+        self.spec = self.describe("videomae", 1, weights_sha256=file_sha256(self.path), protocol="cd-fvd")
+
+    @classmethod
+    def published(cls, name: str) -> WeightFile:
+        return WEIGHTS["videomae"]
 
     def _open(self, device: str) -> Any:
         return load_videomae(self.path).to(device).eval()
 
-    @torch.inference_mode()
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
-        with exact():
-            features: Tensor = self._network(windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255)
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
+        features: Tensor = self._network(windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255)
         return {"features": features[:, None]}
 
 

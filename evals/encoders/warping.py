@@ -1,4 +1,4 @@
-"""What is made of optical flow, on the device; the decoders' `folds.dis` has the same for NumPy."""
+"""What is made of optical flow, on the device; the decoders' `extractors.dis` has the same for NumPy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def warp(image: Tensor, field: Tensor, padding: str = "zeros") -> Tensor:
 
 def visible(there: Tensor, back: Tensor) -> Tensor:
     """Where a frame's pixels can be seen in the other (B, H, W): forward and backward flow agree, no motion
-    boundary, and the flow stays inside (Lai et al. 2018; see `folds.dis.visible`)."""
+    boundary, and the flow stays inside (Lai et al. 2018; see `extractors.dis.visible`)."""
     returned = warp(back, there)
     length = there.square().sum(1)
     apart = (there + returned).square().sum(1) > 0.01 * (length + returned.square().sum(1)) + 0.5

@@ -3,53 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from evals.decoding.windows import Sampling
+from evals.encoders.base import CrossEncoder, Setup
 from evals.encoders.exact import exact
-from evals.encoders.network import OnDevice, config_of, hub_folder, normalised, transformers
-from evals.errors import WeightsError
-from evals.features import Rows
-from evals.records import Spec
+from evals.encoders.hub import HUB_MODELS, HubModel, locate
+from evals.encoders.network import config_of, normalized, transformers
+from evals.errors import DoesNotApply, WeightsError
+from evals.runs.features import Features
+from evals.video import CenterCrop, SpreadFrames
 
-MODEL = "microsoft/xclip-base-patch32"
 
-
-class XClip(OnDevice):
+class XClip(CrossEncoder):
     """Of 8 frames spread over the video (short side to 224 bilinear, centre crop, ImageNet's mean and
     deviation): `features`, the video's (d), and `patches`, the mean over frames of its patches (n, d), which
     a text is compared by.
 
-    `xclip` is `microsoft/xclip-base-patch32`, `xclip:NAME` another model of the hub, both from its local
-    cache; or a folder (`--weights xclip=FOLDER`) as transformers saves it, with its tokenizer. Needs the
+    `xclip` is `microsoft/xclip-base-patch32`, `xclip:NAME` another model of the hub (`weights fetch`); local
+    weights are a folder as transformers saves it, with its tokenizer. Needs the
     extra `backbones`. Raises `WeightsError`.
     """
 
     batch = 4
 
-    def __init__(self, name: str, path: Path | None = None) -> None:
-        self.folder = path or hub_folder(name.partition(":")[2] or MODEL, name)
+    def __init__(self, name: str, setup: Setup | None = None) -> None:
+        super().__init__(name, setup)
+        self.folder = self.setup.weights or locate(self.published(name))
         config, digest = config_of(self.folder, "xclip")
         vision = config.get("vision_config", {})
         side, frames = int(vision.get("image_size", 224)), int(vision.get("num_frames", 8))
         self.context = int(config.get("text_config", {}).get("max_position_embeddings", 77))
-        self.sampling = Sampling(
-            windows=1, frames=frames, height=side, width=side, interpolation="bilinear", spread=True
-        )  # fmt: skip
-        params = {
-            "weights_sha256": digest,
-            "sampling": self.sampling.to_json(),
-            "context": self.context,
-            "precision": "fp32",
-            "batch": self.batch,
-        }
-        self.spec = Spec(name="xclip", version=1, params=params)
+        self.frames = SpreadFrames(frames=frames)
+        self.resize = CenterCrop(side=side, filter="bilinear")
+        self.spec = self.describe("xclip", 1, weights_sha256=digest, context=self.context)
         self._small: Any = None
+
+    @classmethod
+    def published(cls, name: str) -> HubModel:
+        model = name.partition(":")[2]
+        return HubModel(name, model) if model else HUB_MODELS["xclip"]
 
     def _open(self, device: str) -> Any:
         package = transformers("xclip")
@@ -62,20 +58,18 @@ class XClip(OnDevice):
             raise WeightsError(f"{self.folder}: cannot be loaded: {str(error)[:300]}") from error
         return network.to(device).eval()
 
-    @torch.inference_mode()
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
-        net, frames = self._network, normalised(windows)
-        with exact():
-            seen = net.vision_model(pixel_values=frames.flatten(0, 1))
-            pooled = net.visual_projection(seen.pooler_output).unflatten(0, frames.shape[:2])
-            video = net.mit(pooled).pooler_output
-            patches = net.prompts_visual_layernorm(seen.last_hidden_state[:, 1:])
-            patches = (patches @ net.prompts_visual_projection).unflatten(0, frames.shape[:2]).mean(1)
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
+        net, frames = self._network, normalized(windows)
+        seen = net.vision_model(pixel_values=frames.flatten(0, 1))
+        pooled = net.visual_projection(seen.pooler_output).unflatten(0, frames.shape[:2])
+        video = net.mit(pooled).pooler_output
+        patches = net.prompts_visual_layernorm(seen.last_hidden_state[:, 1:])
+        patches = (patches @ net.prompts_visual_projection).unflatten(0, frames.shape[:2]).mean(1)
         return {"features": video[:, None], "patches": patches}
 
     @torch.inference_mode()
-    def encode_text(self, texts: Sequence[str]) -> list[Rows]:
-        rows: list[Rows] = []
+    def encode_text(self, texts: Sequence[str]) -> list[Features | DoesNotApply]:
+        found: list[Features | DoesNotApply] = []
         for text in texts:  # one by one: padding would move last bits
             tokens = self._tokenizer(text, return_tensors="pt")
             ids = tokens.input_ids
@@ -85,11 +79,11 @@ class XClip(OnDevice):
             with exact():
                 pooled = self._network.text_model(input_ids=ids.to(self._device)).pooler_output
                 features = self._network.text_projection(pooled)
-            rows.append({"features": features.cpu().numpy(), "truncated": np.array([int(cut)], np.int64)})
-        return rows
+            found.append({"features": features.cpu().numpy(), "truncated": np.array([int(cut)], np.int64)})
+        return found
 
     @torch.inference_mode()
-    def cross(self, video: Rows, text: Rows) -> Rows:
+    def cross(self, video: Features, text: Features) -> Features:
         """`cosine` (1,) of the video and the text as the video's patches condition it, on the CPU."""
         if self._small is None:
             network = self._network if self._device == "cpu" else self._open("cpu")

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import inspect
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from evals.errors import SampleError, UsageError, nearest
-from evals.generators import Generation, cross, scalar
+from evals.errors import Reason, SampleError, UsageError, nearest
+from evals.generators import scalar
+from evals.generators.base import Generation, Generator, refused
 from evals.generators.frames import as_frames, write
-from evals.records import Prompt, PromptSet, Record, Request, Spec, file_sha256, is_regular
+from evals.records import Record, Request, Spec, file_sha256, is_regular
 from evals.registry import import_file
 
 GIVEN = ("prompt", "seed", "width", "height", "frames", "fps")
 
 
-class PythonCallable:
+class PythonCallable(Generator):
     """A function in a file of yours: `python:my_model.py:generate`.
 
     It is called with `prompt` and, of `seed`, `width`, `height`, `frames` and `fps`, those it has parameters
@@ -35,8 +36,7 @@ class PythonCallable:
         play_fps: Annotated[float, Field(gt=0, le=1000)] = 8.0
         crf: Annotated[int, Field(ge=0, le=51)] = 18
 
-    takes_others: ClassVar = True
-    fixed = False
+    takes_others = True
 
     def __init__(self, argument: str, options: Options, extra: Mapping[str, str] | None = None) -> None:
         file, colon, name = argument.rpartition(":")
@@ -62,12 +62,6 @@ class PythonCallable:
         params = {"code_sha256": file_sha256(self.path), "function": name, **options.to_json()}
         self.spec = Spec(name="python", version=1, params={**params, "arguments": self.extra})
 
-    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
-        return cross(prompts, seeds)
-
-    def identity(self, prompt: Prompt, seed: int) -> Any:
-        return None
-
     def generate(self, request: Request, out: Path) -> Generation:
         settings = {k: v for k, v in request.settings.model_dump().items() if v is not None}
         given = {"prompt": request.prompt.text, "seed": request.seed, **settings}
@@ -75,13 +69,15 @@ class PythonCallable:
         try:
             found = self.function(**given, **self.extra)
         except Refused as refusal:
-            return Generation("refused", reason=str(refusal) or "refused")
+            return refused(str(refusal) or "refused")
         fps = request.settings.fps or self.options.play_fps
         if isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 0:
             found, fps = found[0], _rate(found[1])
         if isinstance(found, str | Path):
             if not is_regular(Path(found)):
-                raise SampleError(f"{self.name} returned {str(found)!r}, where there is no file")
+                raise SampleError(
+                    f"{self.name} returned {str(found)!r}, where there is no file", Reason.NO_OUTPUT
+                )
             out.parent.mkdir(parents=True, exist_ok=True)
             partial = out.with_name(f".{out.name}.partial")
             shutil.copyfile(found, partial)
@@ -97,7 +93,7 @@ def _rate(value: Any) -> float:
     except (TypeError, ValueError):
         fps = 0.0
     if not 0 < fps <= 1000:
-        raise SampleError(f"the function returned a frame rate of {value!r:.60}")
+        raise SampleError(f"the function returned a frame rate of {value!r:.60}", Reason.BAD_OUTPUT)
     return fps
 
 

@@ -19,16 +19,16 @@ from typing import IO, Annotated, Any
 
 from pydantic import Field
 
-from evals.errors import UsageError, nearest
-from evals.generators import Generation, cross
-from evals.records import Prompt, PromptSet, Record, Request, Spec, file_sha256, is_regular
+from evals.errors import Reason, UsageError, nearest
+from evals.generators.base import Generation, Generator, failed, refused
+from evals.records import Record, Request, Spec, file_sha256, is_regular
 
 FIELDS = ("prompt", "seed", "out", "width", "height", "frames", "fps")
 TAIL = 2000  # characters of stderr that are kept
 _FIELD = re.compile(r"\{([a-z_]+)\}")
 
 
-class Command:
+class Command(Generator):
     """A program: `command:python make.py --prompt {prompt} --seed {seed} --out {out}`.
 
     The template is split into arguments first and filled in afterwards, and no shell ever sees it, so a
@@ -37,8 +37,8 @@ class Command:
     failure that may be tried again, any other a failure; the end of stderr stays in the record.
 
     With `-o serve=true` the program is started once and reads a JSON line per video from its standard input,
-    with the fields above; it answers with a line `{"outcome": "ok"}` (or `refused`, `failed`, with a
-    `reason`) on standard output; other lines there are its own business.
+    with the fields above; it answers with a line `{"status": "ok"}` (or `refused`, `failed`, with a
+    `message`) on standard output; other lines there are ignored.
     """
 
     class Options(Record):
@@ -50,8 +50,6 @@ class Command:
         refused: Annotated[int, Field(ge=1, le=255)] = 10
         concurrency: Annotated[int, Field(ge=1, le=256)] = 1
         suffix: Annotated[str, Field(pattern=r"^\.[a-z0-9]{2,5}$")] = ".mp4"
-
-    fixed = False
 
     def __init__(self, argument: str, options: Options) -> None:
         try:
@@ -84,28 +82,21 @@ class Command:
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
 
-    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
-        return cross(prompts, seeds)
-
-    def identity(self, prompt: Prompt, seed: int) -> Any:
-        return None
-
     def generate(self, request: Request, out: Path) -> Generation:
         if "\0" in request.prompt.text and not self.options.serve:
-            return Generation("failed", reason="the prompt holds a NUL, which no argument can")
+            return failed(Reason.UNUSABLE_PROMPT, "the prompt holds a NUL, which no argument can")
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_name(f".{out.stem}.partial{self.options.suffix}")
         partial.unlink(missing_ok=True)
         settings = request.settings.model_dump()
         fields = {"prompt": request.prompt.text, "seed": request.seed, "out": str(partial), **settings}
         made = self._serve(fields) if self.options.serve else self._start(fields)
-        if made.outcome != "ok":
+        if made.status != "ok":
             partial.unlink(missing_ok=True)
             return made
         if not is_regular(partial):
-            return Generation(
-                "failed", reason="the program ended well and wrote no file", details=made.details
-            )
+            message = "the program ended without an error and wrote no file"
+            return failed(Reason.NO_OUTPUT, message, details=made.details)
         final = out.with_suffix(self.options.suffix)
         partial.replace(final)
         return Generation("ok", final, details=made.details)
@@ -122,13 +113,12 @@ class Command:
                     start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
-                return Generation("failed", reason=f"{self.words[0]}: cannot be started: {error.strerror}")
+                return failed(Reason.GENERATOR_ERROR, _not_started(self.words[0], error))
             self._running.add(process)
             try:
                 code = process.wait(self.options.time_limit)
             except subprocess.TimeoutExpired:
-                return Generation("timed_out", reason=f"took more than {self.options.time_limit:g} s",
-                                  transient=True, details=_tail(errors))  # fmt: skip
+                return self._late(_tail(errors))
             finally:
                 self._running.discard(process)
                 _end(process)
@@ -140,9 +130,13 @@ class Command:
         if code == 0:
             return Generation("ok", details=details)
         if code == self.options.refused:
-            return Generation("refused", reason=f"the program refused{last}", details=details)
+            return refused(f"the program refused{last}", details=details)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return Generation("failed", reason=f"{how}{last}", transient=code in (75, -9), details=details)
+        return failed(Reason.GENERATOR_ERROR, f"{how}{last}", code in (75, -9), details=details)
+
+    def _late(self, details: dict[str, Any]) -> Generation:
+        message = f"took more than {self.options.time_limit:g} s"
+        return failed(Reason.TIME_LIMIT, message, transient=True, details=details)
 
     def _serve(self, fields: dict[str, Any]) -> Generation:
         with self._lock:
@@ -151,22 +145,24 @@ class Command:
                 try:
                     self._server = _Server(self.words)
                 except OSError as error:
-                    return Generation(
-                        "failed", reason=f"{self.words[0]}: cannot be started: {error.strerror}"
-                    )
+                    return failed(Reason.GENERATOR_ERROR, _not_started(self.words[0], error))
             answer = self._server.ask(fields, self.options.time_limit)
             if isinstance(answer, str):
                 details = self._server.stderr()
                 self.close()
-                timed_out = answer == "time"
-                reason = f"took more than {self.options.time_limit:g} s" if timed_out else answer
-                return Generation("timed_out" if timed_out else "failed", reason=reason, transient=True,
-                                  details=details)  # fmt: skip
-        outcome, reason = answer.get("outcome"), str(answer.get("reason", ""))
-        details = {k: v for k, v in answer.items() if k not in ("outcome", "reason")}
-        if outcome not in ("ok", "refused", "failed"):
-            return Generation("failed", reason=f"the program answered with outcome {outcome!r:.60}")
-        return Generation(outcome, reason=reason, transient=bool(answer.get("transient")), details=details)
+                if answer == "time":
+                    return self._late(details)
+                return failed(Reason.GENERATOR_ERROR, answer, transient=True, details=details)
+        status, message = answer.get("status"), str(answer.get("message", ""))
+        details = {k: v for k, v in answer.items() if k not in ("status", "message")}
+        if status == "ok":
+            return Generation("ok", details=details)
+        if status == "refused":
+            return refused(message, details=details)
+        if status == "failed":
+            transient = bool(answer.get("transient"))
+            return failed(Reason.GENERATOR_ERROR, message, transient, details=details)
+        return failed(Reason.BAD_OUTPUT, f"the program answered with status {status!r:.60}")
 
     def stop(self) -> None:
         """Kill what runs, so that nobody waits for it."""
@@ -239,7 +235,7 @@ class _Server:
             line, _, self._rest = self._rest.partition(b"\n")
             with contextlib.suppress(ValueError, RecursionError):
                 answer = json.loads(line)
-                if isinstance(answer, dict) and "outcome" in answer:
+                if isinstance(answer, dict) and "status" in answer:
                     return answer
         return None
 
@@ -265,6 +261,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _not_started(program: str, error: OSError) -> str:
+    return f"{program}: cannot be started: {error.strerror}"
 
 
 def _tail(errors: IO[bytes]) -> dict[str, Any]:

@@ -9,14 +9,15 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from evals.errors import DeviceError, SampleError, UsageError, WeightsError, nearest
-from evals.generators import Generation, cross, scalar
+from evals.errors import DeviceError, Reason, SampleError, UsageError, WeightsError, nearest
+from evals.generators import scalar
+from evals.generators.base import Generation, Generator
 from evals.generators.frames import as_frames, write
-from evals.records import Prompt, PromptSet, Record, Request, Settings, Spec, digest, file_sha256
+from evals.records import Record, Request, Settings, Spec, digest, file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ PLAYED_AT = {
 }  # fmt: skip
 
 
-class Diffusers:
+class Diffusers(Generator):
     """A pipeline of diffusers: `diffusers:Wan-AI/Wan2.1-T2V-1.3B-Diffusers`, or a folder as it saves them.
 
     Arguments of its call are given by `-o KEY=VALUE`, under their own names or ours (`steps`, `guidance`,
@@ -65,8 +66,7 @@ class Diffusers:
         revision: str | None = None
         crf: Annotated[int, Field(ge=0, le=51)] = 18
 
-    takes_others: ClassVar = True
-    fixed = False
+    takes_others = True
 
     def __init__(self, argument: str, options: Options, extra: Mapping[str, str] | None = None) -> None:
         self.folder = _folder(argument, options.revision)
@@ -109,12 +109,6 @@ class Diffusers:
             found[name] = value
         return found
 
-    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
-        return cross(prompts, seeds)
-
-    def identity(self, prompt: Prompt, seed: int) -> Any:
-        return None
-
     def generate(self, request: Request, out: Path) -> Generation:
         return self.generate_batch([request], [out])[0]
 
@@ -137,13 +131,15 @@ class Diffusers:
                 ).frames
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            reason = f"too little memory for {len(requests)} at once: {str(error).splitlines()[0]:.200}"
-            raise SampleError(reason) from None
+            message = f"too little memory for {len(requests)} at once: {str(error).splitlines()[0]:.200}"
+            raise SampleError(message) from None
         details: dict[str, Any] = {"pipeline": self.kind}
         if device.startswith("cuda"):
             details["peak_memory"] = int(torch.cuda.max_memory_allocated(device))
         if len(found) != len(requests):
-            raise SampleError(f"the pipeline gave {len(found)} videos for {len(requests)} prompts")
+            raise SampleError(
+                f"the pipeline gave {len(found)} videos for {len(requests)} prompts", Reason.BAD_OUTPUT
+            )
         fps = asked.fps or self.options.play_fps or PLAYED_AT.get(self.kind, 8.0)
         made = []
         for frames, out in zip(found, outs, strict=True):

@@ -1,23 +1,24 @@
 """Prompt rewriting as a recorded step: `--expand openai-chat:MODEL[@URL]`.
 
-The generator gets the rewritten words, metrics score against the original, and both stand in the record.
-A rewriting is made once per run and prompt and kept in `expansions.jsonl`, so that every seed gets the same.
+The generator gets the rewritten words, metrics score against the original, and both are recorded. A prompt is
+rewritten once per run and kept in `expansions.jsonl`, so that every seed gets the same words.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evals.errors import UsageError
-from evals.generators import Generation, Generator
-from evals.generators.http import Http
-from evals.generators.jobs import TRIES, Rejected, Unknown
-from evals.generators.ledger import key_from
-from evals.journal import Journal, read
-from evals.records import SCHEMA, Prompt, PromptSet, Request, Spec, digest
+from evals.errors import Reason, UsageError
+from evals.generators.base import Generation, Generator, Probe, failed
+from evals.generators.jobs import TRIES
+from evals.records import SCHEMA, PromptSet, Request, Settings, Spec, digest
+from evals.remote.client import Client, key_from
+from evals.remote.outcomes import Rejected, Unknown
+from evals.runs.journal import Journal, read
 
 KEY = "OPENAI_API_KEY"
 BASE = "https://api.openai.com/v1"
@@ -43,15 +44,15 @@ class Chat:
         if not self.model:
             raise UsageError(f"--expand openai-chat:{argument}: names no model")
         key = key_from(None, KEY if base == BASE else "OPENAI_CHAT_API_KEY", needed=base == BASE)
-        self.http = Http(base, key)
-        params = {"model": self.model, "server": self.http.base, "instructions": digest(INSTRUCTIONS)}
+        self.client = Client(base, key)
+        params = {"model": self.model, "server": self.client.base, "instructions": digest(INSTRUCTIONS)}
         self.spec = Spec(name="openai-chat", version=1, params={**params, "temperature": 0})
 
     def rewrite(self, text: str) -> str:
         """Other words for a prompt. Raises `Rejected` or `Unknown`."""
         messages = [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": text}]
         body = {"model": self.model, "messages": messages, "temperature": 0}
-        answer = self.http.submit(f"{self.http.base}/chat/completions", json=body)
+        answer = self.client.submit(f"{self.client.base}/chat/completions", json=body)
         try:
             found = answer["choices"][0]["message"]["content"].strip()
         except (KeyError, IndexError, TypeError, AttributeError):
@@ -69,69 +70,64 @@ def expander(name: str) -> Chat:
     return Chat(argument)
 
 
-class Expanded:
-    """A generator that is given rewritten prompts."""
+class Expanded(Generator):
+    """A generator that is given rewritten prompts; everything else is the inner one's."""
 
     def __init__(self, inner: Generator, chat: Chat) -> None:
-        if inner.fixed:
+        if inner.existing:
             raise UsageError(f"{inner.label}: its clips exist already; --expand is for what makes videos")
         self._inner, self._chat = inner, chat
-        self.label, self.accepts, self.fixed = inner.label, inner.accepts, False
+        self.label, self.accepts, self.price = inner.label, inner.accepts, inner.price
+        self.concurrency, self.waits, self.batch = inner.concurrency, inner.waits, inner.batch
         params = {**inner.spec.params, "expand": chat.spec.to_json()}
         self.spec = Spec(name=inner.spec.name, version=inner.spec.version, params=params)
-        self.concurrency = getattr(inner, "concurrency", 1)
-        self.waits = getattr(inner, "waits", False)
         self._lock = threading.Lock()
         self._known: dict[str, str] = {}
         self._journal: Journal | None = None
         self._stopping = threading.Event()
-        self.batch = getattr(inner, "batch", 1)
 
-    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
-        return self._inner.plan(prompts, seeds)
+    def plan(
+        self, prompts: PromptSet | None, seeds: Sequence[int] | None, settings: Settings
+    ) -> list[Request]:
+        return self._inner.plan(prompts, seeds, settings)
 
-    def identity(self, prompt: Prompt, seed: int) -> Any:
-        return self._inner.identity(prompt, seed)
+    def identity(self, request: Request) -> Any:
+        return self._inner.identity(request)
 
-    def begin(self, folder: Path) -> None:
-        """Read what was rewritten in this run before."""
+    def holdings(self, prompts: PromptSet | None) -> set[tuple[str, int]]:
+        return self._inner.holdings(prompts)
+
+    def preflight(self, requests: Sequence[Request], prompts: PromptSet | None) -> str:
+        return self._inner.preflight(requests, prompts)
+
+    def begin(self, folder: Path, probe: Probe) -> None:
+        """Read the prompts that were rewritten in this run before."""
         path = folder / "expansions.jsonl"
         for _, record in read(path):
             if record.get("spec") == self._chat.spec.digest:
                 self._known[str(record["text"])] = str(record["sent"])
         self._journal = Journal(path)
-        if begin := getattr(self._inner, "begin", None):
-            begin(folder)
+        self._inner.begin(folder, probe)
 
     def generate(self, request: Request, out: Path) -> Generation:
         try:
             sent = self._words(request.prompt.text)
         except (Rejected, Unknown) as error:
-            return Generation("failed", reason=f"the prompt could not be rewritten: {error}", transient=True)
-        prompt = request.prompt.model_copy(update={"text": sent})
-        made = self._inner.generate(request.model_copy(update={"prompt": prompt}), out)
-        details = {**made.details, "sent": sent}
-        return Generation(**{**vars(made), "details": details})
+            message = f"the prompt could not be rewritten: {error}"
+            return failed(Reason.REWRITE_FAILED, message, transient=True)
+        made = self._inner.generate(_with_words(request, sent), out)
+        return replace(made, details={**made.details, "sent": sent})
 
     def generate_batch(self, requests: Sequence[Request], outs: Sequence[Path]) -> list[Generation]:
-        """Several in one go, where the generator can."""
         sent = [self._words(r.prompt.text) for r in requests]
-        given = [
-            r.model_copy(update={"prompt": r.prompt.model_copy(update={"text": text})})
-            for r, text in zip(requests, sent, strict=True)
-        ]
-        inner: Any = self._inner
-        made = inner.generate_batch(given, outs)
-        return [
-            Generation(**{**vars(m), "details": {**m.details, "sent": text}})
-            for m, text in zip(made, sent, strict=True)
-        ]
+        given = [_with_words(request, text) for request, text in zip(requests, sent, strict=True)]
+        made = self._inner.generate_batch(given, outs)
+        return [replace(m, details={**m.details, "sent": text}) for m, text in zip(made, sent, strict=True)]
 
     def stop(self) -> None:
         """Have threads that wait come back."""
         self._stopping.set()
-        if stop := getattr(self._inner, "stop", None):
-            stop()
+        self._inner.stop()
 
     def _words(self, text: str) -> str:
         with self._lock:  # a prompt's seeds come at once; it is rewritten once
@@ -141,7 +137,7 @@ class Expanded:
                 try:
                     sent = self._chat.rewrite(text)
                 except (Rejected, Unknown) as error:
-                    # Asking again costs words, not videos: what is unknown may be repeated.
+                    # A rewriting is cheap: one whose outcome is unknown may be asked for again.
                     if attempt == TRIES - 1 or (isinstance(error, Rejected) and not error.again):
                         raise
                     after = error.after if isinstance(error, Rejected) else None
@@ -157,9 +153,14 @@ class Expanded:
 
     def close(self) -> None:
         """Close the journal and whatever the generator holds."""
-        self._chat.http.close()
+        self._chat.client.close()
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-        if close := getattr(self._inner, "close", None):
-            close()
+        self._inner.close()
+
+
+def _with_words(request: Request, text: str) -> Request:
+    """The request with other words for its prompt."""
+    prompt = request.prompt.model_copy(update={"text": text})
+    return request.model_copy(update={"prompt": prompt})

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from evals.errors import UsageError
 from evals.generators import scalar
-from evals.generators.http import NO_REFUSAL, Http, is_refusal, words_of
-from evals.generators.jobs import (
-    OF_THE_WORK,
-    Job,
-    JobGenerator,
-    JobOptions,
-    Status,
-    Trouble,
-    Unknown,
-)
-from evals.generators.ledger import key_from
+from evals.generators.jobs import JobGenerator, JobOptions
 from evals.records import Request, Spec
+from evals.remote.client import NO_REFUSAL, Client, is_refusal, key_from, words_of
+from evals.remote.outcomes import JobStatus, RemoteJob, Trouble, Unknown
 
 BASE, KEY = "https://queue.fal.run", "FAL_KEY"
 PLACES = ("status_url", "response_url", "cancel_url")
@@ -39,22 +31,21 @@ class Fal(JobGenerator):
         base: str = BASE
         send_seed: bool = True
 
-    takes_others: ClassVar = True
+    takes_others = True
 
     def __init__(self, argument: str, options: Options, extra: Mapping[str, str] | None = None) -> None:
         super().__init__(options)
         self._sdk = _package()
         self.app = argument.strip("/")
         self._key = key_from(options.key_env, KEY, needed=True)
-        self.http = Http(options.base, self._key, scheme="Key")
+        self.http = Client(options.base, self._key, scheme="Key")
         self.extra = {k: scalar(v) for k, v in (extra or {}).items()}
         self.label = f"fal:{self.app}"
-        kept = {k: v for k, v in options.to_json().items() if k not in OF_THE_WORK}
-        params = {"app": self.app, "arguments": self.extra, **kept}
+        params = {"app": self.app, "arguments": self.extra, **self.kept_options()}
         self.spec = Spec(name="fal", version=1, params=params)
         self._client: Any = None
 
-    def submit(self, request: Request, key: str) -> Job:
+    def submit(self, request: Request, key: str) -> RemoteJob:
         options = self.options
         assert isinstance(options, Fal.Options)
         body = {"prompt": request.prompt.text, **self.extra}
@@ -71,10 +62,11 @@ class Fal(JobGenerator):
             "cancel_url": f"{default}/cancel",
         }
         extra |= {k: answer[k] for k in PLACES if isinstance(answer.get(k), str)}
-        return Job(found, extra)
+        return RemoteJob(found, extra)
 
-    def _handle(self, job: Job) -> Any:
-        """The SDK's view of a job. The key must go to the API's own origin only. Raises `Trouble`."""
+    def _handle(self, job: RemoteJob) -> Any:
+        """The SDK's normalization of a job. The key must go to the API's own origin only. Raises
+        `Trouble`."""
         for name in PLACES:
             parts, own = urlsplit(str(job.extra[name])), urlsplit(self.http.base)
             if (parts.scheme, parts.netloc) != (own.scheme, own.netloc):
@@ -91,17 +83,17 @@ class Fal(JobGenerator):
             self._client.close()
             self._client = None
 
-    def poll(self, job: Job) -> Status:
+    def poll(self, job: RemoteJob) -> JobStatus:
         handle = self._handle(job)
         try:
             status = handle.status()
             if not isinstance(status, self._sdk.Completed):
-                return Status("waiting")
+                return JobStatus("waiting")
             result = handle.get()
         except self._sdk.FalClientHTTPError as error:
             return self._failed(error)
         except (ValueError, KeyError):  # the SDK's word for a state it doesn't know
-            return Status("waiting")
+            return JobStatus("waiting")
         except self._sdk.client.httpx.HTTPError as error:
             raise Trouble(type(error).__name__) from None
         video = result.get("video") if isinstance(result, dict) else None
@@ -109,25 +101,25 @@ class Fal(JobGenerator):
         if not isinstance(url, str):
             said = str(result.get("error") or result.get("detail") or "") if isinstance(result, dict) else ""
             refused = is_refusal(said)
-            reason = self.http.clean(said or "the result holds no video")
-            return Status("refused" if refused else "failed", reason)
-        return Status("done", urls=(url,), details={"app": self.app})
+            message = self.http.clean(said or "the result holds no video")
+            return JobStatus("refused" if refused else "failed", message)
+        return JobStatus("done", urls=(url,), details={"app": self.app})
 
-    def _failed(self, error: Any) -> Status:
+    def _failed(self, error: Any) -> JobStatus:
         code, said = int(error.status_code), self.http.clean(f"HTTP {error.status_code}: {error.message}")
         try:
             refused = is_refusal(words_of(error.response.json()))
         except (ValueError, AttributeError):
             refused = False
         if code in (404, 410):
-            return Status("lost", "the request is lost on the server")
+            return JobStatus("lost", "the request is lost on the server")
         if code == 422 or (refused and code not in NO_REFUSAL):
-            return Status("refused" if refused else "failed", said)
+            return JobStatus("refused" if refused else "failed", said)
         if code == 429 or code >= 500 or code == 408:
             raise Trouble(said)
-        return Status("failed", said)
+        return JobStatus("failed", said)
 
-    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
+    def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         self.http.fetch(status.urls[0], out, seconds)
 
 

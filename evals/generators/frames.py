@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals import video
-from evals.errors import SampleError
+from evals.errors import Reason, SampleError
 
 
 def as_frames(found: Any) -> NDArray[np.uint8]:
@@ -17,7 +17,7 @@ def as_frames(found: Any) -> NDArray[np.uint8]:
     0 to 1, or from a sequence of pictures (arrays, tensors, PIL). Raises `SampleError`."""
     if isinstance(found, list | tuple):
         if not found:
-            raise SampleError("the model returned no frames")
+            raise SampleError("the model returned no frames", Reason.BAD_OUTPUT)
         array = np.stack([_plain(picture) for picture in found])
     else:
         array = _plain(found)
@@ -26,18 +26,23 @@ def as_frames(found: Any) -> NDArray[np.uint8]:
     if array.ndim == 4 and array.shape[-1] not in (1, 3, 4) and array.shape[1] in (1, 3):
         array = np.moveaxis(array, 1, -1)
     if array.ndim != 4 or array.shape[-1] not in (1, 3, 4) or not array.size:
-        raise SampleError(f"the model returned {array.shape}; frames are (T, H, W, 3) or (T, 3, H, W)")
+        raise SampleError(
+            f"the model returned {array.shape}; frames are (T, H, W, 3) or (T, 3, H, W)", Reason.BAD_OUTPUT
+        )
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all():
-            raise SampleError("the model returned NaN or infinity")
+            raise SampleError("the model returned NaN or infinity", Reason.BAD_OUTPUT)
         if array.min() < -1e-3 or array.max() > 1 + 1e-3:
             raise SampleError(
                 f"the model returned values from {array.min():.3g} to {array.max():.3g}; floating frames are"
-                " from 0 to 1"
+                " from 0 to 1",
+                Reason.BAD_OUTPUT,
             )
         array = np.rint(np.clip(array, 0, 1) * 255)
     elif array.dtype != np.uint8:
-        raise SampleError(f"the model returned {array.dtype}; frames are uint8, or floating from 0 to 1")
+        raise SampleError(
+            f"the model returned {array.dtype}; frames are uint8, or floating from 0 to 1", Reason.BAD_OUTPUT
+        )
     array = array[..., :3]
     if array.shape[-1] == 1:
         array = np.repeat(array, 3, -1)

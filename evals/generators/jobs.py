@@ -1,13 +1,8 @@
-"""Job APIs: submit, poll, download. What is paid for is written down before anything depends on it.
+"""RemoteJob APIs: submit, poll, download. Everything that costs money is written to the job log first.
 
-A submit is journalled as an intent before it is sent, and the job's id before the first poll, so a restart
-goes on with the job instead of paying again. A submit whose outcome is unknown is looked up where the server
-lists jobs, and never simply repeated.
-
-::
-
-    jobs.jsonl    {"event": "intent" | "accepted" | "rejected" | "unknown" | "ended", "key": …, "job": …}
-"""
+A submit is logged as an intent before it is sent, and the job's id before the first poll, so a restart goes
+on with the job instead of paying again. A submit whose outcome is unknown is looked up where the server lists
+jobs, and is never simply repeated."""
 
 from __future__ import annotations
 
@@ -15,66 +10,26 @@ import contextlib
 import random
 import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from evals.decoding.pool import Job as PoolJob
-from evals.decoding.pool import Pool
-from evals.errors import RunError, SampleError
-from evals.generators import Generation, cross
-from evals.generators.ledger import UNKNOWN, Book, NoJob, Purse
-from evals.records import Prompt, PromptSet, Record, Request, Spec, digest
+from evals.errors import Reason, RunError, SampleError
+from evals.generators.base import Generation, Generator, Probe, failed, refused
+from evals.records import Record, Request
+from evals.remote.budget import Budget, BudgetStopped, OverBudget
+from evals.remote.job_log import JobLog
+from evals.remote.outcomes import UNKNOWN, JobStatus, Rejected, RemoteJob, Trouble, Unknown
+from evals.runs.keys import job_key
 
 T = TypeVar("T")
 TRIES = 6  # of anything that may be tried again
 LONGEST_PAUSE = 60.0
 LOST = 3  # polls in a row that must not find a job
-MOST_BYTES = 4 << 30
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job that the server has accepted; `extra` is what else its polls need."""
-
-    id: str
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a poll says. `urls` are where the result lies; `cost` in the API's currency."""
-
-    state: Literal["waiting", "done", "failed", "refused", "lost"]
-    reason: str = ""
-    urls: tuple[str, ...] = ()
-    cost: float | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-class Rejected(Exception):
-    """The server took no job: `again` says whether a later try may do, after `after` seconds."""
-
-    def __init__(self, reason: str, again: bool, after: float | None = None, refusal: bool = False) -> None:
-        super().__init__(reason)
-        self.again, self.after, self.refusal = again, after, refusal
-
-
-class Unknown(Exception):
-    """Nobody can say whether the server took the job."""
-
-
-class Trouble(Exception):
-    """A poll, a list or a download that failed and may be tried again; `expired`: with a fresh address."""
-
-    def __init__(self, reason: str, after: float | None = None, expired: bool = False) -> None:
-        super().__init__(reason)
-        self.after, self.expired = after, expired
 
 
 class JobOptions(Record):
@@ -92,47 +47,54 @@ class JobOptions(Record):
     key_env: str | None = None
 
 
-OF_THE_WORK = {"concurrency", "rpm", "deadline", "poll", "pause", "price", "max_cost", "key_env"}
-"""Options that shape how videos are fetched and not what they are: no part of the spec."""
+NOT_IN_SPEC = {"concurrency", "rpm", "deadline", "poll", "pause", "price", "max_cost", "key_env"}
+"""Options that shape how videos are fetched and not what they are."""
 
 
-class JobGenerator(ABC):
-    """Base of generators on a job API: journal, resume, limits. Subclasses talk to the server."""
+class NoJob(Exception):
+    """No job came of a request; `generation` says why."""
 
-    Options: ClassVar[type[JobOptions]] = JobOptions
-    fixed = False
+    def __init__(self, generation: Generation) -> None:
+        super().__init__(generation.message)
+        self.generation = generation
+
+
+class JobGenerator(Generator):
+    """Base of generators on a job API: job log, resume, limits. Subclasses talk to the server."""
+
+    Options = JobOptions
     waits = True
     can_list = False
-    spec: Spec
-    label: str
-    accepts: frozenset[str] = frozenset()
 
     def __init__(self, options: JobOptions) -> None:
         self.options = options
-        self.concurrency = options.concurrency
-        self._book: Book | None = None
+        self.concurrency, self.price = options.concurrency, options.price
+        self._log: JobLog | None = None
         self._submitting = threading.Lock()
         self._next_submit = 0.0
-        self._purse = Purse(options.price, options.max_cost)
-        self._probing = threading.Lock()
-        self._pool: Pool | None = None
+        self._budget = Budget(options.price, options.max_cost)
+        self._probe: Probe | None = None
         self._stopping = threading.Event()
+
+    def kept_options(self) -> dict[str, Any]:
+        """The options that shape videos, for the spec."""
+        return {k: v for k, v in self.options.to_json().items() if k not in NOT_IN_SPEC}
 
     # --- what subclasses give ---
 
     @abstractmethod
-    def submit(self, request: Request, key: str) -> Job:
+    def submit(self, request: Request, key: str) -> RemoteJob:
         """Send one job. Raises `Rejected` or `Unknown`."""
 
     @abstractmethod
-    def poll(self, job: Job) -> Status:
+    def poll(self, job: RemoteJob) -> JobStatus:
         """Ask how a job is. Raises `Trouble`."""
 
     @abstractmethod
-    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
+    def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         """Fetch a finished job's video, within some seconds. Raises `Trouble`."""
 
-    def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> Job | None:
+    def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> RemoteJob | None:
         """The one job on the server that a submit since then made, None where there is none. Raises
         `Trouble`, or `Unknown` where several could be it. Only where `can_list`."""
         raise Unknown("the server does not list jobs")
@@ -143,51 +105,40 @@ class JobGenerator(ABC):
 
     # --- the generator ---
 
-    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
-        return cross(prompts, seeds)
-
-    def identity(self, prompt: Prompt, seed: int) -> Any:
-        return None
-
-    def begin(self, folder: Path) -> None:
-        """Open the journal of jobs in a run's folder."""
+    def begin(self, folder: Path, probe: Probe) -> None:
+        """Open the job log in a run's folder."""
         self._stopping.clear()
-        self._book = Book(folder / "jobs.jsonl")
-        self._purse.start(self._book)
+        self._probe = probe
+        self._log = JobLog(folder / "jobs.jsonl")
+        self._budget.start(self._log)
 
     def stop(self) -> None:
-        """Have every thread that waits come back; its jobs stay open in the journal."""
+        """Have every thread that waits come back; its jobs stay open in the log."""
         self._stopping.set()
-        self._purse.stop()
+        self._budget.stop()
 
     def close(self) -> None:
-        """Close the journal, connections and the process that looks at videos."""
+        """Close the job log and connections."""
         self.disconnect()
-        if self._book is not None:
-            self._book.close()
-            self._book = None
-        if self._pool is not None:
-            self._pool.__exit__(None, None, None)
-            self._pool = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def generate(self, request: Request, out: Path) -> Generation:
-        if self._book is None:
-            raise RunError(f"{self.label}: has no run to write its jobs into; call begin(folder) first")
-        settings = request.settings.to_json()
-        key = digest([self.spec.to_json(), request.prompt.id, request.prompt.text, request.seed, settings])
-        if (end := self._book.unreported(key, request.prompt.id, request.seed)) is not None:
-            return Generation(end.get("outcome", "failed"), reason=end.get("reason", UNKNOWN),
-                              cost=end.get("cost"), job_id=end.get("job"),
-                              details=end.get("details") or {})  # fmt: skip
-        last = self._book.last(key)
-        job: Job | None = None
+        if self._log is None:
+            raise RunError(f"{self.label}: has no run to write its jobs into; call begin() first")
+        key = job_key(self.spec, request)
+        if (end := self._log.unreported(key, request.prompt.id, request.seed)) is not None:
+            return _reported(end)
+        last = self._log.last(key)
+        job: RemoteJob | None = None
         try:
-            if last is not None and last["event"] == "ended" and last["outcome"] == "ok":
-                job = Job(last["job"], last["extra"])
-                if out.is_file():  # killed between this journal and the samples'
+            if last is not None and last["event"] == "ended" and last["status"] == "ok":
+                job = RemoteJob(last["job"], last["extra"])
+                if out.is_file():  # killed before the sample was recorded
                     return Generation("ok", out, cost=last["cost"], job_id=job.id, details=last["details"])
             elif last is not None and last["event"] == "accepted":
-                job = Job(last["job"], last["extra"])
+                job = RemoteJob(last["job"], last["extra"])
             elif last is not None and last["event"] == "intent":
                 with self._submitting:
                     job = self._look_up(request, key, datetime.fromisoformat(last["time"]))
@@ -195,34 +146,39 @@ class JobGenerator(ABC):
         except NoJob as no:
             return no.generation
         except _Stopped:
-            return Generation("failed", reason="the run was stopped", transient=True)
+            return _stopped()
         try:
             return self._follow(job, key, out, time.monotonic() + self.options.deadline)
         except _Stopped:
-            return Generation("failed", reason="the run was stopped", transient=True, job_id=job.id)
+            return _stopped(job.id)
         finally:
-            self._purse.leave(key)
+            self._budget.leave(key)
 
-    def _accepted(self, request: Request, key: str) -> Job:
+    def _accepted(self, request: Request, key: str) -> RemoteJob:
         """Submit until the server takes the job, or says that it won't. Raises `NoJob`."""
-        assert self._book is not None
-        self._purse.reserve(key)
+        assert self._log is not None
+        try:
+            self._budget.reserve(key)
+        except OverBudget as over:
+            raise NoJob(failed(Reason.BUDGET, str(over), transient=True)) from None
+        except BudgetStopped:
+            raise _Stopped from None
         waited = 0.0
         try:
             for attempt in range(TRIES):
-                with self._submitting:  # nothing is looked up while a job's id is not written down yet
+                with self._submitting:  # a look-up must not see a job whose id is not logged yet
                     self._wait_for_rate()
-                    sent = self._book.write(key, "intent", prompt_id=request.prompt.id, seed=request.seed)
+                    sent = self._log.write(key, "intent", prompt_id=request.prompt.id, seed=request.seed)
                     try:
                         job = self.submit(request, key)
-                        self._book.write(key, "accepted", job=job.id, extra=job.extra)
+                        self._log.write(key, "accepted", job=job.id, extra=job.extra)
                         return job
                     except Rejected as no:
-                        self._book.write(key, "rejected")
+                        self._log.write(key, "rejected")
                         if no.refusal:
-                            raise NoJob(Generation("refused", reason=str(no))) from None
+                            raise NoJob(refused(str(no))) from None
                         if not no.again or attempt == TRIES - 1:
-                            raise NoJob(Generation("failed", reason=str(no), transient=no.again)) from None
+                            raise NoJob(failed(Reason.REJECTED, str(no), no.again)) from None
                         pause = self._pause(attempt, no.after)
                     except Unknown as unknown:
                         found = self._look_up(request, key, sent, str(unknown))
@@ -231,22 +187,23 @@ class JobGenerator(ABC):
                         pause = self._pause(attempt, None)
                 waited += pause
                 if waited > self.options.deadline:
-                    raise NoJob(Generation("timed_out", reason="no job was accepted in time", transient=True))
+                    message = "no job was accepted in time"
+                    raise NoJob(failed(Reason.TIME_LIMIT, message, transient=True))
                 self._wait(pause)
-            raise NoJob(Generation("failed", reason=f"{TRIES} submits failed", transient=True))
+            raise NoJob(failed(Reason.REJECTED, f"{TRIES} submits failed", transient=True))
         except (
             BaseException
         ):  # whatever ends it, Ctrl-C too, goes on up; the money set aside is settled first
-            last = self._book.last(key)
+            last = self._log.last(key)
             if last is not None and last["event"] in ("unknown", "intent"):
-                self._purse.leave(key)  # it may have been taken, and cost
+                self._budget.leave(key)  # it may have been taken, and cost
             else:
-                self._purse.release(key)
+                self._budget.release(key)
             raise
 
-    def _look_up(self, request: Request, key: str, since: datetime, why: str = "") -> Job | None:
+    def _look_up(self, request: Request, key: str, since: datetime, why: str = "") -> RemoteJob | None:
         """The job that a submit may have made; None if there is none. Raises `NoJob` where nobody knows."""
-        assert self._book is not None
+        assert self._log is not None
         said = f"{UNKNOWN} ({why})" if why else UNKNOWN
         if self.can_list:
             try:
@@ -256,28 +213,28 @@ class JobGenerator(ABC):
             except Trouble as trouble:
                 # The intent stays open: the next start looks again.
                 said = f"{UNKNOWN}, and the server's list cannot be read: {trouble}"
-                raise NoJob(Generation("failed", reason=said, transient=True)) from None
+                raise NoJob(failed(Reason.SUBMIT_UNKNOWN, said, transient=True)) from None
             else:
                 if job is not None:
-                    self._book.write(key, "accepted", job=job.id, extra=job.extra)
+                    self._log.write(key, "accepted", job=job.id, extra=job.extra)
                 return job
-        self._book.write(key, "unknown", reason=said)
-        raise NoJob(Generation("failed", reason=said))
+        self._log.write(key, "unknown", message=said)
+        raise NoJob(failed(Reason.SUBMIT_UNKNOWN, said))
 
-    def _found(self, request: Request, key: str, since: datetime) -> Job | None:
+    def _found(self, request: Request, key: str, since: datetime) -> RemoteJob | None:
         """`find`, asked twice where there is nothing: a list may lag behind."""
-        book = self._book
-        assert book is not None
+        log = self._log
+        assert log is not None
         for attempt in range(2):
-            job = self._tried(lambda: self.find(request, key, since, book.ids()), self.options.deadline)
+            job = self._tried(lambda: self.find(request, key, since, log.ids()), self.options.deadline)
             if job is not None or attempt:
                 return job
             self._wait(self._pause(0, None))
         raise AssertionError
 
-    def _follow(self, job: Job, key: str, out: Path, deadline: float) -> Generation:
+    def _follow(self, job: RemoteJob, key: str, out: Path, deadline: float) -> Generation:
         """Poll a job until it ends, and fetch its video."""
-        assert self._book is not None
+        assert self._log is not None
         troubles = expired = lost = 0
         while True:
             try:
@@ -294,31 +251,29 @@ class JobGenerator(ABC):
                 continue
             cost = status.cost if status.cost is not None else self.options.price
             if status.state != "done":
-                outcome: Literal["refused", "failed"] = "refused" if status.state == "refused" else "failed"
-                reason = status.reason or f"the job is {status.state}"
-                self._end(key, job, outcome, status.cost, status.details, reason)
-                return Generation(outcome, reason=reason, cost=status.cost, job_id=job.id,
-                                  details=status.details)  # fmt: skip
+                made = _ended(job, status)
+                self._end(key, job, made)
+                return made
             try:
                 self._fetch(job, status, out, deadline)
             except Trouble as trouble:
                 expired += trouble.expired
                 if trouble.expired and expired < TRIES and self._sleep(self._pause(expired, None), deadline):
                     continue  # a fresh poll may give a fresh address
-                reason = f"the job is done, its video could not be fetched: {trouble}"
-                return Generation("failed", reason=reason, transient=True, job_id=job.id)
-            self._end(key, job, "ok", cost, status.details)
-            return Generation("ok", out, cost=cost, job_id=job.id, details=status.details)
+                message = f"the job is done, its video could not be fetched: {trouble}"
+                return failed(Reason.DOWNLOAD_FAILED, message, transient=True, job_id=job.id)
+            made = Generation("ok", out, cost=cost, job_id=job.id, details=status.details)
+            self._end(key, job, made)
+            return made
 
-    def _end(
-        self, key: str, job: Job, outcome: str, cost: float | None, details: dict[str, Any], reason: str = ""
-    ) -> None:
-        assert self._book is not None
-        said = {"outcome": outcome, "cost": cost, "details": details, "reason": reason}
-        self._book.write(key, "ended", job=job.id, extra=job.extra, **said)
-        self._purse.pay(key, cost, outcome == "ok")
+    def _end(self, key: str, job: RemoteJob, made: Generation) -> None:
+        assert self._log is not None
+        told: dict[str, Any] = {"status": made.status, "cost": made.cost, "details": dict(made.details)}
+        told |= {"reason": made.reason, "message": made.message}
+        self._log.write(key, "ended", job=job.id, extra=job.extra, **told)
+        self._budget.pay(key, made.cost, made.status == "ok")
 
-    def _fetch(self, job: Job, status: Status, out: Path, deadline: float) -> None:
+    def _fetch(self, job: RemoteJob, status: JobStatus, out: Path, deadline: float) -> None:
         """A video that decodes, at its place. Raises `Trouble`."""
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_name(f".{out.stem}.partial{out.suffix}")
@@ -327,11 +282,8 @@ class JobGenerator(ABC):
             # A job that is done is worth a minute beyond its deadline.
             self.download(job, status, partial, max(60.0, deadline - time.monotonic()))
             try:
-                with self._probing:
-                    if self._pool is None:
-                        self._pool = Pool(1)
-                        self._pool.__enter__()
-                    self._pool.ask(PoolJob(partial, "probe"))
+                assert self._probe is not None
+                self._probe(partial)
             except SampleError as error:
                 raise Trouble(f"what came does not decode: {error}") from None
 
@@ -383,6 +335,29 @@ class _Stopped(Exception):
     """The run is being stopped; what is open stays open."""
 
 
-def _late(job: Job, why: str) -> Generation:
-    """The job stays open in the journal: run again, and it is asked for again."""
-    return Generation("timed_out", reason=f"the deadline has passed: {why}", transient=True, job_id=job.id)
+def _late(job: RemoteJob, why: str) -> Generation:
+    """The job stays open in the log: the same command asks for it again."""
+    message = f"the deadline has passed: {why}"
+    return failed(Reason.TIME_LIMIT, message, transient=True, job_id=job.id)
+
+
+def _stopped(job_id: str | None = None) -> Generation:
+    return failed(Reason.STOPPED, "the run was stopped", transient=True, job_id=job_id)
+
+
+def _ended(job: RemoteJob, status: JobStatus) -> Generation:
+    """What a job came to that ended without a video."""
+    message = status.message or f"the job is {status.state}"
+    more: dict[str, Any] = {"cost": status.cost, "job_id": job.id, "details": status.details}
+    if status.state == "refused":
+        return refused(message, **more)
+    return failed(Reason.JOB_LOST if status.state == "lost" else Reason.JOB_FAILED, message, **more)
+
+
+def _reported(end: dict[str, Any]) -> Generation:
+    """The generation of a job's end as the log has it."""
+    return Generation(
+        end.get("status", "failed"), reason=Reason(end.get("reason") or Reason.SUBMIT_UNKNOWN),
+        message=end.get("message", UNKNOWN), cost=end.get("cost"), job_id=end.get("job"),
+        details=end.get("details") or {},
+    )  # fmt: skip

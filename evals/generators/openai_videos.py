@@ -10,10 +10,11 @@ from urllib.parse import quote
 from pydantic import Field
 
 from evals.errors import UsageError
-from evals.generators.http import Http, is_refusal
-from evals.generators.jobs import OF_THE_WORK, Job, JobGenerator, JobOptions, Status, Unknown
-from evals.generators.ledger import cost_of, key_from
+from evals.generators.jobs import JobGenerator, JobOptions
 from evals.records import Request, Spec
+from evals.remote.budget import cost_of
+from evals.remote.client import Client, is_refusal, key_from
+from evals.remote.outcomes import JobStatus, RemoteJob, Unknown
 
 KEY = "OPENAI_VIDEOS_API_KEY"
 DETAILS = ("model", "inference_time_s", "peak_memory_mb", "seconds", "size", "created_at", "completed_at")
@@ -47,10 +48,9 @@ class OpenAIVideos(JobGenerator):
                 f"openai-videos:{argument}: write openai-videos:MODEL@URL, such as"
                 " openai-videos:wan@http://127.0.0.1:8000/v1"
             )
-        self.http = Http(base, key_from(options.key_env, KEY, needed=options.key_env is not None))
+        self.http = Client(base, key_from(options.key_env, KEY, needed=options.key_env is not None))
         self.label = f"openai-videos:{self.model}"
-        kept = {k: v for k, v in options.to_json().items() if k not in OF_THE_WORK}
-        params = {"model": self.model, "server": self.http.base, **kept}
+        params = {"model": self.model, "server": self.http.base, **self.kept_options()}
         self.spec = Spec(name="openai-videos", version=1, params=params)
 
     def fields(self, request: Request) -> dict[str, str]:
@@ -77,21 +77,21 @@ class OpenAIVideos(JobGenerator):
     def disconnect(self) -> None:
         self.http.close()
 
-    def submit(self, request: Request, key: str) -> Job:
+    def submit(self, request: Request, key: str) -> RemoteJob:
         form = {name: (None, value) for name, value in self.fields(request).items()}  # multipart, no files
         answer = self.http.submit(f"{self.http.base}/videos", {"Idempotency-Key": key}, files=form)
-        return Job(_id(answer))
+        return RemoteJob(_id(answer))
 
-    def poll(self, job: Job) -> Status:
+    def poll(self, job: RemoteJob) -> JobStatus:
         answer = self.http.get(f"{self.http.base}/videos/{quote(job.id, safe='')}")
         if answer is None:
-            return Status("lost", "the job is lost on the server")
+            return JobStatus("lost", "the job is lost on the server")
         return status_of(answer, self.http)
 
-    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
+    def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         self.http.fetch(f"{self.http.base}/videos/{quote(job.id, safe='')}/content", out, seconds)
 
-    def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> Job | None:
+    def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> RemoteJob | None:
         wanted = self.fields(request)
         found: dict[str, dict[str, Any]] = {}
         after = ""
@@ -117,7 +117,7 @@ class OpenAIVideos(JobGenerator):
                 raise Unknown("the server's list does not say which prompt a job has")
             if odd := [n for n in wanted if one.get(n) is not None and not _same(one[n], wanted[n])]:
                 raise Unknown(f"a job on the server has another {', '.join(odd)}, and could be it")
-            return Job(number)
+            return RemoteJob(number)
         return None
 
 
@@ -144,18 +144,18 @@ def _id(answer: dict[str, Any]) -> str:
     return found
 
 
-def status_of(answer: dict[str, Any], http: Http) -> Status:
+def status_of(answer: dict[str, Any], http: Client) -> JobStatus:
     """A poll's answer in our terms; a state that is not known is waited for."""
     state = str(answer.get("status", "")).lower()
     details = {name: answer[name] for name in DETAILS if isinstance(answer.get(name), str | int | float)}
     if state in DONE:
         usage = answer.get("usage")
         cost = usage.get("cost") if isinstance(usage, dict) else answer.get("cost")
-        return Status("done", cost=cost_of(cost), details=details)
+        return JobStatus("done", cost=cost_of(cost), details=details)
     if state in FAILED:
         error = answer.get("error")
         error = error if isinstance(error, dict) else {"message": error or state}
         words = f"{error.get('code') or ''} {error.get('message') or ''}".strip()
         refused = is_refusal(words)
-        return Status("refused" if refused else "failed", http.clean(words or state), details=details)
-    return Status("waiting", details=details)
+        return JobStatus("refused" if refused else "failed", http.clean(words or state), details=details)
+    return JobStatus("waiting", details=details)

@@ -8,18 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from evals.generators.http import Http, is_refusal, words_of
-from evals.generators.jobs import (
-    OF_THE_WORK,
-    Job,
-    JobGenerator,
-    JobOptions,
-    Status,
-    Trouble,
-    Unknown,
-)
-from evals.generators.ledger import cost_of, key_from
+from evals.generators.jobs import JobGenerator, JobOptions
 from evals.records import Request, Spec
+from evals.remote.budget import cost_of
+from evals.remote.client import Client, is_refusal, key_from, words_of
+from evals.remote.outcomes import JobStatus, RemoteJob, Trouble, Unknown
 
 BASE, KEY = "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"
 FAILED = {"failed", "cancelled", "expired"}
@@ -43,15 +36,14 @@ class OpenRouter(JobGenerator):
     def __init__(self, argument: str, options: Options) -> None:
         super().__init__(options)
         self.model = argument
-        self.http = Http(options.base, key_from(options.key_env, KEY, needed=True))
+        self.http = Client(options.base, key_from(options.key_env, KEY, needed=True))
         self.label = f"openrouter:{argument}"
-        kept = {k: v for k, v in options.to_json().items() if k not in OF_THE_WORK}
-        self.spec = Spec(name="openrouter", version=1, params={"model": argument, **kept})
+        self.spec = Spec(name="openrouter", version=1, params={"model": argument, **self.kept_options()})
 
     def disconnect(self) -> None:
         self.http.close()
 
-    def submit(self, request: Request, key: str) -> Job:
+    def submit(self, request: Request, key: str) -> RemoteJob:
         options = self.options
         assert isinstance(options, OpenRouter.Options)
         body: dict[str, Any] = {"model": self.model, "prompt": request.prompt.text}
@@ -68,13 +60,13 @@ class OpenRouter(JobGenerator):
         if not isinstance(answer.get("id"), str) or not answer["id"]:
             raise Unknown("an answer without a job id")
         place = answer.get("polling_url")
-        return Job(answer["id"], {"polling_url": place} if isinstance(place, str) else {})
+        return RemoteJob(answer["id"], {"polling_url": place} if isinstance(place, str) else {})
 
-    def poll(self, job: Job) -> Status:
+    def poll(self, job: RemoteJob) -> JobStatus:
         place = job.extra.get("polling_url") or f"{self.http.base}/videos/{job.id}"
         answer = self.http.get(self.http.url(place))
         if answer is None:
-            return Status("lost", "the job is lost on the server")
+            return JobStatus("lost", "the job is lost on the server")
         state = str(answer.get("status", "")).lower()
         usage = answer.get("usage")
         cost = usage.get("cost") if isinstance(usage, dict) else None
@@ -83,16 +75,16 @@ class OpenRouter(JobGenerator):
         if state == "completed":
             lists = [answer.get(name) for name in ("unsigned_urls", "urls")]
             urls = tuple(u for found in lists if isinstance(found, list) for u in found if isinstance(u, str))
-            return Status("done", urls=urls, cost=cost, details=details)
+            return JobStatus("done", urls=urls, cost=cost, details=details)
         if state in FAILED:
             said = answer.get("error")
             said = said.get("message") if isinstance(said, dict) else said
             refused = is_refusal(words_of({"error": answer.get("error")}) or str(said))
-            reason = self.http.clean(str(said or state))
-            return Status("refused" if refused else "failed", reason, cost=cost, details=details)
-        return Status("waiting")
+            message = self.http.clean(str(said or state))
+            return JobStatus("refused" if refused else "failed", message, cost=cost, details=details)
+        return JobStatus("waiting")
 
-    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
+    def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         if not status.urls:
             raise Trouble("the finished job names no video", expired=True)
         self.http.fetch(self.http.url(status.urls[0]), out, seconds)

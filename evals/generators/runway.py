@@ -8,19 +8,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from evals.errors import UsageError
-from evals.generators.http import NO_REFUSAL, Http, is_refusal, words_of
-from evals.generators.jobs import (
-    OF_THE_WORK,
-    Job,
-    JobGenerator,
-    JobOptions,
-    Rejected,
-    Status,
-    Trouble,
-    Unknown,
-)
-from evals.generators.ledger import cost_of, key_from
+from evals.generators.jobs import JobGenerator, JobOptions
 from evals.records import Request, Spec
+from evals.remote.budget import cost_of
+from evals.remote.client import NO_REFUSAL, Client, is_refusal, key_from, words_of
+from evals.remote.outcomes import JobStatus, Rejected, RemoteJob, Trouble, Unknown
 
 KEY = "RUNWAYML_API_SECRET"
 BASE = "https://api.dev.runwayml.com"
@@ -48,10 +40,9 @@ class Runway(JobGenerator):
         self.model, self.base = argument, options.base
         self._key = key_from(options.key_env, KEY, needed=True)
         # Videos lie elsewhere, at signed addresses that want no key.
-        self.http = Http(options.base, "")
+        self.http = Client(options.base, "")
         self.label = f"runway:{argument}"
-        kept = {k: v for k, v in options.to_json().items() if k not in OF_THE_WORK}
-        params = {"model": argument, "duration": options.duration, **kept}
+        params = {"model": argument, "duration": options.duration, **self.kept_options()}
         self.spec = Spec(name="runway", version=1, params=params)
         self._client: Any = None
 
@@ -67,7 +58,7 @@ class Runway(JobGenerator):
             self._client.close()
             self._client = None
 
-    def submit(self, request: Request, key: str) -> Job:
+    def submit(self, request: Request, key: str) -> RemoteJob:
         options, asked = self.options, request.settings
         assert isinstance(options, Runway.Options)
         size = f"{asked.width}:{asked.height}" if asked.width and asked.height else "1280:720"
@@ -92,7 +83,7 @@ class Runway(JobGenerator):
         found = getattr(task, "id", None)
         if not isinstance(found, str) or not found:
             raise Unknown("an answer without a task id")
-        return Job(found)
+        return RemoteJob(found)
 
     def _refused(self, error: Any) -> Rejected | Unknown:
         code, said = int(error.status_code), self._clean(f"HTTP {error.status_code}: {error.body}")
@@ -104,11 +95,11 @@ class Runway(JobGenerator):
         seconds = float(after) if after.replace(".", "", 1).isdigit() else None
         return Rejected(said, again=code == 429, after=seconds)
 
-    def poll(self, job: Job) -> Status:
+    def poll(self, job: RemoteJob) -> JobStatus:
         try:
             task = self.client.tasks.retrieve(job.id)
         except self._sdk.NotFoundError:
-            return Status("lost", "the task is lost on the server")
+            return JobStatus("lost", "the task is lost on the server")
         except self._sdk.APIError as error:
             raise Trouble(
                 self._clean(str(getattr(error, "status_code", "") or type(error).__name__))
@@ -117,17 +108,17 @@ class Runway(JobGenerator):
         cost = cost_of(cost)
         if task.status == "SUCCEEDED":
             urls = tuple(u for u in task.output or () if isinstance(u, str))
-            return Status("done", urls=urls, cost=cost, details={"model": self.model})
+            return JobStatus("done", urls=urls, cost=cost, details={"model": self.model})
         if task.status == "FAILED":
             code, words = str(getattr(task, "failure_code", "") or ""), str(getattr(task, "failure", ""))
             refused = code.upper().startswith("SAFETY")
-            reason = self._clean(f"{code} {words}".strip() or "failed")
-            return Status("refused" if refused else "failed", reason, cost=cost)
+            message = self._clean(f"{code} {words}".strip() or "failed")
+            return JobStatus("refused" if refused else "failed", message, cost=cost)
         if task.status == "CANCELLED":
-            return Status("failed", "cancelled", cost=cost)
-        return Status("waiting")
+            return JobStatus("failed", "cancelled", cost=cost)
+        return JobStatus("waiting")
 
-    def download(self, job: Job, status: Status, out: Path, seconds: float) -> None:
+    def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         if not status.urls:
             raise Trouble("the finished task names no video", expired=True)
         self.http.fetch(status.urls[0], out, seconds)

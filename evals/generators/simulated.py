@@ -10,42 +10,38 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import cv2
 import pymunk
 from pydantic import Field
 
-from evals.errors import UnknownName, UsageError
-from evals.generators import Generation, cross
-from evals.records import Prompt, PromptSet, Record, Request, Settings, Spec
+from evals.errors import Reason, UnknownName, UsageError
+from evals.generators.base import Generation, Generator, failed
+from evals.records import Prompt, Record, Request, Settings, Spec
 from evals.worlds import FLAWS, Film
 
 WIDTH, HEIGHT, FRAMES, FPS = 256, 192, 24, 12.0
 
 
-class SimulatedOptions(Record):
-    """`strength` of the flaw (0: none, 1: the most); `noise` of the camera in grey levels (standard
-    deviation); `crf` of H.264; `trajectories`: write where everything truly is to a `.json` beside each
-    video."""
-
-    strength: Annotated[float, Field(ge=0, le=1)] | None = None
-    noise: Annotated[float, Field(ge=0, le=64)] = 0.0
-    crf: Annotated[int, Field(ge=0, le=51)] = 18
-    trajectories: bool = False
-
-
-class Simulated:
+class Simulated(Generator):
     """Scenes with known physics, drawn from a prompt's annotations; `clean` or with one flaw."""
 
-    Options: ClassVar = SimulatedOptions
+    class Options(Record):
+        """`strength` of the flaw (0: none, 1: the most); `noise` of the camera in grey levels (standard
+        deviation); `crf` of H.264; `trajectories`: write where everything truly is to a `.json` beside each
+        video."""
+
+        strength: Annotated[float, Field(ge=0, le=1)] | None = None
+        noise: Annotated[float, Field(ge=0, le=64)] = 0.0
+        crf: Annotated[int, Field(ge=0, le=51)] = 18
+        trajectories: bool = False
+
     accepts = frozenset({"width", "height", "frames", "fps"})
-    fixed = False
     concurrency = 64  # as many as there are cores
 
-    def __init__(self, argument: str, options: SimulatedOptions) -> None:
+    def __init__(self, argument: str, options: Options) -> None:
         name, at, given = argument.partition("@")
         if name != "clean" and name not in FLAWS:
             raise UnknownName("simulated world", name, ["clean", *FLAWS])
@@ -68,12 +64,9 @@ class Simulated:
         self._lock = threading.Lock()
         self.spec = Spec(name="simulated", version=1, params=params)
 
-    def plan(self, prompts: PromptSet | None, seeds: Sequence[int] | None) -> list[tuple[Prompt, int]]:
-        return cross(prompts, seeds)
-
-    def identity(self, prompt: Prompt, seed: int) -> Any:
+    def identity(self, request: Request) -> Any:
         """The annotations, and the versions of what computes and draws: another may give other bytes."""
-        return {"prompt": prompt.to_json(), "pymunk": pymunk.version, "opencv": cv2.__version__}
+        return {"prompt": request.prompt.to_json(), "pymunk": pymunk.version, "opencv": cv2.__version__}
 
     def generate(self, request: Request, out: Path) -> Generation:
         film = self.film(request.prompt, request.seed, request.settings)
@@ -83,9 +76,10 @@ class Simulated:
         order = {"film": fields, "out": str(out), "crf": self.options.crf, "truth": truth}
         answer = self._ask(order)
         if answer is None:
-            return Generation("failed", reason="the process that draws has died", transient=True)
-        outcome = answer["outcome"]
-        return Generation(outcome, out if outcome == "ok" else None, reason=answer["reason"])
+            return failed(Reason.GENERATOR_ERROR, "the process that draws has died", transient=True)
+        if answer["status"] == "ok":
+            return Generation("ok", out)
+        return Generation(answer["status"], reason=Reason(answer["reason"]), message=answer["message"])
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any] | None:
         """Have a film made by a process of its own that is free, or by a new one; None if it dies."""

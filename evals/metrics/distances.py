@@ -11,43 +11,35 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evals.encoders.protocols import protocol_of
 from evals.errors import MetricError
-from evals.features import Rows
-from evals.metrics import About, SetValue
-from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
+from evals.metrics.base import About, DistributionMetric, Matrix, SetValue
+from evals.metrics.frechet import FEW, frechet_distance, frechet_distance_from_moments
 from evals.metrics.kernel import kernel_distance, mmd2
 from evals.metrics.moments import Moments
 from evals.metrics.neighbours import Neighbours, copies, neighbours
 from evals.metrics.unbiased import BLOCKS, frechet_unbiased
-from evals.records import Spec
+from evals.records import Need, Spec
+from evals.runs.features import Features
 
-Matrix = NDArray[np.float64]
 Prompts = tuple[Sequence[str], Sequence[str]]
 
-FEW = 2048
 
-
-def mean_feature(rows: Rows) -> Matrix:
+def mean_feature(features: Features) -> Matrix:
     """A video's feature vector (d,): the mean over its windows."""
-    features = np.asarray(rows["features"], np.float64)
-    return np.asarray(features.reshape(-1, features.shape[-1]).mean(0), np.float64)
+    windows = np.asarray(features["features"], np.float64)
+    return np.asarray(windows.reshape(-1, windows.shape[-1]).mean(0), np.float64)
 
 
-class _OfVideos:
+class _OnVideos(DistributionMetric):
     """Base: one feature vector per video."""
 
-    takes = "ENCODER"
-    reads: tuple[str, ...] = ()
-    needs: tuple[str, ...]
-
-    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        return mean_feature(rows[self.needs[0]])
+    def pool(self, features: Mapping[Need, Features]) -> Matrix:
+        return mean_feature(features[self.needs[0]])
 
 
-class FrechetVideoDistance(_OfVideos):
+class FrechetVideoDistance(_OnVideos):
     """Fréchet distance between the features of two sets of videos.
 
     A video's feature is the mean over its windows. An image encoder's windows are frames: that is a
@@ -55,9 +47,10 @@ class FrechetVideoDistance(_OfVideos):
     I3D; others are named after their encoder.
     """
 
-    def __init__(self, encoder: str) -> None:
+    def __init__(self, encoder: str, ddof: int = 1) -> None:
+        """`ddof` of the covariance, where the encoder's protocol does not say."""
         known = protocol_of(encoder)
-        self.ddof = 1 if known is None else known.ddof
+        self.ddof = ddof if known is None else known.ddof
         self.protocol = f"{known.name if known else 'mean over windows'}, ddof {self.ddof}"
         self.spec = Spec(name="fvd", version=1, params={"ddof": self.ddof, "pool": "mean"})
         self.about = About(
@@ -67,7 +60,7 @@ class FrechetVideoDistance(_OfVideos):
             note="" if known else f"on mean-pooled {encoder} features: not the I3D FVD; an image encoder's is"
             " blind to the order of frames",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         value = frechet_distance(a, b, self.ddof)
@@ -98,23 +91,25 @@ def _few(n: int, m: int) -> str:
     )
 
 
-class UnbiasedFrechetVideoDistance(_OfVideos):
+class UnbiasedFrechetVideoDistance(_OnVideos):
     """Fréchet distance between the features of two sets of videos, with the sample-size bias taken off by
     a delete-block jackknife over prompts. Near 0, and half of the time below, where both are alike."""
 
-    protocol = f"mean over windows, ddof 1, delete-block jackknife over prompts ({BLOCKS} blocks)"
-
-    def __init__(self, encoder: str) -> None:
-        params = {"ddof": 1, "pool": "mean", "blocks": BLOCKS}
+    def __init__(self, encoder: str, ddof: int = 1) -> None:
+        self.ddof = ddof
+        self.protocol = (
+            f"mean over windows, ddof {ddof}, delete-block jackknife over prompts ({BLOCKS} blocks)"
+        )
+        params = {"ddof": ddof, "pool": "mean", "blocks": BLOCKS}
         self.spec = Spec(name="fvd_unbiased", version=1, params=params)
         self.about = About(
             "lower", None, None, source="Unterthiner et al. 2018; Künsch 1989",
             note=f"on mean-pooled {encoder} features; below 0 means no difference",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
-        found = frechet_unbiased(a, b, groups=prompts)
+        found = frechet_unbiased(a, b, self.ddof, groups=prompts)
         few, d = min(len(a), len(b)), a.shape[1]
         if few < 4 * d:  # below, simulations show intervals that are too narrow
             why = f"no interval: under 4 × {d} videos on both sides it would be too narrow"
@@ -123,11 +118,9 @@ class UnbiasedFrechetVideoDistance(_OfVideos):
         return SetValue(found.value, len(a), len(b), low=low, high=high)
 
 
-class FrechetFrameDistance:
+class FrechetFrameDistance(DistributionMetric):
     """Fréchet distance between the features of two sets of frames (FID), blind to their order in time."""
 
-    takes = "ENCODER"
-    reads: tuple[str, ...] = ()
     protocol = "every sampled frame by itself, ddof 1"
 
     def __init__(self, encoder: str) -> None:
@@ -136,11 +129,11 @@ class FrechetFrameDistance:
             "lower", 0.0, None, source="Heusel et al. 2017, formula; the encoder is in the id",
             note=f"on {encoder} features of frames: not the FID of Inception-v3",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
-    def pool(self, rows: Mapping[str, Rows]) -> Matrix:
-        features = np.asarray(rows[self.needs[0]]["features"], np.float64)
-        return np.asarray(features.reshape(-1, features.shape[-1]), np.float64)
+    def pool(self, features: Mapping[Need, Features]) -> Matrix:
+        frames = np.asarray(features[self.needs[0]]["features"], np.float64)
+        return np.asarray(frames.reshape(-1, frames.shape[-1]), np.float64)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         return SetValue(
@@ -148,7 +141,7 @@ class FrechetFrameDistance:
         )
 
 
-class KernelVideoDistance(_OfVideos):
+class KernelVideoDistance(_OnVideos):
     """Kernel distance between the features of two sets of videos (unbiased, polynomial of degree 3).
 
     A video's feature is the mean over its windows. Pairs of videos of one prompt are left out. Near 0, and
@@ -164,7 +157,7 @@ class KernelVideoDistance(_OfVideos):
             "lower", None, None, source="Unterthiner et al. 2019; Bińkowski et al. 2018",
             note=f"on mean-pooled {encoder} features; below 0 means no difference",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         value, error = kernel_distance(a, b, prompts)
@@ -174,7 +167,7 @@ class KernelVideoDistance(_OfVideos):
         return SetValue(value, len(a), len(b), low=value - half, high=value + half)
 
 
-class SecondMomentDistance(_OfVideos):
+class SecondMomentDistance(_OnVideos):
     """JEDi's distance on the features of an encoder: 100 × biased MMD with the kernel (x·y/d)²."""
 
     protocol = "mean over windows, (x·y/d)², biased, × 100"
@@ -187,14 +180,14 @@ class SecondMomentDistance(_OfVideos):
             "lower", 0.0, None, source="Luo et al. 2024, the formula",
             note=f"on mean-pooled {encoder} features: JEDi is this on V-JEPA 1",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         few = ("it is biased upwards by few videos, as every biased discrepancy",)
         return SetValue(mmd2(a, b), len(a), len(b), few if min(len(a), len(b)) < 2048 else ())
 
 
-class _OfNeighbours(_OfVideos):
+class _OfNeighbours(_OnVideos):
     """Base of the four: one number of `neighbours` on an encoder's features."""
 
     name: str
@@ -207,7 +200,7 @@ class _OfNeighbours(_OfVideos):
         high = None if self.name == "density" else 1.0
         source = "Naeem et al. 2020" if self.name in ("density", "coverage") else "Kynkäänniemi et al. 2019"
         self.about = About("higher", 0.0, high, source=source, note=self.note)
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         value = getattr(_neighbours(a, b, self.k), self.name)
@@ -255,19 +248,19 @@ class Coverage(_OfNeighbours):
     name, note = "coverage", "not how many generated videos lie elsewhere"
 
 
-class Memorised(_OfVideos):
+class Memorization(_OnVideos):
     """Share of videos that lie nearer to one of the reference than 99 % of the reference's own do to each
     other: copies of training clips, where the reference is what was trained on. 0.01 is to be expected."""
 
     protocol = "mean over windows, nearest neighbour, 1 % quantile within the reference"
 
     def __init__(self, encoder: str) -> None:
-        self.spec = Spec(name="memorised", version=1, params={"quantile": 0.01, "pool": "mean"})
+        self.spec = Spec(name="memorization", version=1, params={"quantile": 0.01, "pool": "mean"})
         self.about = About(
             "lower", 0.0, 1.0, source="nearest neighbours; the threshold is this project's",
             note="about 0.01 is chance; near copies within the reference hide others",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         return SetValue(copies(a, b).share, len(a), len(b))

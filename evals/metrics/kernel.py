@@ -116,9 +116,8 @@ def kernel_equality(
 ) -> float:
     """p of the hypothesis that both feature sets come from one distribution, by permutation of `kvd`.
 
-    Rows change sides at random; with `groups`, a group on both sides changes them as a whole, and groups of
-    one side are dealt anew. The observed sets count as one of the permutations (Phipson & Smyth 2010).
-    """
+    Features change sides at random; with `groups`, a group on both sides changes them as a whole, and groups
+    of one side are dealt anew. The observed sets count as one of the permutations (Phipson & Smyth 2010)."""
     x, y = feature_sets(a, b)
     names = groups or ([f"a{i}" for i in range(len(x))], [f"b{i}" for i in range(len(y))])
     if len(names[0]) != len(x) or len(names[1]) != len(y):

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evals.encoders import ENCODERS
-from evals.errors import UnknownName
-from evals.features import Rows
-from evals.metrics import About, Skip, Value
-from evals.metrics.temporal import NO_PAIRS
-from evals.records import Prompt, Spec
+from evals.errors import Reason, UnknownName
+from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
+from evals.metrics.temporal import CUT_ASKED, NO_PAIRS, STILL_ASKED
+from evals.records import Need, Spec
 
 Kind = Literal["near", "strided", "between"]
-NEEDS: dict[Kind, str] = {"near": "fold:dis", "strided": "fold:dis-strided", "between": "fold:dis-between"}
-SCENE_CHANGE = Skip("the prompt asks for a change of scene")
+DIS: dict[Kind, Need] = {
+    "near": Need("frames", "dis"),
+    "strided": Need("frames", "dis-strided"),
+    "between": Need("frames", "dis-between"),
+}
 
 
-class Flow:
+class FlowSource:
     """What makes the flow: `dis`, in the decoder, or an encoder on pairs of frames such as `raft-small`."""
 
     def __init__(self, name: str) -> None:
@@ -32,22 +33,22 @@ class Flow:
         self.name = name
         self.source = FLOWS.get(name, f"the flow of {name}")
 
-    def need(self, kind: Kind) -> str:
-        """The extractor whose rows hold one kind of pair: neighbours, a stride apart, or even frames."""
-        return NEEDS[kind] if self.name == "dis" else f"encoder:{self.name}"
+    def need(self, kind: Kind) -> Need:
+        """The features that hold one kind of pair: neighbours, a stride apart, or even frames."""
+        return DIS[kind] if self.name == "dis" else Need("encoder", self.name)
 
-    def read(self, rows: Mapping[str, Rows], kind: Kind, row: str) -> NDArray[np.float64]:
-        """One row's values (n,) of one kind of pair, in the order of time."""
-        found = rows[self.need(kind)]
+    def read(self, clip: Clip, kind: Kind, array: str) -> NDArray[np.float64]:
+        """One array's values (n,) of one kind of pair, in the order of time."""
+        found = clip[self.need(kind)]
         if self.name == "dis":
-            return np.asarray(found[row], np.float64)
+            return np.asarray(found[array], np.float64)
         first, last = np.asarray(found["index"]), np.asarray(found["last"])
         chosen = {
             "near": last - first == 1,
             "strided": np.asarray(found["strided"]) == 1,
             "between": (last - first == 2) & (first % 2 == 0),
         }[kind]
-        values = np.asarray(found[row], np.float64).reshape(len(first))
+        values = np.asarray(found[array], np.float64).reshape(len(first))
         return np.asarray(values[chosen], np.float64)
 
 
@@ -59,7 +60,7 @@ FLOWS = {
 }
 
 
-class WarpingError:
+class WarpingError(VideoMetric):
     """Mean squared difference between a frame and the next one warped back by flow. Frames are in [0, 1],
     the mean is over pixels visible in both, then over pairs (Lai et al. 2018; pixels whose flow leaves
     the frame are left out as well). Does not apply to prompts annotated `cuts: true`."""
@@ -68,7 +69,7 @@ class WarpingError:
     reads = ("cuts",)
 
     def __init__(self, flow: str) -> None:
-        self.flow = Flow(flow)
+        self.flow = FlowSource(flow)
         self.spec = Spec(name="warping_error", version=2)
         self.about = About(
             "lower", 0.0, 1.0, temporal=True, source=f"Lai et al. 2018; {self.flow.source}",
@@ -76,21 +77,21 @@ class WarpingError:
         )  # fmt: skip
         self.needs = (self.flow.need("near"),)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        if prompt.cuts:
-            return SCENE_CHANGE
-        errors = self.flow.read(rows, "near", "warp_error")
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.cuts:
+            return CUT_ASKED
+        errors = self.flow.read(clip, "near", "warp_error")
         if not errors.size:
             return NO_PAIRS
         kept = errors[errors >= 0]
         if not kept.size:
-            return Skip("no pair of frames has a pixel that is visible in both")
+            return Skip("no pair of frames has a pixel that is visible in both", Reason.NOTHING_VISIBLE)
         left_out = errors.size - kept.size
         notes = (f"{left_out} of {errors.size} pairs have no pixel visible in both",) if left_out else ()
         return Value(float(kept.mean()), notes)
 
 
-class DynamicDegree:
+class DynamicDegree(VideoMetric):
     """1 if the video moves, else 0, by VBench's rule. Frames are taken every max(1, round(fps/8)); T counts
     them. A pair of them moves if the mean of its largest 5 % of displacements exceeds 6 pixels at a
     short side of 256; the video moves if at least round(4·T/16) pairs, and at least one, do. Does not
@@ -101,7 +102,7 @@ class DynamicDegree:
     THRESHOLD = 6.0
 
     def __init__(self, flow: str) -> None:
-        self.flow = Flow(flow)
+        self.flow = FlowSource(flow)
         self.spec = Spec(name="dynamic_degree", version=1, params={"threshold": self.THRESHOLD})
         self.about = About(
             "higher", 0.0, 1.0, unit="share of videos", binary=True, temporal=True,
@@ -109,24 +110,23 @@ class DynamicDegree:
         )  # fmt: skip
         self.needs = (self.flow.need("strided"),)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        if prompt.motion == "none":
-            return Skip("the prompt asks for a scene without motion")
-        top = self.flow.read(rows, "strided", "top5")
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.motion == "none":
+            return STILL_ASKED
+        top = self.flow.read(clip, "strided", "top5")
         if not top.size:
-            return Skip("too few frames for a pair at this stride")
+            return Skip("too few frames for a pair at this stride", Reason.TOO_FEW_FRAMES)
         moving = int(np.sum(top > self.THRESHOLD))
         return Value(float(moving >= max(1, round(4 * (top.size + 1) / 16))))
 
 
-class FlowMagnitude:
+class FlowMagnitude(VideoMetric):
     """Mean length of the flow between consecutive frames, in pixels at a short side of at most 256."""
 
     takes = "dis"
-    reads: tuple[str, ...] = ()
 
     def __init__(self, flow: str) -> None:
-        self.flow = Flow(flow)
+        self.flow = FlowSource(flow)
         self.spec = Spec(name="flow_magnitude", version=1)
         self.about = About(
             "none", 0.0, None, unit="pixels per frame", temporal=True, source=self.flow.source,
@@ -134,25 +134,24 @@ class FlowMagnitude:
         )  # fmt: skip
         self.needs = (self.flow.need("near"),)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        lengths = self.flow.read(rows, "near", "magnitude")
+    def score(self, clip: Clip) -> Value | Skip:
+        lengths = self.flow.read(clip, "near", "magnitude")
         return Value(float(lengths.mean())) if lengths.size else NO_PAIRS
 
 
-class MotionSmoothness:
+class MotionSmoothness(VideoMetric):
     """(255 − mean |frame − the one interpolated from its neighbours|)/255, over odd frames that have one
     after them. 1 is motion that an interpolator continues exactly, and a still picture.
 
-    `motion_smoothness[dis]` and `[raft-small]` interpolate by optical flow; any encoder on `Sampling.pairs`
-    with a row `between_error` is another interpolator. VBench's is AMT, so its numbers don't compare. Does
-    not apply to prompts annotated `cuts: true`.
-    """
+    `motion_smoothness[dis]` and `[raft-small]` interpolate by optical flow; any encoder on `FlowPairs` with
+    an array `between_error` is another interpolator. VBench's is AMT, so its numbers don't compare. Does not
+    apply to prompts annotated `cuts: true`."""
 
     takes = "dis"
     reads = ("cuts",)
 
     def __init__(self, flow: str) -> None:
-        self.flow = Flow(flow)
+        self.flow = FlowSource(flow)
         self.spec = Spec(name="motion_smoothness", version=1)
         self.about = About(
             "higher", 0.0, 1.0, temporal=True,
@@ -161,11 +160,13 @@ class MotionSmoothness:
         )  # fmt: skip
         self.needs = (self.flow.need("between"),)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        if prompt.cuts:
-            return SCENE_CHANGE
-        errors = self.flow.read(rows, "between", "between_error")
-        return Value(smoothness(errors)) if errors.size else Skip("interpolating a frame takes three")
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.cuts:
+            return CUT_ASKED
+        errors = self.flow.read(clip, "between", "between_error")
+        if not errors.size:
+            return Skip("interpolating a frame takes three", Reason.TOO_FEW_FRAMES)
+        return Value(smoothness(errors))
 
 
 def smoothness(errors: NDArray[np.float64]) -> float:
@@ -173,16 +174,15 @@ def smoothness(errors: NDArray[np.float64]) -> float:
     return (255.0 - float(errors.mean())) / 255.0
 
 
-class TemporalQuality:
-    """Smoothness times liveliness, which no still picture can win.
+class TemporalQuality(VideoMetric):
+    """Smoothness times motion score; a still video scores 0.
 
-    Smoothness is `motion_smoothness` on VBench's scale, (s − 0.706)/(0.9975 − 0.706) within [0, 1].
-    Liveliness is the mean over pairs of frames, about an eighth of a second apart, of
-    min(1, top-5 % displacement / asked for), with displacements in pixels at a short side of 256 and, asked
-    for by the prompt's `motion`: 6 where `high` (the displacement that VBench's dynamic_degree calls moving),
-    3 where `medium`, 1 where `low` or not annotated. Where it is `none`, liveliness is 1. Does not apply to
-    prompts annotated `cuts: true`.
-    """
+    Smoothness is `motion_smoothness` on VBench's scale, (s − 0.706)/(0.9975 − 0.706) within [0, 1]. The
+    motion score is the mean over pairs of frames, about an eighth of a second apart, of min(1, top-5 %
+    displacement / asked for), with displacements in pixels at a short side of 256 and, asked for by the
+    prompt's `motion`: 6 where `high` (the displacement that VBench's dynamic_degree calls moving), 3 where
+    `medium`, 1 where `low` or not annotated. Where it is `none`, the motion score is 1. Does not apply to
+    prompts annotated `cuts: true`."""
 
     takes = "dis"
     reads = ("cuts", "motion")
@@ -190,25 +190,25 @@ class TemporalQuality:
     LEAST, MOST = 0.706, 0.9975
 
     def __init__(self, flow: str) -> None:
-        self.flow = Flow(flow)
+        self.flow = FlowSource(flow)
         params = {"asked": dict(self.ASKED), "smoothness": [self.LEAST, self.MOST]}
         self.spec = Spec(name="temporal_quality", version=1, params=params)
         self.about = About(
             "higher", 0.0, 1.0, temporal=True,
             source=f"this project; VBench's range of smoothness; {self.flow.source}",
-            note="anything that moves is lively, flicker and jitter too; blur is smooth",
+            note="flicker and jitter count as motion; blur raises smoothness",
         )  # fmt: skip
         self.needs = tuple(dict.fromkeys((self.flow.need("between"), self.flow.need("strided"))))
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        if prompt.cuts:
-            return SCENE_CHANGE
-        errors = self.flow.read(rows, "between", "between_error")
-        moved = self.flow.read(rows, "strided", "top5")
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.cuts:
+            return CUT_ASKED
+        errors = self.flow.read(clip, "between", "between_error")
+        moved = self.flow.read(clip, "strided", "top5")
         if not errors.size or not moved.size:
-            return Skip("needs three frames, and two a stride apart")
+            return Skip("needs three frames, and two a stride apart", Reason.TOO_FEW_FRAMES)
         smooth = (smoothness(errors) - self.LEAST) / (self.MOST - self.LEAST)
-        lively = 1.0
-        if prompt.motion != "none":
-            lively = float(np.minimum(1.0, moved / self.ASKED[prompt.motion or "low"]).mean())
-        return Value(min(1.0, max(0.0, smooth)) * lively)
+        motion = 1.0
+        if clip.prompt.motion != "none":
+            motion = float(np.minimum(1.0, moved / self.ASKED[clip.prompt.motion or "low"]).mean())
+        return Value(min(1.0, max(0.0, smooth)) * motion)

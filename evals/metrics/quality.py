@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.encoders.published import WEIGHTS, locate
 from evals.errors import WeightsError
-from evals.features import Rows
-from evals.metrics import About, Skip, Value
+from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
 from evals.metrics.temporal import unit
-from evals.records import Prompt, Spec
-from evals.weights import WEIGHTS, locate
+from evals.records import Need, Spec
+
+LAPLACIAN, COLOUR = Need("frames", "laplacian"), Need("frames", "colour")
 
 
-class Sharpness:
+class Sharpness(VideoMetric):
     """Mean over frames of the variance of the Laplacian of 8-bit luma, at the video's own size."""
 
     spec = Spec(name="sharpness", version=1)
@@ -26,28 +26,26 @@ class Sharpness:
         source="variance of the Laplacian (Pech-Pacheco et al. 2000)",
         note="noise raises it, and it depends on the video's size",
     )  # fmt: skip
-    needs = ("fold:laplacian",)
-    reads: tuple[str, ...] = ()
+    needs = (LAPLACIAN,)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        return Value(float(rows["fold:laplacian"]["variance"].mean()))
+    def score(self, clip: Clip) -> Value | Skip:
+        return Value(float(clip[LAPLACIAN]["variance"].mean()))
 
 
-class Colorfulness:
+class Colorfulness(VideoMetric):
     """Mean over frames of how far their colours spread from grey."""
 
     spec = Spec(name="colorfulness", version=1)
     about = About(
         "none", 0.0, None, source="Hasler & Süsstrunk 2003, M3", note="more is not better: noise raises it"
     )
-    needs = ("fold:colour",)
-    reads: tuple[str, ...] = ()
+    needs = (COLOUR,)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        return Value(float(rows["fold:colour"]["colorfulness"].mean()))
+    def score(self, clip: Clip) -> Value | Skip:
+        return Value(float(clip[COLOUR]["colorfulness"].mean()))
 
 
-class ExposureClipping:
+class ExposureClipping(VideoMetric):
     """Mean over frames of the share of pixels that are black or white to the end of the scale."""
 
     spec = Spec(name="exposure_clipping", version=1)
@@ -55,37 +53,34 @@ class ExposureClipping:
         "lower", 0.0, 1.0, unit="share of pixels", source="luma at most 4 or at least 251 of 255",
         note="a night or a white ground is no mistake",
     )  # fmt: skip
-    needs = ("fold:colour",)
-    reads: tuple[str, ...] = ()
+    needs = (COLOUR,)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        found = rows["fold:colour"]
+    def score(self, clip: Clip) -> Value | Skip:
+        found = clip[COLOUR]
         return Value(float((found["dark"] + found["bright"]).mean()))
 
 
-class Aesthetic:
+class Aesthetic(VideoMetric):
     """Mean over frames of LAION's aesthetic score of CLIP ViT-L/14's feature, over 10.
 
     A linear head on the normalised feature (`weights fetch aesthetic`, 4 KB). On
-    `ViT-L-14-quickgelu/openai:vbench` VBench's aesthetic_quality. Raises `WeightsError` where the head is
-    not here.
+    `ViT-L-14-quickgelu/openai:vbench` VBench's aesthetic_quality.
     """
 
     takes = "ViT-L-14-quickgelu/openai"
-    reads: tuple[str, ...] = ()
+    weights = ("aesthetic",)
 
     def __init__(self, encoder: str) -> None:
-        self.head = locate("aesthetic")
         self.spec = Spec(name="aesthetic", version=1, params={"head_sha256": WEIGHTS["aesthetic"].sha256})
         self.about = About(
             "higher", None, None, source="LAION-AI aesthetic-predictor (Schuhmann 2022), over 10 as VBench",
             note="a taste learnt from pictures of the web: it likes saturated stills",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        weight, bias = _head(self.head)
-        found = rows[self.needs[0]]["features"]
+    def score(self, clip: Clip) -> Value | Skip:
+        weight, bias = _head(locate("aesthetic"))
+        found = clip[self.needs[0]]["features"]
         features = unit(found.reshape(len(found), -1))
         if features.shape[1] != weight.size:
             raise WeightsError(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.features import Rows
-from evals.metrics import About, Skip, Value
-from evals.records import Prompt, Spec
+from evals.errors import Reason
+from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
+from evals.records import Need, Spec
 
-NO_PAIRS = Skip("has one frame; the metric compares consecutive frames")
+NO_PAIRS = Skip("has one frame; the metric compares consecutive frames", Reason.TOO_FEW_FRAMES)
+STILL_ASKED = Skip("the prompt asks for a scene without motion", Reason.PROMPT_EXCLUDES)
+CUT_ASKED = Skip("the prompt asks for a change of scene", Reason.PROMPT_EXCLUDES)
+DIFFERENCE, SSIM, CONTENT = (Need("frames", name) for name in ("difference", "ssim", "content"))
 
 
-class TemporalFlicker:
+class TemporalFlicker(VideoMetric):
     """(255 − mean over pairs of mean |fₜ − fₜ₊₁|) / 255 on 8-bit frames. 1 is a still picture.
 
     Source: VBench (Huang et al. 2024), temporal_flickering. VBench runs it only on clips that pass a
@@ -26,15 +27,14 @@ class TemporalFlicker:
         "higher", 0.0, 1.0, temporal=True, source="VBench temporal_flickering (Huang et al. 2024)",
         note="motion lowers it too, and a frozen clip has the best value",
     )  # fmt: skip
-    needs = ("fold:difference",)
-    reads: tuple[str, ...] = ()
+    needs = (DIFFERENCE,)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        mean = rows["fold:difference"]["mean"]
+    def score(self, clip: Clip) -> Value | Skip:
+        mean = clip[DIFFERENCE]["mean"]
         return Value((255.0 - float(mean.mean())) / 255.0) if mean.size else NO_PAIRS
 
 
-class TemporalSsim:
+class TemporalSsim(VideoMetric):
     """Mean SSIM of consecutive frames, on luma. 1 is a still picture."""
 
     spec = Spec(name="temporal_ssim", version=1)
@@ -42,15 +42,14 @@ class TemporalSsim:
         "higher", -1.0, 1.0, temporal=True, source="SSIM (Wang et al. 2004) on consecutive frames",
         note="motion lowers it too, and a frozen clip has the best value",
     )  # fmt: skip
-    needs = ("fold:ssim",)
-    reads: tuple[str, ...] = ()
+    needs = (SSIM,)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        values = rows["fold:ssim"]["ssim"]
+    def score(self, clip: Clip) -> Value | Skip:
+        values = clip[SSIM]["ssim"]
         return Value(float(values.mean())) if values.size else NO_PAIRS
 
 
-class FrozenFrames:
+class FrozenFrames(VideoMetric):
     """Share of consecutive pairs in which nothing moves: no 16×16 block changes by a level.
 
     Does not apply to prompts annotated `motion: none`.
@@ -61,23 +60,23 @@ class FrozenFrames:
     spec = Spec(name="frozen_frames", version=1, params={"threshold": THRESHOLD})
     about = About(
         "lower", 0.0, 1.0, unit="share of pairs", temporal=True, source="this project",
-        note="sees repeated frames, not slow motion",
+        note="detects repeated frames, not slow motion",
     )  # fmt: skip
-    needs = ("fold:difference",)
+    needs = (DIFFERENCE,)
     reads = ("motion",)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        if prompt.motion == "none":
-            return Skip("the prompt asks for a scene without motion")
-        block = rows["fold:difference"]["block_max"]
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.motion == "none":
+            return STILL_ASKED
+        block = clip[DIFFERENCE]["block_max"]
         return Value(float(np.mean(block < self.THRESHOLD))) if block.size else NO_PAIRS
 
 
-class SceneCuts:
+class SceneCuts(VideoMetric):
     """Number of hard cuts. A cut is a pair of frames whose content change is at least 15 and at least 3
     times the mean of the two pairs before and the two after it, as in PySceneDetect's
     `AdaptiveDetector` with its defaults, but without its minimum scene length. The first and last two
-    pairs have too few neighbours and can't be cuts. Does not apply to prompts annotated `cuts: true`.
+    pairs have too few neighbours and are never cuts. Does not apply to prompts annotated `cuts: true`.
     """
 
     RATIO, LEAST, WIDTH = 3.0, 15.0, 2
@@ -87,15 +86,16 @@ class SceneCuts:
         "lower", 0.0, None, unit="cuts", temporal=True, source="PySceneDetect AdaptiveDetector",
         note="a flash of light can count as a cut; the first and last two pairs are not judged",
     )  # fmt: skip
-    needs = ("fold:content",)
+    needs = (CONTENT,)
     reads = ("cuts",)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        if prompt.cuts:
-            return Skip("the prompt asks for a cut")
-        content = np.asarray(rows["fold:content"]["hsv"], np.float64)
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.cuts:
+            return CUT_ASKED
+        content = np.asarray(clip[CONTENT]["hsv"], np.float64)
         if content.size < 2 * self.WIDTH + 1:
-            return Skip(f"has {content.size + 1} frames; finding a cut needs {2 * self.WIDTH + 2}")
+            message = f"has {content.size + 1} frames; finding a cut needs {2 * self.WIDTH + 2}"
+            return Skip(message, Reason.TOO_FEW_FRAMES)
         return Value(float(len(cuts(content, self.RATIO, self.LEAST, self.WIDTH))))
 
 
@@ -109,19 +109,18 @@ def cuts(content: NDArray[np.float64], ratio: float, least: float, width: int) -
     return found
 
 
-class _Consistency:
+class _Consistency(VideoMetric):
     """Base of metrics on the frames' features of an encoder. Does not apply to prompts annotated
     `cuts: true`."""
 
     takes = "ENCODER"
     reads = ("cuts",)
-    needs: tuple[str, ...]
 
-    def frames(self, rows: Mapping[str, Rows], prompt: Prompt) -> NDArray[np.float64] | Skip:
+    def frames(self, clip: Clip) -> NDArray[np.float64] | Skip:
         """Unit vectors (n, d), n at least 2, or why there are none."""
-        if prompt.cuts:
-            return Skip("the prompt asks for a change of scene")
-        found = rows[self.needs[0]]["features"]
+        if clip.prompt.cuts:
+            return CUT_ASKED
+        found = clip[self.needs[0]]["features"]
         return unit(found.reshape(len(found), -1)) if len(found) > 1 else NO_PAIRS
 
 
@@ -136,10 +135,10 @@ class ClipConsistency(_Consistency):
             "higher", -1.0, 1.0, temporal=True, source="frame consistency (Esser et al. 2023)",
             note="sampled frames lie further apart in longer videos; a frozen clip has the best value",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        features = self.frames(rows, prompt)
+    def score(self, clip: Clip) -> Value | Skip:
+        features = self.frames(clip)
         if isinstance(features, Skip):
             return features
         return Value(float((features[1:] * features[:-1]).sum(-1).mean()))
@@ -148,7 +147,7 @@ class ClipConsistency(_Consistency):
 class SubjectConsistency(_Consistency):
     """Mean over frames t ≥ 2 of ½[max(0, cos(fₜ, fₜ₋₁)) + max(0, cos(fₜ, f₁))] of an encoder's features.
 
-    On `dino` VBench's subject_consistency, but for how position embeddings are interpolated.
+    On `dino` this is VBench's subject_consistency, except for how position embeddings are interpolated.
     """
 
     name = "subject_consistency"
@@ -159,10 +158,10 @@ class SubjectConsistency(_Consistency):
             "higher", 0.0, 1.0, temporal=True, source=f"VBench {self.name} (Huang et al. 2024) on {encoder}",
             note="a frozen clip has the best value",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        features = self.frames(rows, prompt)
+    def score(self, clip: Clip) -> Value | Skip:
+        features = self.frames(clip)
         if isinstance(features, Skip):
             return features
         before = np.maximum(0, (features[1:] * features[:-1]).sum(-1))
@@ -178,7 +177,7 @@ class BackgroundConsistency(SubjectConsistency):
     name = "background_consistency"
 
 
-class LpipsTemporal:
+class LpipsTemporal(VideoMetric):
     """Mean LPIPS distance of consecutive frames. 0 is a still picture. Does not apply to prompts annotated
     `cuts: true`."""
 
@@ -191,15 +190,15 @@ class LpipsTemporal:
             "lower", 0.0, None, temporal=True, source="LPIPS 0.1 (Zhang et al. 2018) on consecutive frames",
             note="motion raises it too, and a frozen clip has the best value",
         )  # fmt: skip
-        self.needs = (f"encoder:{encoder}",)
+        self.needs = (Need("encoder", encoder),)
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        if prompt.cuts:
-            return Skip("the prompt asks for a change of scene")
-        return Value(float(np.asarray(rows[self.needs[0]]["lpips"], np.float64).mean()))
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.cuts:
+            return CUT_ASKED
+        return Value(float(np.asarray(clip[self.needs[0]]["lpips"], np.float64).mean()))
 
 
 def unit(features: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Rows (n, d) scaled to length 1, in float64."""
+    """Features (n, d) scaled to length 1, in float64."""
     values = np.asarray(features, np.float64)
     return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), np.float64)

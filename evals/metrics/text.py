@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.features import Rows
-from evals.metrics import OUTSIDE, About, Skip, Value, outside
+from evals.errors import Reason
+from evals.metrics.base import OUTSIDE, About, Clip, Skip, Value, VideoMetric, outside
 from evals.metrics.temporal import unit
-from evals.records import Prompt, Spec
+from evals.records import Need, Spec
+from evals.runs.features import Features
 
 EMBEDDED_NOTE = (
     "on the simulated worlds' own encoder: says nothing of other videos, nor beside CLIP's cosines"
 )
 
 
-class ClipSimilarity:
+def truncated(text: Features) -> tuple[str, ...]:
+    """The note for a score of a prompt that was cut at the encoder's context length."""
+    cut = bool(text["truncated"][0])
+    return ("truncated: the prompt is longer than the context",) if cut else ()
+
+
+class ClipSimilarity(VideoMetric):
     """Mean over sampled frames (at most 16) of the cosine of CLIP's frame and prompt features.
 
     On a video encoder with a text side (`embedded`) there is one cosine, of the whole video.
@@ -28,32 +34,30 @@ class ClipSimilarity:
 
     takes = "ENCODER"
     reads = ("text",)
-    needs: tuple[str, ...]
 
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="clip_similarity", version=1)
         self.about = About("higher", -1.0, 1.0, source="cosine of CLIP features (Radford et al. 2021)",
                            note=EMBEDDED_NOTE if encoder == "embedded" else "")  # fmt: skip
-        self.needs = (f"encoder:{encoder}", f"text:{encoder}")
+        self.needs = (Need("encoder", encoder), Need("text", encoder))
 
-    def cosines(self, rows: Mapping[str, Rows]) -> NDArray[np.float64] | Skip:
+    def cosines(self, clip: Clip) -> NDArray[np.float64] | Skip:
         """One per sampled frame (n,), or why there are none."""
-        video, text = rows[self.needs[0]], rows[self.needs[1]]
+        video, text = clip[self.needs[0]], clip[self.needs[1]]
         if outside(video):
-            return Skip(OUTSIDE)
+            return OUTSIDE
         space = "joint" if "joint" in text else "features"
         frames = video[space]
         found: NDArray[np.float64] = unit(frames.reshape(len(frames), -1)) @ unit(text[space])[0]
         return found
 
-    def notes(self, rows: Mapping[str, Rows]) -> tuple[str, ...]:
+    def notes(self, clip: Clip) -> tuple[str, ...]:
         """What a reader must know of this prompt."""
-        cut = bool(rows[self.needs[1]]["truncated"][0])
-        return ("truncated: the prompt is longer than the context",) if cut else ()
+        return truncated(clip[self.needs[1]])
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        found = self.cosines(rows)
-        return found if isinstance(found, Skip) else Value(float(found.mean()), self.notes(rows))
+    def score(self, clip: Clip) -> Value | Skip:
+        found = self.cosines(clip)
+        return found if isinstance(found, Skip) else Value(float(found.mean()), self.notes(clip))
 
 
 class ClipScore(ClipSimilarity):
@@ -65,8 +69,8 @@ class ClipScore(ClipSimilarity):
         self.spec = Spec(name="clip_score", version=1)
         self.about = replace(self.about, low=-100.0, high=100.0, source="100·cosine (torchmetrics CLIPScore)")
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        found = super().score(rows, prompt)
+    def score(self, clip: Clip) -> Value | Skip:
+        found = super().score(clip)
         return found if isinstance(found, Skip) else Value(100 * found.value, found.notes)
 
 
@@ -78,14 +82,14 @@ class ClipScoreHessel(ClipSimilarity):
         self.spec = Spec(name="clip_score_hessel", version=1)
         self.about = replace(self.about, low=0.0, high=2.5, source="Hessel et al. 2021")
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        found = self.cosines(rows)
+    def score(self, clip: Clip) -> Value | Skip:
+        found = self.cosines(clip)
         if isinstance(found, Skip):
             return found
-        return Value(float(2.5 * np.maximum(found, 0).mean()), self.notes(rows))
+        return Value(float(2.5 * np.maximum(found, 0).mean()), self.notes(clip))
 
 
-class VideoTextSimilarity:
+class VideoTextSimilarity(VideoMetric):
     """Cosine of a video's and its prompt's features on X-CLIP, which conditions the text on the video."""
 
     takes = "xclip"
@@ -94,12 +98,11 @@ class VideoTextSimilarity:
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="video_text_similarity", version=1)
         self.about = About("higher", -1.0, 1.0, source="X-CLIP (Ni et al. 2022), on 8 frames")
-        self.needs = (f"encoder:{encoder}", f"text:{encoder}", f"cross:{encoder}")
+        self.needs = (Need("text", encoder), Need("derived", f"cross:{encoder}"))
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        cut = bool(rows[self.needs[1]]["truncated"][0])
-        notes = ("truncated: the prompt is longer than the context",) if cut else ()
-        return Value(float(rows[self.needs[2]]["cosine"][0]), notes)
+    def score(self, clip: Clip) -> Value | Skip:
+        text, cross = (clip[need] for need in self.needs)
+        return Value(float(cross["cosine"][0]), truncated(text))
 
 
 class RetrievalAt1(ClipSimilarity):
@@ -114,17 +117,17 @@ class RetrievalAt1(ClipSimilarity):
             "higher", 0.0, 1.0, unit="share of videos", binary=True, note=self.about.note,
             source="R@1 from video to text, among the run's prompts",
         )  # fmt: skip
-        self.needs = (*self.needs, f"texts:{encoder}")
+        self.needs = (*self.needs, Need("texts", encoder))
 
-    def score(self, rows: Mapping[str, Rows], prompt: Prompt) -> Value | Skip:
-        video, text = rows[self.needs[0]], rows[self.needs[1]]
+    def score(self, clip: Clip) -> Value | Skip:
+        video, text = clip[self.needs[0]], clip[self.needs[1]]
         if outside(video):
-            return Skip(OUTSIDE)
+            return OUTSIDE
         space = "joint" if "joint" in text else "features"
         frames, own = video[space], unit(text[space])[0]
-        texts = unit(np.unique(np.asarray(rows[self.needs[2]][space]), axis=0))
+        texts = unit(np.unique(np.asarray(clip[self.needs[2]][space]), axis=0))
         others = texts[(texts @ own) < 1 - 1e-9]
         if not len(others):
-            return Skip("the run has no other prompt to tell this one from")
+            return Skip("the run has no other prompt to compare with", Reason.NO_OTHER_PROMPT)
         mean = unit(frames.reshape(len(frames), -1)).mean(0)
-        return Value(float(mean @ own > (others @ mean).max()), self.notes(rows))
+        return Value(float(mean @ own > (others @ mean).max()), self.notes(clip))

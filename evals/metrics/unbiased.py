@@ -51,7 +51,7 @@ def frechet_unbiased(
     """Jackknifed squared Fréchet distance of features (n, d) and (m, d): one block of each side at a time
     is deleted from both.
 
-    Rows are dealt to blocks at random, by `seed`; rows of one group (a prompt; on both sides, where it is
+    Features are dealt to blocks at random, by `seed`; rows of one group (a prompt; on both sides, where it is
     on both) go to one block. There are fewer blocks where there are fewer groups. Raises `MetricError`
     for what `frechet_distance` refuses, and for fewer than 4 groups on a side.
     """

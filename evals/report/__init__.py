@@ -12,24 +12,27 @@ from pathlib import Path
 from evals.compare import Comparison
 from evals.decoding.pool import Pool
 from evals.errors import RunError
-from evals.report import html, markdown, tables
+from evals.report import html, markdown
+from evals.report.tables import csv_frames
 
-FILES = ("index.html", "summary.md", "scores.csv", "sets.csv", "summary.csv", "pairs.csv", "comparison.json")
+FILES = (
+    "index.html", "summary.md", "scores.csv", "distributions.csv", "means.csv", "pairs.csv",
+    "comparison.json",
+)  # fmt: skip
 
 
-def write(comparison: Comparison, out: Path, pool: Pool | None = None, prompts: int = 24) -> Path:
+def write_report(comparison: Comparison, out: Path, pool: Pool | None = None, prompts: int = 24) -> Path:
     """Write all files of a comparison into `out`; gives the page's path.
 
-    With a `pool`, the page shows the videos of the first `prompts` prompts side by side. Raises
-    `RunError` where `out` cannot be written.
+    With a `pool`, the page shows the videos of the first `prompts` prompts side by side. Raises `RunError`
+    where `out` cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, frame in tables.frames(comparison).items():
-            (out / f"{name}.csv").write_text(
-                frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC), encoding="utf-8"
-            )
-        data = json.dumps(tables.as_json(comparison), indent=1, ensure_ascii=False, allow_nan=False)
+        for name, frame in csv_frames(comparison).items():
+            text = frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+            (out / f"{name}.csv").write_text(text, encoding="utf-8")
+        data = json.dumps(comparison.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
         (out / "comparison.json").write_text(data + "\n", encoding="utf-8")
         (out / "summary.md").write_text(markdown.render(comparison), encoding="utf-8")
         page = html.render(comparison, pool, prompts)

@@ -5,28 +5,31 @@ from __future__ import annotations
 import base64
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
-from evals.compare import Comparison, LoadedRun
-from evals.decoding.pool import Job, Pool
+from evals.compare import Comparison, RunScores
+from evals.compare.results import ALL
+from evals.decoding.pool import DecoderJob, Pool
 from evals.records import MetricInfo, Prompt
 from evals.report import tables
-from evals.report.markdown import means
-from evals.report.tables import arrow, findings, interval, number, records
+from evals.report.tables import arrow, cells, findings, interval, number, value_or_reason
+from evals.runs.folder import SampleId
 
 PREVIEW = {"short_side": 192, "seconds": 4.0}
 PREVIEW_BYTES = 40_000_000
+PreviewId = tuple[str, SampleId]
+"""Run label and sample."""
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One cell of the side-by-side view."""
+class Tile:
+    """One video of the side-by-side view."""
 
     run: str
     data: str | None
@@ -36,11 +39,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt with its clips, one per run."""
+    """One prompt with its videos, one per run."""
 
     prompt: Prompt
     seed: int
-    clips: list[Clip]
+    tiles: list[Tile]
 
 
 def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
@@ -56,85 +59,82 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
     rows, left_out = _side_by_side(comparison, pool, prompts) if pool else ([], 0)
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
-        labels=[r.label for r in comparison.runs],
+        labels=comparison.labels,
+        prompts=comparison.scores["prompt_id"].nunique(),
         findings=findings(comparison),
-        means=means(comparison, "all"),
+        means=cells(comparison),
         categories=_categories(comparison),
-        pairs=records(comparison.pairs),
-        sets=records(comparison.sets),
         protocols=tables.protocols(comparison),
         unmeasured=tables.unmeasured(comparison),
-        problems=[p for p in records(comparison.problems) if p["status"] != "note"],
         notes=_notes(comparison),
         rows=rows,
         left_out=left_out,
         interval=interval,
         arrow=arrow,
-        versions=lambda run: tables.versions(run),
+        value_or_reason=value_or_reason,
         slug=lambda verdict: verdict.replace(" ", "-"),
     )
 
 
 def _categories(comparison: Comparison) -> dict[str, list[tuple[MetricInfo, list[list[str]]]]]:
-    names = sorted(set(comparison.summary["category"]) - {"all"})
-    return {name: means(comparison, name) for name in names} if len(names) > 1 else {}
+    names = sorted({mean.category for mean in comparison.means} - {ALL})
+    return {name: cells(comparison, name) for name in names} if len(names) > 1 else {}
 
 
-def _notes(comparison: Comparison) -> list[dict[str, Any]]:
-    """Notes on scores, counted: they would be many."""
-    notes = comparison.problems[comparison.problems["status"] == "note"]
-    counted = notes.groupby(["run", "metric", "reason"], sort=False).size().reset_index(name="count")
-    return records(counted)
+def _notes(comparison: Comparison) -> list[tuple[str, str, str, int]]:
+    """Notes on scores with how often they occur: (run, metric, note, count)."""
+    counted = Counter((n.run, n.metric, n.note) for n in comparison.notes)
+    return [(*key, count) for key, count in counted.items()]
 
 
 def _side_by_side(comparison: Comparison, pool: Pool, prompts: int) -> tuple[list[Row], int]:
     shown: dict[str, tuple[Prompt, int]] = {}
-    for run in comparison.runs:
-        for prompt_id, seed in run.run.info.sample_ids():
-            if prompt_id not in shown and (prompt_id, seed) in run.samples:
-                shown[prompt_id] = (run.prompts[prompt_id], seed)
+    for run in comparison.sources:
+        had = run.samples[run.samples["status"] != "missing"]
+        for prompt_id, seed in zip(had["prompt_id"], had["seed"], strict=True):
+            shown.setdefault(prompt_id, (run.prompts[prompt_id], int(seed)))
     chosen = list(shown.values())[:prompts]
-    previews = _previews(comparison.runs, chosen, pool)
+    previews = _previews(comparison.sources, [(p.id, seed) for p, seed in chosen], pool)
     rows = []
     for prompt, seed in chosen:
-        clips = [_clip(comparison, run, (prompt.id, seed), previews) for run in comparison.runs]
-        rows.append(Row(prompt, seed, clips))
+        tiles = [_tile(comparison, run, (prompt.id, seed), previews) for run in comparison.sources]
+        rows.append(Row(prompt, seed, tiles))
     return rows, len(shown) - len(rows)
 
 
-def _clip(comparison: Comparison, run: LoadedRun, at: tuple[str, int], previews: dict[Any, str]) -> Clip:
-    sample = run.samples.get(at)
+def _tile(comparison: Comparison, run: RunScores, at: SampleId, previews: dict[PreviewId, str]) -> Tile:
+    samples = run.samples[(run.samples["prompt_id"] == at[0]) & (run.samples["seed"] == at[1])]
+    if samples.empty or samples.iloc[0]["status"] == "missing":
+        return Tile(run.label, None, "missing", [])
+    sample = samples.iloc[0]
+    if sample["status"] != "ok":
+        return Tile(run.label, None, f"{sample['status']}: {sample['message']}", [])
     values = []
-    for name in comparison.metrics:
-        status, value = run.status(at, name)
-        if name in run.metrics and run.metrics[name].kind == "video":
-            values.append((name, number(value) if status == "ok" else status))
-    if sample is None:
-        return Clip(run.label, None, "missing", [])
-    if sample.outcome != "ok" or sample.actual is None:
-        return Clip(run.label, None, f"{sample.outcome}: {sample.reason}", [])
-    f = sample.actual
-    caption = f"{f.width}×{f.height}, {f.frames} frames, {f.fps:g} fps"
+    for info in comparison.of_kind("video"):
+        scores = run.by_metric.get(info.id)
+        if scores is not None and at in scores.index:
+            status, value = scores["status"].at[at], scores["value"].at[at]
+            values.append((info.id, number(float(str(value))) if status == "ok" else str(status)))
+    size = f"{int(sample['width'])}×{int(sample['height'])}"
+    caption = f"{size}, {int(sample['frames'])} frames, {sample['fps']:g} fps"
     data = previews.get((run.label, at))
-    if data is None:
-        caption += " (no preview)"
-    return Clip(run.label, data, caption, values)
+    return Tile(run.label, data, caption + ("" if data else " (no preview)"), values)
 
 
-def _previews(runs: list[LoadedRun], chosen: list[tuple[Prompt, int]], pool: Pool) -> dict[Any, str]:
+def _previews(runs: Sequence[RunScores], chosen: Sequence[SampleId], pool: Pool) -> dict[PreviewId, str]:
     """Small H.264 copies as data URLs, made in decoder processes, up to a total size."""
-    found: dict[Any, str] = {}
+    found: dict[PreviewId, str] = {}
     numbers = itertools.count()
     with tempfile.TemporaryDirectory() as folder:
 
-        def jobs() -> Iterator[Job]:
-            for prompt, seed in chosen:
+        def jobs() -> Iterator[DecoderJob]:
+            for at in chosen:
                 for run in runs:
-                    sample = run.samples.get((prompt.id, seed))
-                    if sample is not None and sample.outcome == "ok":
+                    sample = run.videos.get(at)
+                    if sample is not None and run.folder is not None:
                         out = Path(folder) / f"{next(numbers)}.mp4"
-                        tag = (run.label, (prompt.id, seed), out)
-                        yield Job(run.run.video_path(sample), "preview", tag, {**PREVIEW, "out": str(out)})
+                        path = run.folder.video_path(sample)
+                        yield DecoderJob(path, "preview", (run.label, at, out), {**PREVIEW, "out": str(out)})
 
         for event in pool.run(jobs()):
             label, at, out = event.job.tag
@@ -142,9 +142,9 @@ def _previews(runs: list[LoadedRun], chosen: list[tuple[Prompt, int]], pool: Poo
                 found[label, at] = "data:video/mp4;base64," + base64.b64encode(out.read_bytes()).decode()
                 out.unlink()
     total, kept = 0, {}
-    for prompt, seed in chosen:
+    for at in chosen:
         for run in runs:
-            key = (run.label, (prompt.id, seed))
+            key = (run.label, at)
             total += len(found.get(key, ""))
             if key in found and total <= PREVIEW_BYTES:
                 kept[key] = found[key]

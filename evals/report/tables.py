@@ -1,72 +1,40 @@
-"""The frames of a comparison as CSV tables and JSON, and the words that go with them."""
+"""The tables of a comparison as CSV, and the words and numbers that page, Markdown and terminal share."""
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
-from evals.compare import Comparison, LoadedRun
-from evals.compare.sets import OUT
+from evals.compare.results import ALL, Caution, Comparison, Distribution, Mean, Pair, Verdict
+from evals.errors import Reason
 from evals.records import MetricInfo
 
-VERDICTS = ("better", "worse", "differs", "no difference shown", "cannot decide", "not comparable")
+SENTENCES: dict[Verdict, str] = {
+    "better": "is better than {b} on {m}",
+    "worse": "is worse than {b} on {m}",
+    "differs": "differs from {b} on {m}",
+    "no difference shown": "was not shown to differ from {b} on {m}",
+    "inconclusive": "compared with {b} is inconclusive on {m} (too little data)",
+    "not comparable": "is not comparable with {b} on {m}",
+}
 
 
-def frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
+def csv_frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
     """The CSV files by name."""
     return {
         "scores": comparison.scores,
-        "summary": comparison.summary,
-        "pairs": comparison.pairs,
-        "sets": comparison.sets,
+        "means": comparison.frame("means"),
+        "pairs": comparison.frame("pairs"),
+        "distributions": comparison.frame("distributions"),
     }
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Everything a program may want, with what each metric is and where the runs come from."""
-    return {
-        "view": comparison.view,
-        "runs": [
-            {
-                "label": run.label,
-                "generator": run.run.info.label,
-                "samples_planned": len(run.run.info.sample_ids()),
-                "samples_ok": sum(s.outcome == "ok" for s in run.samples.values()),
-                "versions": versions(run),
-                "hardware": run.run.info.provenance.get("hardware", {}),
-                "revision": run.run.info.provenance.get("revision"),
-            }
-            for run in comparison.runs
-        ],
-        "warnings": comparison.warnings,
-        "metrics": {name: info.to_json() for name, info in comparison.metrics.items()},
-        "summary": records(comparison.summary),
-        "pairs": records(comparison.pairs),
-        "sets": records(comparison.sets),
-        "problems": records(comparison.problems),
-    }
-
-
-def versions(run: LoadedRun) -> dict[str, str]:
-    """What a run was made with, as far as it is recorded."""
-    found = run.run.info.provenance.get("versions")
-    return found if isinstance(found, dict) else {}
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON objects; what is missing is null."""
-    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
-    return rows
-
-
-def number(value: Any, digits: int = 4) -> str:
+def number(value: float | None, digits: int = 4) -> str:
     """A value for people: `digits` significant, an en dash where there is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or math.isnan(value):
         return "–"
-    value = float(value)
     if value == 0:
         return "0"
     if 1e-3 <= abs(value) < 1e5:
@@ -75,9 +43,9 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits - 1}e}"
 
 
-def interval(low: Any, high: Any, digits: int = 4) -> str:
+def interval(low: float | None, high: float | None, digits: int = 4) -> str:
     """`[low, high]`, or nothing where no interval is valid."""
-    return "" if pd.isna(low) or pd.isna(high) else f"[{number(low, digits)}, {number(high, digits)}]"
+    return "" if low is None or high is None else f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def arrow(info: MetricInfo) -> str:
@@ -85,54 +53,76 @@ def arrow(info: MetricInfo) -> str:
     return {"higher": "↑", "lower": "↓", "none": ""}[info.direction]
 
 
+def cells(comparison: Comparison, category: str = ALL) -> list[tuple[MetricInfo, list[list[str]]]]:
+    """For every video metric, each run's mean, interval and counts as short texts."""
+    found = {(m.metric, m.run): m for m in comparison.means if m.category == category}
+    return [
+        (info, [_cell(found.get((info.id, label))) for label in comparison.labels])
+        for info in comparison.of_kind("video")
+    ]
+
+
+def _cell(mean: Mean | None) -> list[str]:
+    if mean is None:
+        return ["–"]
+    others = {"f": mean.n_failed, "r": mean.n_refused, "s": mean.n_skipped, "m": mean.n_missing}
+    counts = [f"n={mean.n_ok}", *(f"{n}{letter}" for letter, n in others.items() if n)]
+    texts = [number(mean.mean), interval(mean.ci_low, mean.ci_high), f"({' '.join(counts)})"]
+    return [text for text in texts if text]
+
+
 def unmeasured(comparison: Comparison) -> str:
     """What could be measured against a reference, where none was given; else nothing."""
-    sets = [name for name, info in comparison.metrics.items() if info.kind == "set"]
-    if not sets or len(comparison.sets) or any(s in w for s in sets for w in comparison.warnings):
+    names = [info.id for info in comparison.of_kind("distribution")]
+    tried = any(w.code in (Caution.NOT_MEASURED, Caution.REFERENCE_IS_RUN) for w in comparison.warnings)
+    if not names or comparison.distributions or tried:
         return ""
-    return f"{', '.join(sets)}: a distance to a reference; give one with --reference RUN or FOLDER."
+    return f"{', '.join(names)}: measured against a reference; give one with --reference RUN or FOLDER."
 
 
 def protocols(comparison: Comparison) -> list[str]:
-    """How each distance was computed, and what it is of."""
-    found = {s["metric"]: s["protocol"].removesuffix(OUT) for s in comparison.sets.to_dict("records")}
+    """How each distribution metric was computed, and on what."""
+    found = {one.metric: one.protocol for one in comparison.distributions}
     notes = {name: comparison.metrics[name].note for name in found}
     return [f"{name}: {'; '.join(filter(None, (how, notes[name])))}." for name, how in found.items()]
 
 
-def distances(comparison: Comparison) -> list[str]:
-    """What was found of the distances that have intervals, a sentence per metric and reference."""
-    sentences = []
-    measured = comparison.sets[comparison.sets["ci_low"].notna()]
-    for (metric, reference), group in measured.groupby(["metric", "reference"], sort=False):
-        parts = [
-            f"{s['generator']} {number(s['value'], 2)} {interval(s['ci_low'], s['ci_high'], 2)}"
-            for s in group.sort_values("value").to_dict("records")
-        ]
-        apart = list(group.loc[group["ci_low"] > 0].sort_values("value")["generator"])
-        end = f"apart from it: {', '.join(apart)}" if apart else "none is shown to be apart from it"
-        sentences.append(f"{metric} to {reference}: {'; '.join(parts)}; {end}.")
-    return sentences
+def value_or_reason(one: Distribution) -> str:
+    """A distribution metric's value for people, or in two words why there is none."""
+    if one.value is not None:
+        return number(one.value)
+    return "out of domain" if one.reason == Reason.OUT_OF_DOMAIN else "–"
 
 
 def findings(comparison: Comparison, of: str | None = None) -> list[str]:
     """What was found of every pair of runs, or of those with `of`, a sentence each; then distances."""
+    by_pair: dict[tuple[str, str], list[Pair]] = {}
+    for pair in comparison.pairs:
+        if of is None or of in (pair.a, pair.b):
+            by_pair.setdefault((pair.a, pair.b), []).append(pair)
+    return [_sentence(a, b, pairs) for (a, b), pairs in by_pair.items()] + _distances(comparison)
+
+
+def _sentence(a: str, b: str, pairs: Sequence[Pair]) -> str:
+    parts = []
+    for verdict, words in SENTENCES.items():
+        metrics = [pair.metric for pair in pairs if pair.verdict == verdict]
+        if metrics:
+            parts.append(words.format(b=b, m=", ".join(metrics)))
+    return f"{a} " + "; ".join(parts) + "."
+
+
+def _distances(comparison: Comparison) -> list[str]:
+    """What was found of the distances that have intervals, a sentence per metric and reference."""
+    groups: dict[tuple[str, str], list[Distribution]] = {}
+    for one in comparison.distributions:
+        if one.ci_low is not None:
+            groups.setdefault((one.metric, one.reference), []).append(one)
     sentences = []
-    pairs = comparison.pairs
-    if of is not None:
-        pairs = pairs[(pairs["a"] == of) | (pairs["b"] == of)]
-    for (a, b), group in pairs.groupby(["a", "b"], sort=False):
-        by_verdict = {v: list(group.loc[group["verdict"] == v, "metric"]) for v in VERDICTS}
-        parts = []
-        for verdict, words in (
-            ("better", "is better than {b} on {m}"),
-            ("worse", "is worse than {b} on {m}"),
-            ("differs", "differs from {b} on {m}"),
-            ("no difference shown", "was not shown to differ from {b} on {m}"),
-            ("cannot decide", "cannot be told from {b} on {m} (too little data)"),
-            ("not comparable", "is not comparable with {b} on {m}"),
-        ):
-            if by_verdict[verdict]:
-                parts.append(words.format(b=b, m=", ".join(by_verdict[verdict])))
-        sentences.append(f"{a} " + "; ".join(parts) + ".")
-    return sentences + distances(comparison)
+    for (metric, reference), group in groups.items():
+        ordered = sorted(group, key=lambda one: one.value or 0.0)
+        parts = [f"{d.run} {number(d.value, 2)} {interval(d.ci_low, d.ci_high, 2)}" for d in ordered]
+        apart = [d.run for d in ordered if d.ci_low is not None and d.ci_low > 0]
+        end = f"apart from it: {', '.join(apart)}" if apart else "none is shown to be apart from it"
+        sentences.append(f"{metric} to {reference}: {'; '.join(parts)}; {end}.")
+    return sentences

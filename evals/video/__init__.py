@@ -1,4 +1,4 @@
-"""Video I/O: the only place that imports PyAV."""
+"""Video I/O and what encoders get of a video. The only place that imports PyAV."""
 
 from evals.video.reading import (
     Chunk,
@@ -11,14 +11,34 @@ from evals.video.reading import (
     read,
     select,
 )
+from evals.video.resizing import Bounded, CenterCrop, Resize, ShortSide, Stretch
+from evals.video.selection import (
+    EVERY_FRAME,
+    FirstFrames,
+    FlowPairs,
+    FrameSelection,
+    SpacedWindows,
+    SpreadFrames,
+)
 from evals.video.writing import Codec, encode
 
 __all__ = [
+    "EVERY_FRAME",
+    "Bounded",
+    "CenterCrop",
     "Chunk",
     "Codec",
+    "FirstFrames",
+    "FlowPairs",
     "FrameCountDiffers",
+    "FrameSelection",
     "Frames",
     "Limits",
+    "Resize",
+    "ShortSide",
+    "SpacedWindows",
+    "SpreadFrames",
+    "Stretch",
     "Video",
     "decode",
     "encode",

@@ -25,8 +25,8 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from evals.errors import DoesNotApply, VideoError
-from evals.records import VideoFacts, View
+from evals.errors import DoesNotApply, Reason, VideoError
+from evals.records import Normalization, VideoFacts
 
 Frames = NDArray[np.uint8]
 
@@ -75,7 +75,7 @@ class Video:
 class Chunk:
     """Consecutive frames (n, H, W, 3), uint8 RGB; the first `lead` of them were in the chunk before.
 
-    What several folds need is derived once: `grey` and `flow`.
+    What several extractors need is computed once: `grey`, and what they keep in `memo`.
     """
 
     frames: Frames
@@ -105,9 +105,9 @@ def _readable(path: Path) -> Iterator[None]:
     except (av.error.FFmpegError, av.error.EOFError) as error:
         raise VideoError(f"cannot be decoded: {error.strerror or error}") from None
     except FileNotFoundError:
-        raise VideoError("no such file") from None
+        raise VideoError("no such file", Reason.FILE_MISSING) from None
     except OSError as error:
-        raise VideoError(f"cannot be read: {error.strerror or error}") from None
+        raise VideoError(f"cannot be read: {error.strerror or error}", Reason.FILE_UNREADABLE) from None
 
 
 def _open(path: Path) -> InputContainer:
@@ -118,7 +118,7 @@ def _stream(container: InputContainer) -> VideoStream:
     pictures = av.stream.Disposition.attached_pic
     streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
-        raise VideoError("has no video stream (audio only?)")
+        raise VideoError("has no video stream (audio only?)", Reason.NO_VIDEO_STREAM)
     stream = streams[0]
     if stream.codec_context is None:
         raise VideoError("its video codec is unknown")
@@ -149,32 +149,35 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
     limits = limits or Limits()
     with _readable(path):
         if path.stat().st_size == 0:
-            raise VideoError("the file is empty (0 bytes)")
+            raise VideoError("the file is empty (0 bytes)", Reason.EMPTY_FILE)
         with _open(path) as container:
             stream = _stream(container)
             context = stream.codec_context
             if context.width * context.height > limits.pixels:
                 raise VideoError(
-                    f"{context.width}×{context.height} is more than the limit of {limits.pixels:,} pixels"
+                    f"{context.width}×{context.height} is more than the limit of {limits.pixels:,} pixels",
+                    Reason.TOO_MANY_PIXELS,
                 )
             stamps: list[int | None] = []
             for packet in container.demux(stream):
                 if packet.size and not packet.is_discard:
                     stamps.append(packet.pts)
                 if len(stamps) > limits.frames:
-                    raise VideoError(f"has more than the limit of {limits.frames:,} frames")
+                    raise VideoError(
+                        f"has more than the limit of {limits.frames:,} frames", Reason.TOO_MANY_FRAMES
+                    )
             rate, base, declared = _rate(stream), stream.time_base, stream.frames
             # Matroska announces no frame count, but how long it lasts; other streams may last longer.
             alone = "matroska" in container.format.name and len(container.streams) == 1
             announced = container.duration / 1e6 if alone and container.duration else 0.0
             is_gif = "gif" in container.format.name
         if not stamps:
-            raise VideoError("holds no frames")
+            raise VideoError("holds no frames", Reason.NO_FRAMES)
         with _open(path) as container:
             stream = _stream(container)
             first = next(container.decode(stream), None)
             if first is None:
-                raise VideoError("no frame can be decoded")
+                raise VideoError("no frame can be decoded", Reason.NO_FRAMES)
             rotation = int(round(first.rotation / 90) * 90) % 360
             width, height = first.width, first.height
             codec, pixel_format = context.name, first.format.name
@@ -186,11 +189,15 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
         rate = GIF_DEFAULT_FPS
         notes.append("the container gives no frame rate: 10 fps assumed")
     if declared and declared - len(stamps) > 1:
-        raise VideoError(f"truncated: the container announces {declared} frames, {len(stamps)} are there")
+        raise VideoError(
+            f"truncated: the container announces {declared} frames, {len(stamps)} are there", Reason.TRUNCATED
+        )
     times, variable = _times(stamps, base, rate)
     lasts = times[-1] + 1 / rate
     if announced - lasts > max(0.05 * announced, 2 / rate):
-        raise VideoError(f"truncated: the container announces {announced:.3g} s, {lasts:.3g} s are there")
+        raise VideoError(
+            f"truncated: the container announces {announced:.3g} s, {lasts:.3g} s are there", Reason.TRUNCATED
+        )
     if variable:
         notes.append("variable frame rate")
     if rotation % 180:
@@ -221,25 +228,29 @@ def _times(stamps: Sequence[int | None], base: Fraction | None, rate: float) -> 
     return times, variable
 
 
-def select(video: Video, view: View, count: int | None = None) -> list[int]:
-    """Indices of the frames that a view shows, in order; an index may repeat.
+def select(video: Video, normalization: Normalization, count: int | None = None) -> list[int]:
+    """Indices of the frames that a normalization keeps, in order; an index may repeat.
 
-    Raises `DoesNotApply` where the video is too short or too slow for the view.
+    Raises `DoesNotApply` where the video is too short or too slow for it.
     """
     count = video.facts.frames if count is None else count
     times, rate = video.times[:count], video.facts.fps
-    if view.seconds is not None and video.facts.duration < view.seconds - 0.5 / rate:
-        raise DoesNotApply(f"lasts {video.facts.duration:.3g} s, normalisation asks for {view.seconds:g} s")
-    if view.fps is None:
-        if view.seconds is None:
-            return list(range(count))
-        return [i for i, t in enumerate(times) if t < view.seconds - 1e-6]
-    if view.fps > rate * 1.01:
+    if normalization.seconds is not None and video.facts.duration < normalization.seconds - 0.5 / rate:
         raise DoesNotApply(
-            f"has {rate:g} fps; normalising to {view.fps:g} fps would repeat frames and look frozen"
+            f"lasts {video.facts.duration:.3g} s, the normalization asks for {normalization.seconds:g} s",
+            Reason.TOO_SHORT,
         )
-    length = min(view.seconds or video.facts.duration, video.facts.duration)
-    wanted = np.arange(max(1, int(length * view.fps + 1e-6))) / view.fps
+    if normalization.fps is None:
+        if normalization.seconds is None:
+            return list(range(count))
+        return [i for i, t in enumerate(times) if t < normalization.seconds - 1e-6]
+    if normalization.fps > rate * 1.01:
+        raise DoesNotApply(
+            f"has {rate:g} fps; normalizing to {normalization.fps:g} fps would repeat frames and look frozen",
+            Reason.FRAME_RATE_TOO_LOW,
+        )
+    length = min(normalization.seconds or video.facts.duration, video.facts.duration)
+    wanted = np.arange(max(1, int(length * normalization.fps + 1e-6))) / normalization.fps
     found = np.searchsorted(np.asarray(times), wanted + 1e-4, side="right") - 1
     return [int(i) for i in np.clip(found, 0, count - 1)]
 
@@ -255,12 +266,13 @@ class _Converter:
 
     def __call__(self, frame: VideoFrame) -> Frames:
         if frame.is_corrupt:
-            raise VideoError("a frame is damaged")
+            raise VideoError("a frame is damaged", Reason.DAMAGED_FRAME)
         if self.shape is None:
             self.shape = (frame.width, frame.height)
         if self.shape != (frame.width, frame.height):
             raise VideoError(
-                f"changes its size from {self.shape[0]}×{self.shape[1]} to {frame.width}×{frame.height}"
+                f"changes its size from {self.shape[0]}×{self.shape[1]} to {frame.width}×{frame.height}",
+                Reason.SIZE_CHANGES,
             )
         rgb = self._rgb(frame)
         if self.video.rotation:
@@ -292,7 +304,7 @@ def _resize(image: Frames, short_side: int) -> Frames:
 
 def decode(
     video: Video,
-    view: View | None = None,
+    normalization: Normalization | None = None,
     chunk_bytes: int = Limits.chunk_bytes,
     count: int | None = None,
     notes: list[str] | None = None,
@@ -301,13 +313,13 @@ def decode(
 
     `count` is the number of frames to expect (default: what `probe` counted). Raises
     `FrameCountDiffers` after the last chunk where the decoder gives another number, `VideoError`
-    for damaged data, `DoesNotApply` where the view cannot be shown.
+    for damaged data, `DoesNotApply` where the normalization asks for more than there is.
     """
-    view = view or View()
+    normalization = normalization or Normalization()
     expected = video.facts.frames if count is None else count
-    wanted = select(video, view, expected)
-    convert = _Converter(video, view.short_side)
-    fps = view.fps or video.facts.fps
+    wanted = select(video, normalization, expected)
+    convert = _Converter(video, normalization.short_side)
+    fps = normalization.fps or video.facts.fps
     pending: list[Frames] = []
     lead: Frames | None = None
     start = position = decoded = 0
@@ -327,7 +339,8 @@ def decode(
     if decoded != expected:
         if video.declared and video.declared - decoded > 1:
             raise VideoError(
-                f"truncated: the container announces {video.declared} frames, {decoded} can be decoded"
+                f"truncated: the container announces {video.declared} frames, {decoded} can be decoded",
+                Reason.TRUNCATED,
             )
         raise FrameCountDiffers(expected, decoded)
     if pending:
@@ -341,13 +354,13 @@ def _chunk(pending: list[Frames], lead: Frames | None, start: int, fps: float) -
     return Chunk(frames, start, 0 if lead is None else 1, fps)
 
 
-def read(path: Path, view: View | None = None) -> tuple[Frames, VideoFacts]:
+def read(path: Path, normalization: Normalization | None = None) -> tuple[Frames, VideoFacts]:
     """All frames (n, H, W, 3) of a short video and its facts; for tests and notebooks."""
     video = probe(path)
     count: int | None = None
     while True:
         try:
-            chunks = list(decode(video, view, count=count))
+            chunks = list(decode(video, normalization, count=count))
             return np.concatenate([c.new for c in chunks]), video.facts
         except FrameCountDiffers as error:
             if count is not None or error.decoded == 0:

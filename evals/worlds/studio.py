@@ -1,8 +1,7 @@
 """`python -m evals.worlds.studio`: makes films for another process, one JSON line each way.
 
-A request is `{"film": …, "out": path, "crf": …, "truth": path or null}`; the answer
-`{"outcome": "ok" | "refused", "reason": …}`. The end of the input ends the process.
-"""
+A request is `{"film": …, "out": path, "crf": …, "truth": path or null}`; the answer `{"status": "ok" |
+"refused" | "failed", "reason": code, "message": …}`. The end of the input ends the process."""
 
 from __future__ import annotations
 
@@ -14,9 +13,9 @@ from typing import Any
 
 import cv2
 
-from evals.errors import CannotDraw
-from evals.journal import write_atomically
+from evals.errors import CannotDraw, Reason
 from evals.records import Prompt
+from evals.runs.journal import write_atomically
 from evals.video import encode
 from evals.worlds.film import Film
 
@@ -28,13 +27,13 @@ def make(request: dict[str, Any]) -> dict[str, str]:
     try:
         _ = film.scene
     except CannotDraw as error:
-        return {"outcome": "refused", "reason": str(error)}
+        return {"status": "refused", "reason": error.reason, "message": str(error)}
     out = Path(request["out"])
     if request["truth"] is not None:
         truth = {"fps": film.fps, "width": film.width, "height": film.height, "actors": film.trajectories()}
         write_atomically(Path(request["truth"]), json.dumps(truth).encode())
     encode(out, film.pictures(), film.fps, crf=request["crf"])
-    return {"outcome": "ok", "reason": ""}
+    return {"status": "ok"}
 
 
 def main() -> None:
@@ -43,8 +42,9 @@ def main() -> None:
     for line in sys.stdin:
         try:
             answer = make(json.loads(line))
-        except Exception as error:  # noqa: BLE001 - one film's trouble; told to the other process
-            answer = {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
+        except Exception as error:  # noqa: BLE001 - one film fails; the other process is told
+            message = f"{type(error).__name__}: {error}"
+            answer = {"status": "failed", "reason": Reason.GENERATOR_ERROR, "message": message}
         print(json.dumps(answer), flush=True)
 
 

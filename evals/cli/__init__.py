@@ -1,0 +1,99 @@
+"""The command line: one file per command. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from typing import Any, TextIO
+
+import click
+
+from evals.cli import (
+    compare,
+    demo,
+    distance,
+    doctor,
+    generate,
+    init,
+    list_,
+    reference,
+    run,
+    score,
+    show,
+    validate,
+    weights,
+)
+from evals.errors import EvalsError, EvalsWarning, UsageError, nearest
+
+INTERRUPTED = 130
+
+
+class _Group(click.Group):
+    """Commands in the order of a day's work; a misspelt one names the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise UsageError(f"unknown command {args[0]!r}{nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="t2v-evals", prog_name="t2v-evals")
+def cli() -> None:
+    """Evaluate text-to-video models: scores with intervals, sample counts and verdicts."""
+
+
+for _file in (demo, run, generate, score, compare, show, list_, reference, distance, weights, validate, init,
+              doctor):  # fmt: skip
+    cli.add_command(_file.command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point; turns errors into a sentence and an exit code."""
+    warnings.showwarning = _show_warning
+    try:
+        code = cli.main(args=arguments, prog_name="t2v-evals", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except EvalsError as error:
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; finished work is kept, and the same command goes on from here", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except (OSError, UnicodeError) as error:
+        click.echo(f"error: {error}", err=True)
+        code = 2
+    except Exception as error:  # noqa: BLE001
+        # Python's own exit code, 1, means "regression".
+        if "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
+            traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+        click.echo(f"error: unexpected: {message:.500} (-v shows where; please report it)", err=True)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+_python_warning = warnings.showwarning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, EvalsWarning):
+        click.echo(f"warning: {message}", err=True)
+    else:
+        _python_warning(message, category, filename, lineno, file, line)

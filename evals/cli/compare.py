@@ -1,0 +1,99 @@
+"""`compare`: runs against each other and against a reference, as a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evals.cli.options import PATH, Common, Normalizing, common, normalizing, open_page, weights
+from evals.errors import UsageError
+
+if TYPE_CHECKING:
+    from evals.compare import Comparison
+
+NOT_COMPARABLE = 3
+
+
+@click.command(name="compare")
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option(
+    "--reference",
+    type=PATH,
+    help="Run, folder of clips or file of statistics to measure distribution metrics against.",
+)
+@click.option(
+    "--match",
+    type=click.Choice(["none", "category", "prompt"]),
+    default="none",
+    help="Measure distances on content that both sides have.",
+)
+@click.option(
+    "--out", type=PATH, default=Path("reports/comparison"), show_default=True, help="Report folder."
+)
+@click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
+@click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the findings.")
+@click.option("--submission", type=PATH, help="With --vbench: write VBench's result files of one run there.")
+@open_page
+@weights
+@normalizing
+@common
+def command(runs: tuple[Path, ...], normalizing: Normalizing, common: Common, **o: Any) -> int:  # fmt: skip
+    """Compare RUNS: means with intervals, paired differences, verdicts, and a report."""
+    from evals.compare.runs import compare_runs
+    from evals.report import write_report
+
+    if o["submission"] and not o["vbench"]:
+        raise UsageError("--submission needs --vbench")
+    common.start()
+    normalization = normalizing.normalization() if normalizing.normalize else None
+    with common.resources() as resources:
+        found = compare_runs(
+            runs, normalization, o["reference"], o["out"], o["weights"], resources, o["match"]
+        )
+        terms = _in_vbench_terms(found, o["out"], o["submission"]) if o["vbench"] else None
+        page = write_report(found, o["out"], resources.pool if o["videos"] > 0 else None, o["videos"])
+    if common.as_json:
+        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        if normalization is None and found.normalization != "native":
+            message = f"videos scored: {found.normalization}, the only normalization that all runs have"
+            click.echo(message, err=True)
+        print_comparison(found, page, terms)
+    if o["open_page"]:
+        click.launch(str(page))
+    nothing = bool(found.pairs) and not any(pair.n_pairs for pair in found.pairs)
+    return NOT_COMPARABLE if nothing else 0
+
+
+def print_comparison(found: Comparison, page: Path, terms: str | None = None, of: str | None = None) -> None:
+    """Warnings, then findings (of all runs, or of the pairs with `of`) or another suite's terms, then the
+    page's place."""
+    from evals.report.tables import findings, unmeasured
+
+    for warning in found.warnings:
+        click.echo(f"warning: {warning.message}", err=True)
+    for sentence in [terms] if terms else findings(found, of):
+        click.echo(sentence)
+    if hint := unmeasured(found):
+        click.echo(hint, err=True)
+    click.echo(f"report: {page}")
+
+
+def _in_vbench_terms(found: Comparison, out: Path, submission: Path | None) -> str:
+    """VBench's dimensions as text, and as `vbench.csv` in `out`; with `submission` its result files of the
+    one run, there. Raises `UsageError` where they would not be a VBench score."""
+    from evals.compare import vbench
+
+    dimensions = vbench.dimensions(found.sources)
+    out.mkdir(parents=True, exist_ok=True)
+    vbench.table(dimensions).to_csv(out / "vbench.csv", index=False)
+    text = vbench.as_text(dimensions)
+    if submission is not None:
+        if len(found.sources) != 1:
+            raise UsageError("--submission takes one run: every model has a submission of its own")
+        written = vbench.write_submission(found.sources[0], submission)
+        text += "\n" + "\n".join(f"wrote {path}" for path in written)
+    return text

@@ -1,0 +1,118 @@
+"""`--dry-run`: what a run would do and take. Makes nothing: no folder, no video, no request to an API."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evals.decoding.resources import Resources
+from evals.extract import Hooks, Source, extract_features
+from evals.generate import RunConfig, Task, tasks_of
+from evals.records import Normalization, file_sha256, is_regular
+from evals.runs.features import FeatureStore
+from evals.runs.folder import RunFolder
+from evals.score import Metrics
+
+
+def forecast(
+    config: RunConfig, metrics: Metrics | None, normalization: Normalization | None, resources: Resources
+) -> dict[str, Any]:
+    """Counts, metrics, cost, seconds and bytes. None stands for what cannot be known beforehand.
+
+    Making videos is estimated from what the run has made already, scoring from one clip of middle size.
+    """
+    run = RunFolder(config.folder) if (config.folder / "run.json").exists() else None
+    tasks = tasks_of(run, config.generator, config.requests())
+    to_make = [task for task in tasks if task.is_due(config.retry)]
+    facts: dict[str, Any] = {
+        "run": str(config.folder),
+        "prompts": len({task.request.prompt.id for task in tasks}),
+        "samples": len(tasks),
+        "samples_to_make": len(to_make),
+    }
+    facts |= _making(config, tasks, to_make)
+    if metrics is not None and normalization is not None:
+        facts |= _scoring(run, tasks, metrics, normalization, resources)
+    return facts
+
+
+def _making(config: RunConfig, tasks: Sequence[Task], to_make: Sequence[Task]) -> dict[str, Any]:
+    """Cost, seconds and bytes of the videos that are still to be made."""
+    generator = config.generator
+    if generator.existing:
+        return {"cost": 0, "bytes_to_read": sum(p.stat().st_size for p in _clips(to_make))}
+    price = generator.price
+    made = [task.before for task in tasks if task.before is not None and task.before.status == "ok"]
+    seconds = [sample.wall_seconds for sample in made if sample.wall_seconds is not None]
+    sizes = [sample.bytes for sample in made if sample.bytes is not None]
+    count, at_once = len(to_make), max(1, generator.concurrency)
+    cost = round(price * count, 4) if price is not None else None if generator.waits else 0
+    return {
+        "cost": cost,
+        "seconds_to_make": _rounded(statistics.median(seconds) * count / at_once) if seconds else None,
+        "bytes_to_make": _rounded(statistics.median(sizes) * count) if sizes else None,
+    }
+
+
+def _scoring(
+    run: RunFolder | None,
+    tasks: Sequence[Task],
+    metrics: Metrics,
+    normalization: Normalization,
+    resources: Resources,
+) -> dict[str, Any]:
+    """Metrics, and seconds and bytes of features of the videos that lack a score."""
+    have = run.scores(str(normalization)) if run else {}
+    wanted = set(metrics.video)
+    unscored = [task for task in tasks if wanted - set(have.get(task.id, {}))]
+    facts: dict[str, Any] = {
+        "metrics": [*metrics.video, *metrics.distribution],
+        "videos_to_score": len(unscored),
+        "seconds_to_score": None,
+        "bytes_of_features": None,
+    }
+    clips = sorted(_clips(unscored), key=lambda path: path.stat().st_size)
+    if clips and (measured := _measured(clips[len(clips) // 2], metrics, normalization, resources)):
+        seconds, size = measured
+        facts["seconds_to_score"] = _rounded(seconds * len(unscored))
+        facts["bytes_of_features"] = size * len(unscored)
+    return facts
+
+
+def _clips(tasks: Sequence[Task]) -> list[Path]:
+    """The files of existing clips; those in shards are not unpacked."""
+    found = [task.request.clip for task in tasks if task.request.clip is not None]
+    return [clip.path for clip in found if not clip.member and is_regular(clip.path)]
+
+
+def _measured(
+    clip: Path, metrics: Metrics, normalization: Normalization, resources: Resources
+) -> tuple[float, int] | None:
+    """Seconds per clip with all decoders busy, and bytes of features, measured on one clip; None where it
+    cannot be read."""
+    problems: list[Any] = []
+    sources, hooks = [Source(file_sha256(clip), clip)], Hooks(lambda source, found: problems.extend(found))
+    with tempfile.TemporaryDirectory() as scratch:
+        for attempt in ("warm", "timed"):  # the first starts a decoder and loads networks
+            place = Path(scratch) / attempt
+            place.mkdir()
+            started = time.monotonic()
+            cost = extract_features(
+                sources, metrics.prepared, FeatureStore(place), normalization, resources.pool,
+                resources.device, hooks,
+            )  # fmt: skip
+            whole = time.monotonic() - started
+        if not cost.videos:
+            return None
+        size = sum(path.stat().st_size for path in place.glob("*.safetensors"))
+    encoding = cost.seconds.get("encode", 0.0)
+    return max(encoding, (whole - encoding) / resources.at_once), size
+
+
+def _rounded(value: float) -> float:
+    """Two significant digits: an estimate is no more than that."""
+    return float(f"{value:.2g}")

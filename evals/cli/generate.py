@@ -1,0 +1,29 @@
+"""`generate`: make the videos only."""
+
+from __future__ import annotations
+
+import click
+
+from evals.cli.options import Common, Generating, Retrying, common, generating, retrying
+from evals.cli.run import generate_all
+from evals.cli.show import print_plan, print_run
+
+
+@click.command(name="generate")
+@generating
+@retrying
+@common
+def command(generating: Generating, retrying: Retrying, common: Common) -> int:
+    """Make the videos only (or take in those of a folder)."""
+    from evals.cli.progress import Bar
+
+    common.start()
+    configs = generating.configs(retrying.retry)
+    with common.resources() as resources, Bar(common.quiet) as bar:
+        if generating.dry_run:
+            from evals.cli.dry_run import forecast
+
+            facts = [forecast(config, None, None, resources) for config in configs]
+            return max(print_plan(one, common.as_json) for one in facts)
+        made = generate_all(configs, generating.interleave, retrying, resources, bar)
+    return max(print_run(one.path, None, common.as_json) for one in made)

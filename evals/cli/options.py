@@ -1,0 +1,435 @@
+"""Options of the command line, typed once: groups that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from evals.errors import ConfigError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from evals.decoding.resources import Resources
+    from evals.encoders import Precision
+    from evals.generate import Retry, RunConfig
+    from evals.records import Normalization, Settings
+    from evals.score import Metrics
+
+Function = Callable[..., Any]
+MAX_SEEDS = 10_000
+PATH = click.Path(path_type=Path)
+POSITIVE = click.FloatRange(0.1)
+
+
+def _group(
+    keyword: str, kind: type, *options: Callable[[Function], Function]
+) -> Callable[[Function], Function]:
+    """A decorator that adds options to a command and gives them to it as one value of `kind`."""
+    names = [field.name for field in fields(kind)]
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def call(**values: Any) -> Any:
+            values[keyword] = kind(**{name: values.pop(name) for name in names})
+            return function(**values)
+
+        decorated: Function = call
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+# --- how values are read ---
+
+
+def _finite(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse infinity and NaN, which pass a range's lower bound."""
+    if value is not None and not math.isfinite(value):
+        raise UsageError(f"{parameter.opts[-1]} {value}: must be a finite number")
+    return value
+
+
+def _key_values(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for value in values:
+        key, equals, setting = value.partition("=")
+        if not equals or not key or not setting:
+            raise UsageError(f"{parameter.opts[-1]} {value}: write KEY=VALUE")
+        if key in found:
+            raise UsageError(f"{parameter.opts[-1]} {key}: is given twice")
+        found[key] = setting
+    return found
+
+
+def _paths(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
+    return {key: Path(value) for key, value in _key_values(ctx, parameter, values).items()}
+
+
+def _seeds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    try:
+        if "," not in value:
+            count = int(value)
+            if not 1 <= count <= MAX_SEEDS:
+                raise ValueError
+            return list(range(count))
+        given = [int(x) for x in value.split(",") if x.strip()]
+        if not given or len(given) > MAX_SEEDS:
+            raise ValueError
+        return list(dict.fromkeys(given))
+    except ValueError:
+        raise UsageError(
+            f"--seeds {value:.60}: write a count up to {MAX_SEEDS:,} (3: seeds 0, 1, 2) or a list (7,8 or 7,)"
+        ) from None
+
+
+def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    width, _, height = value.lower().partition("x")
+    if not (width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
+        raise UsageError(f"--size {value}: write WIDTHxHEIGHT, such as 832x480")
+    return int(width), int(height)
+
+
+# --- the configuration file ---
+
+
+def _config_file(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """Keys of a configuration file become the options' defaults."""
+    if value is None:
+        return
+    from evals.prompts.document import Document
+
+    document = Document(value, ConfigError)
+    data = document.data or {}
+    if not isinstance(data, dict):
+        document.fail("a configuration is a mapping of option names to values", ())
+    names = _option_names(ctx)
+    found: dict[str, Any] = {}
+    for key, setting in data.items():
+        name = str(key).replace("-", "_")
+        if name not in names:
+            known = [n.replace("_", "-") for n in names]
+            document.fail(f"unknown key {key!r}{nearest(str(key), known)}", (str(key),))
+        option = names[name]
+        if ctx.command.name == "compare" and name == "out":
+            continue  # where runs are kept is not where a report goes
+        found[str(option.name)] = _from_yaml(document, str(key), option, setting)
+    ctx.default_map = {**(ctx.default_map or {}), **found}
+
+
+def _option_names(ctx: click.Context) -> dict[str, click.Option]:
+    """The options of all commands by the name that a configuration file has for them."""
+    group = ctx.find_root().command
+    commands = list(group.commands.values()) if isinstance(group, click.Group) else [ctx.command]
+    names = {
+        option.lstrip("-").replace("-", "_"): parameter
+        for command in commands
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+        if option.startswith("--") or option == "-o"
+    }
+    del names["config"]
+    return names
+
+
+def _from_yaml(document: Any, key: str, option: click.Option, setting: Any) -> Any:
+    """A YAML value in the form in which the option would be written."""
+
+    def plain(value: Any) -> str:
+        if value is None or isinstance(value, dict | list):
+            document.fail(f"{key!r}: {value!r:.60} is not a value for this option", (key,))
+        return str(value)
+
+    if isinstance(setting, dict):
+        if option.multiple:
+            return [f"{k}={plain(v)}" for k, v in setting.items()]
+        if option.name != "normalize":
+            document.fail(f"{key!r} takes one value, not a mapping", (key,))
+        return ",".join(f"{k}={plain(v)}" for k, v in setting.items())
+    if isinstance(setting, list):
+        values = [plain(x) for x in setting]
+        # The last comma makes a list of one seed a list.
+        return values if option.multiple else ",".join(values) + ("," if option.name == "seeds" else "")
+    if option.is_flag and isinstance(setting, bool):
+        return setting
+    return [plain(setting)] if option.multiple else plain(setting)
+
+
+# --- groups ---
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every working command takes."""
+
+    workers: int | None
+    device: str
+    time_limit: float | None
+    stall_limit: float | None
+    memory_limit: float | None
+    plugins: tuple[Path, ...]
+    as_json: bool
+    verbose: bool
+    quiet: bool
+
+    def start(self) -> None:
+        """Set up logging and load plugins. Called once, before anything looks up a name."""
+        from evals.registry import load_plugin
+
+        level = logging.INFO if self.verbose else logging.WARNING
+        logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+        for plugin in self.plugins:
+            load_plugin(plugin)
+
+    def resources(self) -> Resources:
+        """The machine's resources within the limits given."""
+        from evals.decoding.resources import Resources
+        from evals.video import Limits
+
+        given: dict[str, Any] = {"seconds": self.time_limit, "stall": self.stall_limit}
+        if self.memory_limit is not None:
+            given["memory"] = int(self.memory_limit * 2**30)
+        limits = Limits(**{name: value for name, value in given.items() if value is not None})
+        return Resources(self.workers, self.device, limits, self.plugins)
+
+
+common = _group(
+    "common",
+    Common,
+    click.option("--config", type=PATH, callback=_config_file, is_eager=True, expose_value=False,
+                 help="YAML file with any of these options; see `init`."),
+    click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes (default: one per core)."),
+    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … for encoders."),
+    click.option("--time-limit", type=POSITIVE, callback=_finite, help="Seconds allowed per video."),
+    click.option("--stall-limit", type=POSITIVE, callback=_finite,
+                 help="Seconds a decoder may make no progress."),
+    click.option("--memory-limit", type=click.FloatRange(0.5, 4096), callback=_finite,
+                 help="GiB a decoder process may use."),
+    click.option("--plugin", "plugins", type=PATH, multiple=True,
+                 help="Python file with components of your own; repeatable."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+    click.option("-v", "--verbose", is_flag=True, help="Log more on stderr."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Retrying:
+    """Which failures to try again, and whose lock to take over."""
+
+    retry: Retry
+    break_lock: bool
+
+    def break_locks(self, *folders: Path) -> None:
+        """Where it was asked for, take folders over from processes of other machines."""
+        if self.break_lock:
+            from evals.runs.lock import break_lock
+
+            for folder in folders:
+                break_lock(folder)
+
+
+retrying = _group(
+    "retrying",
+    Retrying,
+    click.option("--retry", type=click.Choice(["none", "transient", "all"]), default="transient",
+                 show_default=True, help="Which failures to try again."),
+    click.option("--break-lock", is_flag=True,
+                 help="Take the run over from a process of another machine that has ended."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Generating:
+    """Which videos to make, with what, and where they go."""
+
+    generators: tuple[str, ...]
+    interleave: int | None
+    options: dict[str, str]
+    expand: str | None
+    prompts: str | None
+    seeds: list[int] | None
+    prompt_ids: tuple[str, ...]
+    limit: int | None
+    frames: int | None
+    fps: float | None
+    seconds: float | None
+    size: tuple[int, int] | None
+    out: Path
+    name: str | None
+    max_cost: float | None
+    layout: str | None
+    dry_run: bool
+
+    def configs(self, retry: Retry) -> list[RunConfig]:
+        """One run for every generator. Raises `UsageError`."""
+        if len(self.generators) > 1 and self.name:
+            raise UsageError("--name is for one generator; several are named after themselves")
+        if self.interleave and len(self.generators) < 2:
+            raise UsageError("--interleave is for several generators: give --generator more than once")
+        found = [self._config(name, retry) for name in self.generators]
+        folders = [config.folder for config in found]
+        for folder in folders:
+            if folders.count(folder) > 1:
+                raise UsageError(
+                    f"two generators would both be run in {folder}; run them one by one with --name"
+                )
+        return found
+
+    def _config(self, generator_name: str, retry: Retry) -> RunConfig:
+        from evals import generators, prompts
+        from evals.generate import RunConfig, checked_name, default_name
+
+        options = dict(self.options)
+        for name, value in (("max_cost", self.max_cost), ("layout", self.layout)):
+            if value is not None:
+                options[name] = str(value)
+        generator = generators.create(generator_name, options)
+        if self.expand:
+            from evals.generators.expand import Expanded, expander
+
+            generator = Expanded(generator, expander(self.expand))
+        names = [n.strip() for n in (self.prompts or "").split(",") if n.strip()]
+        return RunConfig(
+            generator=generator,
+            folder=self.out / checked_name(self.name or default_name(generator.label)),
+            prompts=prompts.merge(prompts.load(prompts.find(n)) for n in names) if names else None,
+            seeds=self.seeds,
+            settings=self._settings(),
+            prompt_ids=self.prompt_ids,
+            limit=self.limit,
+            retry=retry,
+        )
+
+    def _settings(self) -> Settings:
+        from pydantic import ValidationError
+
+        from evals.records import Settings, explain
+
+        frames = self.frames
+        if self.seconds is not None:
+            if frames is not None or self.fps is None:
+                raise UsageError("--seconds needs --fps, and no --frames")
+            frames = max(1, round(self.seconds * self.fps))
+        width, height = self.size or (None, None)
+        try:
+            return Settings(width=width, height=height, frames=frames, fps=self.fps)
+        except ValidationError as error:
+            raise UsageError(f"the size, frames or fps asked for: {explain(error)}") from None
+
+
+generating = _group(
+    "generating",
+    Generating,
+    click.option("--generator", "generators", required=True, multiple=True,
+                 help="KIND:ARGUMENT, such as folder:clips/modelA; several make several runs."),
+    click.option("--interleave", type=click.IntRange(1), metavar="N",
+                 help="With several generators: N prompts of one after N of the next."),
+    click.option("-o", "options", multiple=True, callback=_key_values, metavar="KEY=VALUE",
+                 help="Generator option."),
+    click.option("--expand", metavar="openai-chat:MODEL[@URL]",
+                 help="Have a language model rewrite the prompts; metrics use the originals."),
+    click.option("--prompts", help="Prompt sets, names or files, with commas between them."),
+    click.option("--seeds", callback=_seeds, help="How many seeds (3: 0, 1, 2), or a list (7,8)."),
+    click.option("--prompt-id", "prompt_ids", multiple=True, help="Only this prompt; repeatable."),
+    click.option("--limit", type=click.IntRange(1), help="Only the first N prompts."),
+    click.option("--frames", type=click.IntRange(1), help="Frames asked for."),
+    click.option("--fps", type=POSITIVE, callback=_finite, help="Frame rate asked for."),
+    click.option("--seconds", type=POSITIVE, callback=_finite, help="Length asked for; with --fps."),
+    click.option("--size", callback=_size, help="Size asked for, WIDTHxHEIGHT."),
+    click.option("--out", type=PATH, default=Path("runs"), help="Where runs are kept (default: runs)."),
+    click.option("--name", help="The run's name (default: after the generator)."),
+    click.option("--max-cost", type=click.FloatRange(0), callback=_finite,
+                 help="Of all videos of a run, in the API's currency (-o price= where it reports none)."),
+    click.option("--layout", help="How a folder of clips is laid out, where it is not detected."),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and what it would take."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """Which metrics, on which weights."""
+
+    suite: str | None
+    metrics: str | None
+    weights: dict[str, Path]
+    precision: Precision
+
+    def chosen(self) -> Metrics:
+        """The metrics, ready to work. Raises `UsageError`, `UnknownName` or `WeightsError`."""
+        from evals.score import prepare
+
+        return prepare(self.metric_ids(), self.weights, self.precision)
+
+    def metric_ids(self) -> list[str]:
+        """Their ids."""
+        from evals.metrics import suites
+
+        given, suite = self.metrics, self.suite
+        if given is not None and suite is not None:
+            # The command line has the last word over a configuration file.
+            source = click.get_current_context().get_parameter_source
+            typed = [n for n in ("metrics", "suite") if source(n) == click.core.ParameterSource.COMMANDLINE]
+            if len(typed) != 1:
+                raise UsageError("--metrics and --suite exclude each other; a suite file can list both")
+            given, suite = (given, None) if typed == ["metrics"] else (None, suite)
+        if given is None:
+            return list(suites.load(suite or "quick").metrics)
+        # A comma inside brackets belongs to the id.
+        ids = list(dict.fromkeys(m.strip() for m in re.split(r",(?![^\[]*\])", given) if m.strip()))
+        if not ids:
+            raise UsageError(f"--metrics {given!r}: names no metric; see `t2v-evals list metrics`")
+        return ids
+
+
+weights = click.option("--weights", multiple=True, callback=_paths, metavar="ENCODER=PATH",
+                       help="Local weights of an encoder.")  # fmt: skip
+precision = click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
+    help="Of the encoders' networks; numbers of the two don't mix.",
+)  # fmt: skip
+choosing = _group(
+    "choosing",
+    Choosing,
+    click.option("--suite", default=None, help="Suite name or file (default: quick)."),
+    click.option("--metrics", help="Metric ids with commas between them, instead of a suite."),
+    weights,
+    precision,
+)
+
+
+@dataclass(frozen=True)
+class Normalizing:
+    """How videos are brought to one shape before they are scored."""
+
+    normalize: str | None
+
+    def normalization(self) -> Normalization:
+        from evals.records import Normalization
+
+        return Normalization.parse(self.normalize or "native")
+
+
+normalizing = _group(
+    "normalizing",
+    Normalizing,
+    click.option("--normalize", metavar="SHAPE",
+                 help="Score all videos alike: fps=8,seconds=2,short_side=256."),
+)  # fmt: skip
+rescore = click.option("--rescore", is_flag=True, help="Compute scores again from the stored features.")
+open_page = click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+Clips = Literal["first", "random"]

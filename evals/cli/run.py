@@ -1,0 +1,72 @@
+"""`run`: generate and score in one command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from evals.cli.options import (
+    Choosing,
+    Common,
+    Generating,
+    Normalizing,
+    Retrying,
+    choosing,
+    common,
+    generating,
+    normalizing,
+    rescore,
+    retrying,
+)
+from evals.cli.show import print_plan, print_run
+
+if TYPE_CHECKING:
+    from evals.cli.progress import Bar
+    from evals.decoding.resources import Resources
+    from evals.generate import RunConfig
+    from evals.runs.folder import RunFolder
+
+
+@click.command(name="run")
+@generating
+@choosing
+@normalizing
+@rescore
+@retrying
+@common
+def command(
+    generating: Generating,
+    choosing: Choosing,
+    normalizing: Normalizing,
+    rescore: bool,
+    retrying: Retrying,
+    common: Common,
+) -> int:
+    """Generate and score: the whole job for one generator. Run it again to resume."""
+    from evals.cli.progress import Bar
+    from evals.score import score_run
+
+    common.start()
+    chosen, normalization = choosing.chosen(), normalizing.normalization()
+    configs = generating.configs(retrying.retry)
+    with common.resources() as resources, Bar(common.quiet) as bar:
+        if generating.dry_run:
+            from evals.cli.dry_run import forecast
+
+            facts = [forecast(config, chosen, normalization, resources) for config in configs]
+            return max(print_plan(one, common.as_json) for one in facts)
+        made = generate_all(configs, generating.interleave, retrying, resources, bar)
+        for one in made:
+            score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
+    return max(print_run(one.path, str(normalization), common.as_json) for one in made)
+
+
+def generate_all(
+    configs: list[RunConfig], interleave: int | None, retrying: Retrying, resources: Resources, bar: Bar
+) -> list[RunFolder]:
+    """The runs of all generators, one after the other or in turn."""
+    from evals.generate import generate_in_turn
+
+    retrying.break_locks(*(config.folder for config in configs))
+    return generate_in_turn(configs, resources, interleave, bar)

@@ -1,0 +1,51 @@
+"""`score`: score the videos of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from evals.cli.options import (
+    PATH,
+    Choosing,
+    Common,
+    Normalizing,
+    Retrying,
+    choosing,
+    common,
+    normalizing,
+    rescore,
+    retrying,
+)
+from evals.cli.show import print_run
+
+
+@click.command(name="score")
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@choosing
+@normalizing
+@rescore
+@retrying
+@common
+def command(
+    runs: tuple[Path, ...],
+    choosing: Choosing,
+    normalizing: Normalizing,
+    rescore: bool,
+    retrying: Retrying,
+    common: Common,
+) -> int:
+    """Score the videos of RUNS; what is scored already is not done again."""
+    from evals.cli.progress import Bar
+    from evals.runs.folder import RunFolder
+    from evals.score import score_run
+
+    common.start()
+    chosen, normalization = choosing.chosen(), normalizing.normalization()
+    opened = [RunFolder(path) for path in runs]
+    retrying.break_locks(*runs)
+    with common.resources() as resources, Bar(common.quiet) as bar:
+        for one in opened:
+            score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
+    return max(print_run(path, str(normalization), common.as_json) for path in runs)

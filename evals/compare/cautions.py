@@ -1,0 +1,142 @@
+"""What a reader must know of the runs before believing a difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from evals.compare import statistics
+from evals.compare.pairs import differently_worded
+from evals.compare.results import Caution, ComparisonWarning
+from evals.compare.run_scores import RunScores
+from evals.errors import Reason
+from evals.records import Normalization
+
+SHAPES = {"size": "short_side", "fps": "fps", "frames": "seconds"}
+"""What videos can differ in, and the part of a normalization that settles it."""
+
+
+def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """All warnings about the runs themselves."""
+    yield from _shapes(runs)
+    yield from missing_videos(runs)
+    yield from _skipped(runs)
+    yield from _out_of_domain(runs)
+    yield from _enlarged(runs)
+    few = [r.label for r in runs if r.samples["prompt_id"].nunique() < statistics.MIN_PROMPTS]
+    if few:
+        message = f"fewer than {statistics.MIN_PROMPTS} prompts ({', '.join(few)}): no intervals are given"
+        yield ComparisonWarning(code=Caution.FEW_PROMPTS, message=message)
+    if worded := differently_worded(runs):
+        message = f"prompts with other words in some runs are left out of the pairs: {', '.join(worded[:5])}"
+        yield ComparisonWarning(code=Caution.OTHER_WORDS, message=message)
+
+
+def _shared(runs: Sequence[RunScores]) -> Normalization:
+    """The normalization of all runs; `native` where they have several."""
+    names = {r.normalization for r in runs}
+    return Normalization.parse(names.pop()) if len(names) == 1 else Normalization()
+
+
+def _videos(runs: Sequence[RunScores]) -> pd.DataFrame:
+    """Facts of all videos, with their run."""
+    return pd.concat(
+        [r.samples[(r.samples["status"] == "ok") & r.samples["width"].notna()].assign(run=r.label)
+         for r in runs]
+    )  # fmt: skip
+
+
+def _shapes(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """Runs whose videos differ in size, rate or length."""
+    videos = _videos(runs)
+    if len(runs) < 2 or videos.empty:
+        return
+    videos["size"] = videos["width"].astype(int).astype(str) + "×" + videos["height"].astype(int).astype(str)
+    kinds = ["size", "fps", "frames"]
+    if not any(info.temporal for r in runs for info in r.metrics.values()):
+        kinds = ["size"]  # no metric here depends on time
+    shared = _shared(runs)
+    differ = [
+        kind
+        for kind in kinds
+        if getattr(shared, SHAPES[kind]) is None
+        and len({tuple(sorted(set(part[kind]))) for _, part in videos.groupby("run", sort=False)}) > 1
+    ]
+    if differ:
+        sides = videos[["width", "height"]].min(axis=1)
+        hint = (
+            f"fps={_floor(videos['fps'].min())},seconds={_floor(videos['duration'].min())},"
+            f"short_side={max(16, int(sides.min()))}"
+        )
+        message = (
+            f"the runs differ in {', '.join(differ)}, which by itself moves temporal and sharpness metrics;"
+            f" to score them alike: t2v-evals score RUN … --normalize {hint}"
+        )
+        yield ComparisonWarning(code=Caution.RUNS_DIFFER, message=message)
+
+
+def _floor(value: float) -> str:
+    """A number rounded down to three digits, for a limit that must not be exceeded."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return f"{math.floor(value / step + 1e-9) * step:.6g}"
+
+
+def missing_videos(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """Runs that lack videos."""
+    for run in runs:
+        planned, lost = len(run.samples), len(run.samples) - run.counted("ok")
+        if lost:
+            message = (
+                f"{run.label}: {lost} of {planned} samples have no video; its means and distances are over"
+                " the others, pairs over what both sides have"
+            )
+            yield ComparisonWarning(code=Caution.MISSING_VIDEOS, message=message, run=run.label)
+
+
+def _skipped(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """Runs with videos that no metric applies to, with the commonest sentence."""
+    for run in runs:
+        scored = run.scores[run.scores["recorded"]].set_index(["prompt_id", "seed"])
+        if scored.empty:
+            continue
+        skipped = (scored["status"] == "skipped").groupby(level=[0, 1], sort=False).all()
+        if count := int(skipped.sum()):
+            lost = scored.loc[skipped[skipped].index]
+            message = (
+                f"{run.label}: {count} of {len(skipped)} videos have no score under {run.normalization}: each"
+                f" {lost['message'].value_counts(sort=False).idxmax()}"
+            )
+            yield ComparisonWarning(code=Caution.SKIPPED_VIDEOS, message=message, run=run.label)
+
+
+def _out_of_domain(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """Runs and metrics without a score where videos are out of an encoder's domain."""
+    for run in runs:
+        for name, scores in run.by_metric.items():
+            scored = scores[scores["recorded"]]
+            lost = int((scored["reason"] == Reason.OUT_OF_DOMAIN).sum())
+            if lost:
+                # Others may be skipped for other reasons; only a mean of the rest needs a warning.
+                left = int((scored["status"] == "ok").sum())
+                rest = f"; the mean is over {left} others, which may be the better ones" if left else ""
+                message = f"{run.label}: {name}: {lost} of {len(scored)} videos are out of domain{rest}"
+                yield ComparisonWarning(
+                    code=Caution.OUT_OF_DOMAIN, message=message, run=run.label, metric=name
+                )
+
+
+def _enlarged(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """Videos that are smaller than the normalization asks for."""
+    side = _shared(runs).short_side
+    if not side:
+        return
+    sides = _videos(runs)[["width", "height"]].min(axis=1)
+    small = int((sides < side).sum())
+    if small:
+        message = (
+            f"{small} of {len(sides)} videos are smaller than short_side={side} and were enlarged, which"
+            f" moves sharpness; choose no more than {int(sides.min())}"
+        )
+        yield ComparisonWarning(code=Caution.ENLARGED, message=message)

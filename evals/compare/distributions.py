@@ -1,0 +1,146 @@
+"""Distribution metrics: between the features of a run's videos and a reference's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from evals import metrics
+from evals.compare.reference import RunReference, Statistics
+from evals.compare.results import Caution, ComparisonWarning, Distribution
+from evals.compare.run_scores import RunScores
+from evals.compare.vectors import Match, Vectors, matched, vectors_of
+from evals.errors import EvalsError, MetricError, OutOfDomain, Reason
+from evals.metrics.base import DistributionMetric, MomentMetric, SetValue
+from evals.records import MetricInfo
+from evals.runs.keys import distribution_key
+
+Reference = RunReference | Statistics
+MOST_OUTSIDE = 0.2
+
+
+class Measuring:
+    """Measures runs against one reference; `warnings` collects what a reader must know."""
+
+    def __init__(self, reference: Reference, match: Match = "none") -> None:
+        self.reference, self.match = reference, match
+        self.warnings: list[ComparisonWarning] = []
+        self._biases: dict[str, list[float]] = defaultdict(list)
+        self._outside: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def measure(self, runs: Sequence[RunScores], names: Sequence[str]) -> list[Distribution]:
+        """One row per metric and run; what could not be computed is among the warnings."""
+        if all(self.reference.is_run(run) for run in runs):
+            message = f"{self.reference.label} is the reference itself: there is nothing to measure"
+            self._warn(Caution.REFERENCE_IS_RUN, message)
+        found = []
+        for name in names:
+            for run in runs:
+                if not self.reference.is_run(run) and name in run.metrics:
+                    one = self._one(run, name)
+                    found += [one] if one is not None else []
+        for (name, why), labels in self._outside.items():
+            self._warn(Caution.OUT_OF_DOMAIN, f"{name}: {', '.join(labels)}: {why}", metric=name)
+        for name, biases in self._biases.items():
+            low, high = f"{min(biases):.3g}", f"{max(biases):.3g}"
+            size = low if low == high else f"{low} to {high}"
+            message = f"{name}: of these values about {size} is sample-size bias (jackknife)"
+            self._warn(Caution.SAMPLE_SIZE_BIAS, message, metric=name)
+        return found
+
+    def _one(self, run: RunScores, name: str) -> Distribution | None:
+        info = run.metrics[name]
+        theirs = Vectors()
+        row = Distribution(metric=name, run=run.label, reference=self.reference.label)
+        try:
+            metric = recorded_metric(name, info)
+            row = row.model_copy(update={"protocol": metric.protocol + self._how()})
+            ours = vectors_of(run, name, metric)
+            self.reference.check(name, info)
+            theirs = self.reference.vectors(name, metric)
+            value = self._value(run, metric, ours, theirs)
+        except OutOfDomain as error:
+            self._outside[name, str(error)].append(run.label)
+            counts = {"n": len(ours.rows), "n_reference": len(theirs.rows)}
+            return row.model_copy(update={**counts, "reason": error.reason, "message": str(error)})
+        except MetricError as error:
+            message = f"{name}: {run.label} against {self.reference.label}: {error}"
+            self._warn(Caution.NOT_MEASURED, message, run.label, name)
+            return None
+        self._remark(run, name, value, ours, theirs)
+        return row.model_copy(update={
+            "value": value.value, "ci_low": value.low, "ci_high": value.high,
+            "n": value.n, "n_reference": value.n_reference,
+            "key": distribution_key(info.spec, ours.keys, theirs.keys or [self.reference.digest]),
+        })  # fmt: skip
+
+    def _value(self, run: RunScores, metric: DistributionMetric, ours: Vectors, theirs: Vectors) -> SetValue:
+        total = self.reference.moments()
+        if not theirs.rows and total is not None:
+            if not ours.rows:
+                raise MetricError(f"{run.label} has no features", Reason.NO_FEATURES)
+            if self.match != "none":
+                raise MetricError("the reference file holds moments only and cannot be matched")
+            if not isinstance(metric, MomentMetric):
+                raise MetricError(
+                    "the reference file holds moments only; build it with --features for this metric"
+                )
+            return metric.compute_to(np.stack(ours.rows), total)
+        for vectors, whose in ((theirs, self.reference.label), (ours, run.label)):
+            if not vectors.rows:
+                raise MetricError(f"{whose} has no features", Reason.NO_FEATURES)
+            if vectors.outside > MOST_OUTSIDE * vectors.videos:
+                raise OutOfDomain(
+                    f"out of domain: {vectors.outside} of {vectors.videos} videos of {whose} are unlike this"
+                    " encoder's training videos, so a distance would be meaningless; the `standard` suite's"
+                    " encoders are made for real footage"
+                )
+        ours, theirs = matched(ours, theirs, self.match)
+        return metric.compute(np.stack(ours.rows), np.stack(theirs.rows), (ours.prompts, theirs.prompts))
+
+    def _remark(self, run: RunScores, name: str, value: SetValue, ours: Vectors, theirs: Vectors) -> None:
+        if value.bias is not None:
+            self._biases[name].append(value.bias)
+        for warning in value.warnings:
+            self._warn(Caution.SMALL_SETS, f"{name}: {warning}", metric=name)
+        if same := len(set(ours.hashes) & set(theirs.hashes)):
+            message = (
+                f"{name}: {same} videos of {run.label} are in {self.reference.label} too, byte by byte: the"
+                " distance is smaller by that"
+            )
+            self._warn(Caution.SHARED_VIDEOS, message, run.label, name)
+        videos = run.counted("ok")
+        if ours.videos < videos:
+            message = (
+                f"{name}: {run.label}: {videos - ours.videos} of {videos} videos have no features for it"
+            )
+            self._warn(Caution.MISSING_FEATURES, message, run.label, name)
+
+    def _how(self) -> str:
+        """What is added to a metric's protocol."""
+        how = "" if self.match == "none" else f"; matched by {self.match}"
+        if isinstance(self.reference, Statistics) and self.reference.clips == "random":
+            how += "; the reference's clips are random ones"
+        return how
+
+    def _warn(self, code: Caution, message: str, run: str | None = None, metric: str | None = None) -> None:
+        warning = ComparisonWarning(code=code, message=message, run=run, metric=metric)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+
+def recorded_metric(name: str, info: MetricInfo) -> DistributionMetric:
+    """The metric that a run recorded. Raises `MetricError` where this version computes it differently."""
+    try:
+        metric = metrics.create(name)
+    except EvalsError as error:
+        raise MetricError(f"cannot be computed here: {error}") from None
+    if not isinstance(metric, DistributionMetric) or metric.spec != info.spec:
+        raise MetricError(
+            f"was recorded at version {info.spec.version}, this version computes {metric.spec.version}; score"
+            " the run again",
+            Reason.OTHER_METRIC_VERSION,
+        )
+    return metric

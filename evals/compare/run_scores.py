@@ -1,0 +1,190 @@
+"""A run as a comparison reads it: samples and scores in two tables, each status worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evals.compare.results import RunSummary
+from evals.errors import Reason, UsageError
+from evals.records import MetricInfo, Normalization, Prompt, Sample, Score
+from evals.runs.folder import RunFolder, SampleId
+from evals.runs.keys import metric_digest
+from evals.runs.provenance import Provenance
+
+SAMPLE_COLUMNS = [
+    "prompt_id", "seed", "category", "status", "reason", "message", "sha256", "width", "height", "frames",
+    "fps", "duration",
+]  # fmt: skip
+SCORE_COLUMNS = [
+    "prompt_id", "seed", "category", "metric", "status", "value", "reason", "message", "recorded",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """All that comparing needs of a run.
+
+    `label` is unique among the runs compared. `samples` has a row per planned sample, `scores` one per
+    planned sample and video metric; a status is `ok`, `skipped`, `refused`, `failed` or `missing`. Where
+    there is no video, a score has its sample's status and is not `recorded`. `notes` are (prompt id, seed,
+    metric, note). `folder` is the run folder with features and videos, None for scores from elsewhere."""
+
+    label: str
+    generator: str
+    normalization: str
+    prompts: Mapping[str, Prompt]
+    samples: pd.DataFrame
+    scores: pd.DataFrame
+    metrics: Mapping[str, MetricInfo]
+    notes: Sequence[tuple[str, int, str, str]] = ()
+    generated: Provenance | None = None
+    scored: Provenance | None = None
+    folder: RunFolder | None = field(default=None, repr=False)
+    videos: Mapping[SampleId, Sample] = field(default_factory=dict, repr=False)
+    """Samples that have a video, where there is a folder."""
+
+    @cached_property
+    def by_metric(self) -> dict[str, pd.DataFrame]:
+        """Scores of each video metric, by (prompt id, seed)."""
+        groups = self.scores.groupby("metric", sort=False)
+        return {str(name): rows.set_index(["prompt_id", "seed"]) for name, rows in groups}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Two numbers of a metric may be compared only where this is equal."""
+        return {name: metric_digest(info) for name, info in self.metrics.items()}
+
+    def counted(self, status: str) -> int:
+        """How many samples have a status."""
+        return int((self.samples["status"] == status).sum())
+
+    def summary(self) -> RunSummary:
+        return RunSummary(
+            run=self.label, generator=self.generator, normalization=self.normalization,
+            samples_planned=len(self.samples), samples_ok=self.counted("ok"),
+            generated=self.generated, scored=self.scored,
+        )  # fmt: skip
+
+
+def load_runs(paths: Sequence[Path], normalization: Normalization | None = None) -> list[RunScores]:
+    """Read run folders under one normalization: the given one, else `native`, else the only one they share.
+
+    Runs that share none are read each under its own, and nothing of them is comparable. Raises `UsageError`
+    for a normalization that a run was not scored under, or where there are several to choose from.
+    """
+    runs = [RunFolder(path) for path in paths]
+    labels = _labels(runs)
+    return [_read(run, label, name) for run, label, name in zip(runs, labels, _chosen(runs, normalization),
+                                                                strict=True)]  # fmt: skip
+
+
+def _chosen(runs: Sequence[RunFolder], normalization: Normalization | None) -> list[str]:
+    """The normalization under which each run is read."""
+    if normalization is not None:
+        for run in runs:
+            if str(normalization) not in run.info.metrics:
+                had = ", ".join(run.info.metrics) or "none"
+                raise UsageError(
+                    f"{run.path}: has no scores under {normalization} (it has: {had}); make them with"
+                    f" `t2v-evals score {run.path} --normalize {normalization}`"
+                )
+        return [str(normalization)] * len(runs)
+    shared = set.intersection(*(set(r.info.metrics) for r in runs)) if runs else set()
+    if "native" in shared:
+        return ["native"] * len(runs)
+    if len(shared) > 1:
+        raise UsageError(
+            f"the runs share several normalizations; choose one: --normalize {' | '.join(sorted(shared))}"
+        )
+    if shared:
+        return list(shared) * len(runs)
+    return [next(iter(r.info.metrics), "native") for r in runs]
+
+
+def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
+    """Samples and scores of a run folder, in one walk over what was planned."""
+    samples = run.samples()
+    scores = run.scores(normalization, samples)
+    metrics = dict(run.info.metrics.get(normalization, {}))
+    video = [name for name, info in metrics.items() if info.kind == "video"]
+    sample_rows, score_rows, notes = [], [], []
+    for at in run.sample_ids():
+        sample, category = samples.get(at), run.prompts[at[0]].category
+        why = _status(sample)
+        facts = sample.actual if sample else None
+        shape = (facts.width, facts.height, facts.frames, facts.fps, facts.duration) if facts else (None,) * 5
+        sample_rows.append((*at, category, *why, sample.sha256 if sample else None, *shape))
+        mine = scores.get(at, {})
+        for name in video:
+            status, reason, message, value = (*why, None) if why[0] != "ok" else _score(mine.get(name))
+            recorded = why[0] == "ok" and name in mine
+            score_rows.append((*at, category, name, status, value, reason, message, recorded))
+            if name in mine:
+                notes += [(*at, name, note) for note in mine[name].notes]
+    table = pd.DataFrame(score_rows, columns=SCORE_COLUMNS)
+    return RunScores(
+        label=label, generator=run.info.label, normalization=normalization, prompts=run.prompts,
+        samples=pd.DataFrame(sample_rows, columns=SAMPLE_COLUMNS),
+        scores=table.astype({"value": "float64", "recorded": "bool"}),
+        metrics=metrics, notes=notes, generated=run.info.generated,
+        scored=run.info.scored.get(normalization), folder=run,
+        videos={at: sample for at, sample in samples.items() if sample.status == "ok"},
+    )  # fmt: skip
+
+
+def _status(sample: Sample | None) -> tuple[str, Reason | None, str]:
+    if sample is None:
+        return "missing", Reason.NEVER_GENERATED, "was never generated"
+    return sample.status, sample.reason, sample.message
+
+
+def _score(score: Score | None) -> tuple[str, Reason | None, str, float | None]:
+    if score is None:
+        return "missing", Reason.NOT_SCORED, "was not scored", None
+    return score.status, score.reason, score.message, score.value
+
+
+def _labels(runs: Sequence[RunFolder]) -> list[str]:
+    """The shortest ends of the runs' paths that tell them apart."""
+    paths = [run.path.resolve() for run in runs]
+    for i, path in enumerate(paths):
+        if path in paths[:i]:
+            raise UsageError(f"{runs[i].path}: is given twice")
+    labels = []
+    for path in paths:
+        depth = 1
+        while sum(p.parts[-depth:] == path.parts[-depth:] for p in paths) > 1:
+            depth += 1
+        labels.append("/".join(path.parts[-depth:]))
+    return labels
+
+
+def why_not_comparable(a: MetricInfo, b: MetricInfo) -> tuple[Reason, str]:
+    """Why two runs' numbers of one metric don't compare."""
+    if a.normalization != b.normalization:
+        message = f"scored under other normalizations: {a.normalization} and {b.normalization}"
+        return Reason.OTHER_NORMALIZATION, message
+    if a.spec != b.spec:
+        message = f"other versions of the metric: {a.spec.version} and {b.spec.version}"
+        return Reason.OTHER_METRIC_VERSION, message
+    for need, spec in a.extractors.items():
+        other = b.extractors.get(need)
+        if other is not None and other != spec:
+            changed = [k for k in spec.params if spec.params.get(k) != other.params.get(k)]
+            what = f"version {spec.version} and {other.version}" if spec.version != other.version else ""
+            message = f"{need} differs: {what or ', '.join(changed) or 'other parameters'}"
+            return Reason.OTHER_EXTRACTOR, message
+    return Reason.OTHER_EXTRACTOR, "other extractors"
+
+
+def by_prompt(values: pd.Series[float]) -> NDArray[np.float64]:
+    """One mean per prompt, in the order of their ids, of values by (prompt id, seed)."""
+    means = values.sort_index().groupby(level="prompt_id", sort=True).mean()
+    return np.asarray(means, np.float64)

@@ -1,0 +1,119 @@
+"""What an encoder is: a network on the device that turns windows of frames into features."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evals.encoders.hub import HubModel
+from evals.encoders.published import WeightFile
+from evals.errors import DoesNotApply
+from evals.records import Spec
+from evals.runs.features import Features
+from evals.video import FirstFrames, FrameSelection, Resize
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Precision = Literal["fp32", "bf16"]
+Start = Literal["first", "random"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How an encoder is to be made: `weights`, a local file or folder instead of the published ones;
+    `precision` of its network; `start`, where the window of one that takes a single clip begins."""
+
+    weights: Path | None = None
+    precision: Precision = "fp32"
+    start: Start = "first"
+
+
+class Encoder(ABC):
+    """A network on the device.
+
+    A subclass sets in `__init__`: `frames`, which frames make a window; `resize`, their size; `batch`, how
+    many windows it takes at once; then `spec = self.describe(...)`, which holds all that shapes its numbers.
+    `_network` is there after `load`, on `_device`, until `unload`."""
+
+    spec: Spec
+    frames: FrameSelection
+    resize: Resize
+    batch: int = 8
+    _network: Any = None
+    _device: str | None = None
+
+    def __init__(self, name: str, setup: Setup | None = None) -> None:
+        """`name` is the id in a metric's brackets. Finds and hashes weights; loads no network. Raises
+        `WeightsError`."""
+        self.name, self.setup = name, setup or Setup()
+
+    @classmethod
+    def published(cls, name: str) -> WeightFile | HubModel | None:
+        """What `weights fetch` downloads for an id; None where nothing is published or needed."""
+        return None
+
+    def describe(self, family: str, version: int, **params: Any) -> Spec:
+        """The spec: `params` beside frames, size, precision and batch."""
+        shape = {"frames": self.frames.to_json(), "resize": self.resize.to_json()}
+        how = {"precision": self.setup.precision, "batch": self.batch}
+        return Spec(name=family, version=version, params={**params, **shape, **how})
+
+    def clip(self, frames: int = 16) -> FirstFrames:
+        """A selection of one clip that starts where the setup says."""
+        return FirstFrames(frames=frames, start=self.setup.start)
+
+    def load(self, device: str) -> None:
+        """Bring the network onto the device; called before every batch, so cheap where it is there."""
+        if self._device != device:
+            self._network, self._device = self._open(device), device
+
+    def unload(self) -> None:
+        """Free the network; `load` brings it back."""
+        self._network = self._device = None
+
+    @abstractmethod
+    def _open(self, device: str) -> Any:
+        """The network on a device, ready to be called. Raises `WeightsError`."""
+
+    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+        """(batch, T, H, W, 3) from 0 to 255, uint8 or float32 as `resize.dtype` says, on the device, to
+        arrays by name, each float32 (batch, T', d).
+
+        `features` is what distances are measured on. Optional: `joint`, in the space of the text side where
+        that is another one; `distance` (batch, 1, 1), how far a window is from what the encoder was made for,
+        above 1 where its numbers mean nothing.
+        """
+        import torch
+
+        from evals.encoders.exact import exact
+
+        with torch.inference_mode(), exact():
+            if self.setup.precision == "fp32":
+                return self.forward(windows)
+            with torch.autocast(windows.device.type, torch.bfloat16):
+                return {name: value.float() for name, value in self.forward(windows).items()}
+
+    @abstractmethod
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
+        """What `encode` gives, at the precision that `encode` has set."""
+
+
+class TextEncoder(Encoder):
+    """An encoder that also has a text side in the same space."""
+
+    @abstractmethod
+    def encode_text(self, texts: Sequence[str]) -> Sequence[Features | DoesNotApply]:
+        """For each text `features` (or `joint`) (1, d) float32 and `truncated` (1,) int64, 1 where words were
+        cut; or why the encoder has no features for it."""
+
+
+class CrossEncoder(TextEncoder):
+    """One whose text features depend on the video, and so exist for both together only."""
+
+    @abstractmethod
+    def cross(self, video: Features, text: Features) -> Features:
+        """`cosine` (1,) from a video's stored features and a text's; cheap, on the CPU."""

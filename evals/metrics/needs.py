@@ -1,0 +1,177 @@
+"""From a need to features: for each kind one resolver, which says where the features are stored (key), what
+they are made from (inputs), and reads them. Nothing else takes a need apart.
+
+A resolver goes by the specs of needs alone: those of prepared extractors when features are made, the recorded
+ones when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from evals.encoders import derivations
+from evals.encoders.base import Encoder, TextEncoder
+from evals.encoders.derivations import Derivation
+from evals.errors import UsageError
+from evals.metrics.base import DistributionMetric, VideoMetric
+from evals.records import MetricInfo, Need, NeedKind, Normalization, Spec
+from evals.runs.features import Features, FeatureStore
+from evals.runs.keys import derived_key, feature_key, text_key, texts_spec
+
+Specs = Mapping[Need, Spec]
+
+
+@dataclass(frozen=True)
+class VideoAndText:
+    """What features are of: a video by its SHA-256, its prompt's text, and all texts of the run."""
+
+    sha256: str
+    text: str = ""
+    texts: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that makes features, found and ready before any work starts: specs of frame extractors,
+    encoders and derivations, by id; `weights` are local files of frame extractors."""
+
+    frames: Mapping[str, Spec] = field(default_factory=dict)
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    encoders: Mapping[str, Encoder] = field(default_factory=dict)
+    derivations: Mapping[str, Derivation] = field(default_factory=dict)
+
+    def specs(self, texts: Sequence[str] = ()) -> dict[Need, Spec]:
+        """The identity of every need's features, in a run with these texts."""
+        found = {Need("frames", name): spec for name, spec in self.frames.items()}
+        for name, encoder in self.encoders.items():
+            found[Need("encoder", name)] = found[Need("text", name)] = encoder.spec
+            found[Need("texts", name)] = texts_spec(encoder.spec, texts)
+        for name, derivation in self.derivations.items():
+            found[Need("derived", name)] = derivation.spec
+        return found
+
+    @property
+    def of_video(self) -> tuple[Need, ...]:
+        """The needs that come from a video alone: what decoders and encoders make."""
+        frames = [Need("frames", name) for name in self.frames]
+        return (*frames, *(Need("encoder", name) for name in self.encoders))
+
+
+class Resolver:
+    """Base: one kind of need. `kinds` are the resolvers of all kinds."""
+
+    def __init__(self, specs: Specs, normalization: Normalization, kinds: Mapping[str, Resolver]) -> None:
+        self.specs, self.normalization, self.kinds = specs, normalization, kinds
+
+    def key(self, need: Need, of: VideoAndText) -> str:
+        """Where the features are stored."""
+        raise NotImplementedError
+
+    def inputs(self, need: Need) -> tuple[Need, ...]:
+        """What the features are made from; nothing where they come from a video or a text itself."""
+        return ()
+
+    def read(self, need: Need, of: VideoAndText, store: FeatureStore) -> Features:
+        """The features. Raises `KeyError` where there are none."""
+        return store.get(self.key(need, of))
+
+
+class _OfVideo(Resolver):
+    def key(self, need: Need, of: VideoAndText) -> str:
+        return feature_key(of.sha256, self.specs[need], self.normalization)
+
+
+class _OfText(Resolver):
+    def key(self, need: Need, of: VideoAndText) -> str:
+        return text_key(of.text, self.specs[need])
+
+
+class _OfTexts(Resolver):
+    """Features (n, d) of all of the run's prompts that the encoder has any for."""
+
+    _gathered: dict[Need, Features] | None = None
+
+    def key(self, need: Need, of: VideoAndText) -> str:
+        return self.specs[need].digest
+
+    def inputs(self, need: Need) -> tuple[Need, ...]:
+        return (Need("text", need.id),)
+
+    def read(self, need: Need, of: VideoAndText, store: FeatureStore) -> Features:
+        self._gathered = self._gathered or {}
+        if need not in self._gathered:
+            encoder = self.specs[Need("text", need.id)]
+            keys = [text_key(text, encoder) for text in sorted(set(of.texts))]
+            found = [store.get(key) for key in keys if key in store]
+            self._gathered[need] = {n: np.concatenate([one[n] for one in found]) for n in found[0]}
+        return self._gathered[need]
+
+
+class _Derived(Resolver):
+    def key(self, need: Need, of: VideoAndText) -> str:
+        inputs = [self.kinds[one.kind].key(one, of) for one in self.inputs(need)]
+        return derived_key(self.specs[need], inputs)
+
+    def inputs(self, need: Need) -> tuple[Need, ...]:
+        return derivations.inputs(need.id)
+
+
+RESOLVERS: dict[NeedKind, type[Resolver]] = {
+    "frames": _OfVideo,
+    "encoder": _OfVideo,
+    "text": _OfText,
+    "texts": _OfTexts,
+    "derived": _Derived,
+}
+
+
+class Needs:
+    """All resolvers together, under one normalization."""
+
+    def __init__(self, specs: Specs, normalization: Normalization) -> None:
+        self._resolvers: dict[str, Resolver] = {}
+        for kind, resolver in RESOLVERS.items():
+            self._resolvers[kind] = resolver(specs, normalization, self._resolvers)
+
+    def key(self, need: Need, of: VideoAndText) -> str:
+        """Where a need's features are stored."""
+        return self._resolvers[need.kind].key(need, of)
+
+    def inputs(self, need: Need) -> tuple[Need, ...]:
+        """The needs it is made from, directly."""
+        return self._resolvers[need.kind].inputs(need)
+
+    def sources(self, need: Need) -> tuple[Need, ...]:
+        """The needs it comes from in the end: those of videos and texts."""
+        inputs = self.inputs(need)
+        if not inputs:
+            return (need,)
+        return tuple(dict.fromkeys(source for one in inputs for source in self.sources(one)))
+
+    def read(self, need: Need, of: VideoAndText, store: FeatureStore) -> Features:
+        """A need's features. Raises `KeyError` where there are none."""
+        return self._resolvers[need.kind].read(need, of, store)
+
+
+def expanded(metric: VideoMetric | DistributionMetric) -> tuple[Need, ...]:
+    """A metric's needs and the needs that those are made from."""
+    needs, found, left = Needs({}, Normalization()), dict[Need, None](), list(metric.needs)
+    while left:
+        need = left.pop(0)
+        found[need] = None
+        left += [one for one in needs.inputs(need) if one not in found]
+    return tuple(found)
+
+
+def recorded_specs(info: MetricInfo) -> dict[Need, Spec]:
+    """The specs of a metric's needs, as they were recorded."""
+    return {Need.parse(name): spec for name, spec in info.extractors.items()}
+
+
+def check_text_side(metric_id: str, need: Need, encoder: Encoder) -> None:
+    """Raises `UsageError` for a need of texts on an encoder that has no text side."""
+    if need.kind in ("text", "texts") and not isinstance(encoder, TextEncoder):
+        raise UsageError(f"{metric_id}: the encoder {need.id!r} has no text side")

@@ -1,0 +1,104 @@
+"""Prompt sets: YAML with annotations, read safely, with errors that name file and line.
+
+::
+
+    name: parks
+    version: 1
+    description: …
+    licence: …
+    prompts:
+      - id: catch-with-dog            # [a-z0-9-]+
+        text: Children play catch …
+        category: play
+        subjects: [{kind: child, count: 3, action: catch}, {kind: dog, action: chase, target: ball}]
+        action: catch
+        place: park
+        motion: high                  # none | low | medium | high
+        camera: static
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from evals.errors import PromptError, UnknownName
+from evals.prompts import readers
+from evals.prompts.document import Document
+from evals.records import Prompt, PromptSet, Question, Record, Subject, is_regular
+
+_NESTED: dict[str, type[Record]] = {"prompts": Prompt, "subjects": Subject, "questions": Question}
+
+
+def load(path: Path) -> PromptSet:
+    """Read one prompt file: our YAML, or another suite's (`evals.prompts.readers`). Raises `PromptError`
+    naming file and line."""
+    if is_regular(path) and (other := readers.read_other(path)) is not None:
+        return other
+    document = Document(path, PromptError)
+    data = document.data
+    if not isinstance(data, dict):
+        document.fail("a prompt file is a mapping with the keys 'name' and 'prompts'", ())
+    prompts = data.get("prompts")
+    if not isinstance(prompts, list) or not prompts:
+        document.fail("'prompts' must be a list with at least one prompt", ("prompts",))
+    seen: dict[str, int] = {}
+    texts: dict[str, int] = {}
+    for i, item in enumerate(prompts):
+        line = document.line(("prompts", i))
+        if not isinstance(item, dict):
+            document.fail("a prompt is a mapping with at least 'id' and 'text'", ("prompts", i))
+        for key, where in (("id", seen), ("text", texts)):
+            value = str(item.get(key, "")).strip().casefold()
+            if value and value in where:
+                document.fail(f"{key} {value!r} was used before, on line {where[value]}", None, line)
+            where[value] = line
+    try:
+        return PromptSet.model_validate({"name": path.stem, **data})
+    except ValidationError as error:
+        location = [x for x in error.errors()[0]["loc"] if isinstance(x, str) and x in _NESTED]
+        model = _NESTED[location[-1]] if location else PromptSet
+        document.fail_validation(error, [model])
+
+
+def builtin_folder() -> Path:
+    """Where the standard sets lie: inside the installed package, or in the checkout."""
+    package = Path(__file__).parent.parent
+    packaged = package / "prompt_sets"
+    return packaged if packaged.is_dir() else package.parent / "prompts"
+
+
+def builtin_names() -> list[str]:
+    """Names of the standard sets."""
+    return sorted(p.stem for p in builtin_folder().glob("*.yaml"))
+
+
+def find(name: str) -> Path:
+    """A prompt set's file from a standard name or a path."""
+    if name in builtin_names():
+        return builtin_folder() / f"{name}.yaml"
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    raise UnknownName(
+        "prompt set",
+        name,
+        builtin_names(),
+        "; or give the path of a .yaml file, of a .txt with a prompt per line, VBench_full_info.json …",
+    )
+
+
+def merge(sets: Iterable[PromptSet]) -> PromptSet:
+    """Several sets as one; an id in two of them is an error."""
+    sets = list(sets)
+    if len(sets) == 1:
+        return sets[0]
+    owner: dict[str, str] = {}
+    for one in sets:
+        for prompt in one.prompts:
+            if prompt.id in owner:
+                raise PromptError(f"prompt id {prompt.id!r} is in both {owner[prompt.id]!r} and {one.name!r}")
+            owner[prompt.id] = one.name
+    return PromptSet(name="+".join(s.name for s in sets), prompts=tuple(p for s in sets for p in s.prompts))

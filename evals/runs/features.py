@@ -1,0 +1,106 @@
+"""The feature store: extractors' arrays in immutable safetensors shards.
+
+A shard is committed by write, fsync and rename, so a reader sees whole shards or none. A tensor is called
+`<feature key>/<array name>` and has its checksum in the shard's header. The key is a hash of all that shaped
+the array, so an array is never updated, and two shards that hold one key hold the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from evals.errors import RunError
+from evals.runs.journal import write_atomically
+
+Features = dict[str, NDArray[Any]]
+"""Arrays by name, as one extractor gives them for one video or text."""
+
+
+def _checksum(array: NDArray[Any]) -> str:
+    """Of an array's type, shape and bytes."""
+    header = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
+
+
+class FeatureStore:
+    """Features by key. `put` collects, `commit` makes what was collected permanent."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._shard: dict[str, Path] = {}
+        self._names: dict[str, list[str]] = {}
+        self._pending: dict[str, Features] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            self._read_index(path)
+
+    def _read_index(self, path: Path) -> None:
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+        try:
+            with safe_open(str(path), framework="numpy") as shard:
+                tensors = list(shard.keys())
+        except (SafetensorError, OSError) as error:
+            raise RunError(
+                f"{path}: not a readable feature shard ({error}); delete it to recompute"
+            ) from None
+        keys: dict[str, list[str]] = {}
+        for tensor in tensors:
+            key, _, name = tensor.partition("/")
+            keys.setdefault(key, []).append(name)
+        for key, names in keys.items():
+            if key not in self._shard:
+                self._shard[key], self._names[key] = path, sorted(names)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._pending or key in self._shard
+
+    def get(self, key: str) -> Features:
+        """Features of one key; `KeyError` where there are none."""
+        if key in self._pending:
+            return self._pending[key]
+        path = self._shard[key]
+        with safe_open(str(path), framework="numpy") as shard:
+            checksums = shard.metadata() or {}
+            features = {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
+        for name, array in features.items():
+            if checksums.get(f"{key}/{name}") != _checksum(array):
+                raise RunError(f"{path}: is damaged (its bytes have changed); delete it to recompute")
+        return features
+
+    def put(self, key: str, features: Mapping[str, NDArray[Any]]) -> None:
+        """Collect features for the next commit: at least one array, which may be empty."""
+        if not features:
+            raise ValueError(f"feature {key} holds no arrays")
+        self._pending[key] = {name: np.ascontiguousarray(value) for name, value in features.items()}
+
+    @property
+    def pending_bytes(self) -> int:
+        return sum(a.nbytes for arrays in self._pending.values() for a in arrays.values())
+
+    def commit(self) -> None:
+        """Write what was collected as one new shard."""
+        new = {k: arrays for k, arrays in self._pending.items() if k not in self._shard}
+        self._pending = {}
+        if not new:
+            return
+        tensors = {
+            f"{key}/{name}": array for key, arrays in sorted(new.items()) for name, array in arrays.items()
+        }
+        number = len(list(self.folder.glob("*.safetensors")))
+        while (path := self.folder / f"{number:06d}.safetensors").exists():
+            number += 1
+        checksums = {name: _checksum(array) for name, array in tensors.items()}
+        write_atomically(path, save(tensors, checksums))
+        for key, arrays in new.items():
+            self._shard[key], self._names[key] = path, sorted(arrays)

@@ -1,0 +1,248 @@
+"""A run folder: one generator on prompts and seeds, its samples, features and scores.
+
+::
+
+    run.json                 what was asked, of whom, which metrics were computed how, on which machines
+    prompts/<digest>.json    every prompt set that was asked for, once
+    samples.jsonl            one line per sample, after its video is in place
+    scores.jsonl             one line per video with its scores, after their features are committed
+    features/                immutable shards
+    videos/                  what the generator wrote
+
+Prompts, seeds and metrics may grow; another generator or other settings in the same folder are an error.
+Readers take no lock and write nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from evals.errors import RunError, RunMismatch, UsageError
+from evals.records import (
+    SCHEMA,
+    MetricInfo,
+    Prompt,
+    PromptSet,
+    Record,
+    Sample,
+    Score,
+    ScoreLine,
+    Settings,
+    Spec,
+    explain,
+)
+from evals.runs import journal
+from evals.runs.keys import fields_digest, metric_digest, text_digest
+from evals.runs.lock import held
+from evals.runs.provenance import Provenance
+
+SampleId = tuple[str, int]
+"""Prompt id and seed."""
+R = TypeVar("R", bound=Record)
+
+
+class RunInfo(Record):
+    """The contents of `run.json`.
+
+    `prompt_sets` are digests, oldest first; `seeds` the seeds of every prompt by its id; `metrics` the record
+    of every metric by normalization and id; `generated` and `scored` (by normalization) where and when the
+    work was last done.
+    """
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    name: str
+    label: str
+    generator: Spec
+    settings: Settings = Settings()
+    prompt_sets: tuple[str, ...] = ()
+    seeds: dict[str, tuple[int, ...]] = {}
+    metrics: dict[str, dict[str, MetricInfo]] = {}
+    generated: Provenance | None = None
+    scored: dict[str, Provenance] = {}
+    status: Literal["started", "generated", "scored"] = "started"
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class RunFolder:
+    """A run folder, for reading; `writing` gives the lock and the right to append."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.info = self._read_info()
+
+    @property
+    def features(self) -> Path:
+        return self.path / "features"
+
+    @property
+    def videos(self) -> Path:
+        return self.path / "videos"
+
+    def _read_info(self) -> RunInfo:
+        path = self.path / "run.json"
+        data = _read_json(path, self.path)
+        if not isinstance(data, dict):
+            raise RunError(f"{path}: is not a run's record")
+        journal.check_schema(data, str(path))
+        return _valid(RunInfo, data, str(path))
+
+    @cached_property
+    def prompts(self) -> dict[str, Prompt]:
+        """Every prompt that was ever asked for, by id, in order; a corrected prompt replaces the older one."""
+        found: dict[str, Prompt] = {}
+        for name in self.info.prompt_sets:
+            path = self.path / "prompts" / f"{name}.json"
+            for prompt in _valid(PromptSet, _read_json(path, self.path), str(path)).prompts:
+                found[prompt.id] = prompt
+        return found
+
+    def sample_ids(self) -> list[SampleId]:
+        """Every (prompt id, seed) that was ever asked for, in order."""
+        return [(p, seed) for p in self.prompts for seed in self.info.seeds.get(p, ())]
+
+    def update(self, **changes: Any) -> None:
+        """Replace fields of `run.json`; only while writing."""
+        self.info = self.info.model_copy(update=changes)
+        _write_info(self.path, self.info)
+
+    def add(self, wanted: Sequence[tuple[Prompt, int]]) -> None:
+        """Take prompts and seeds in, beside those that are there; only while writing."""
+        asked = {prompt.id: prompt for prompt, _ in wanted}
+        seeds = {k: set(v) for k, v in self.info.seeds.items()}
+        for prompt, seed in wanted:
+            seeds.setdefault(prompt.id, set()).add(seed)
+        sets = self.info.prompt_sets
+        if any(self.prompts.get(p.id) != p for p in asked.values()):
+            new = PromptSet(name=self.info.name, prompts=tuple(asked.values()))
+            place = self.path / "prompts" / f"{new.digest}.json"
+            journal.write_atomically(place, json.dumps(new.to_json(), ensure_ascii=False).encode())
+            sets = (*(s for s in sets if s != new.digest), new.digest)
+            self.__dict__.pop("prompts", None)
+        self.update(prompt_sets=sets, seeds={k: tuple(sorted(v)) for k, v in seeds.items()})
+
+    def samples(self) -> dict[SampleId, Sample]:
+        """The current sample of every (prompt, seed) that has one; the last record holds.
+
+        A sample made from other words than the prompt has now is stale and left out.
+        """
+        words = {p.id: text_digest(p) for p in self.prompts.values()}
+        found: dict[SampleId, Sample] = {}
+        path = self.path / "samples.jsonl"
+        for number, record in journal.read(path):
+            sample = _valid(Sample, record, f"{path}:{number}", "; remove that line to go on")
+            if sample.text_digest == words.get(sample.prompt_id):
+                found[sample.prompt_id, sample.seed] = sample
+            else:
+                found.pop((sample.prompt_id, sample.seed), None)
+        return found
+
+    def video_path(self, sample: Sample) -> Path:
+        """Where a sample's video lies: inside the run, or where the user keeps it."""
+        if sample.video is None:
+            raise ValueError(f"sample {sample.prompt_id}/{sample.seed} has no video")
+        return self.path / sample.video
+
+    def scores(
+        self, normalization: str, samples: Mapping[SampleId, Sample] | None = None
+    ) -> dict[SampleId, dict[str, Score]]:
+        """Current scores under one normalization: of the sample's bytes, the metric's version and the
+        prompt's values as they are now. Of several, `ok` wins, then the latest."""
+        metrics = self.info.metrics.get(normalization, {})
+        digests = {name: metric_digest(info) for name, info in metrics.items()}
+        fields = {
+            (p.id, name): fields_digest(p, info.reads)
+            for p in self.prompts.values()
+            for name, info in metrics.items()
+        }
+        samples = self.samples() if samples is None else samples
+        found: dict[SampleId, dict[str, Score]] = {}
+        path = self.path / "scores.jsonl"
+        for number, record in journal.read(path):
+            line = _valid(ScoreLine, record, f"{path}:{number}", "; remove that line to go on")
+            at = (line.prompt_id, line.seed)
+            sample = samples.get(at)
+            if line.normalization != normalization or sample is None or sample.sha256 != line.sha256:
+                continue
+            kept = found.setdefault(at, {})
+            for name, score in line.scores.items():
+                current = (digests.get(name), fields.get((line.prompt_id, name)))
+                if (score.metric_digest, score.fields_digest) != current:
+                    continue
+                if score.status == "ok" or name not in kept or kept[name].status != "ok":
+                    kept[name] = score
+        return found
+
+    @contextmanager
+    def writing(self) -> Iterator[RunFolder]:
+        """Hold the run's lock; it is the kernel's and ends with the process."""
+        with held(self.path):
+            self.info = self._read_info()
+            self.__dict__.pop("prompts", None)
+            yield self
+
+
+def _read_json(path: Path, run: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if path.name != "run.json":
+            raise RunError(f"{path}: is missing; the run cannot be read without it") from None
+        what = "no such folder" if not run.exists() else "not a run folder (it holds no run.json)"
+        raise RunError(f"{run}: {what}; `t2v-evals run` makes one") from None
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: not valid JSON ({error}); the run cannot be read without it") from None
+
+
+def _valid(kind: type[R], record: Any, where: str, hint: str = "") -> R:
+    try:
+        return kind.model_validate(record)
+    except ValidationError as error:
+        raise RunError(f"{where}: not a record of this suite ({explain(error)}){hint}") from None
+
+
+def _write_info(path: Path, info: RunInfo) -> None:
+    data = info.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    text = json.dumps({"schema": SCHEMA, **data}, indent=1, ensure_ascii=False)
+    journal.write_atomically(path / "run.json", text.encode())
+
+
+def create(path: Path, label: str, generator: Spec, settings: Settings) -> RunFolder:
+    """Make a run folder, or open the one that is there if it holds the same run.
+
+    Raises `RunMismatch` where the folder holds a run of another generator or other settings.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path}: is a file; a run needs a folder")
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "the name cannot be written"
+        raise RunError(f"{path}: cannot be made: {reason}; choose another --out or --name") from None
+    with held(path):
+        if not (path / "run.json").exists():
+            if any(p for p in path.glob("[!.]*") if p.name != "features" or any(p.iterdir())):
+                raise RunMismatch(f"{path}: holds other files and no run.json; choose an empty or new folder")
+            _write_info(path, RunInfo(name=path.name, label=label, generator=generator, settings=settings))
+        (path / "features").mkdir(exist_ok=True)
+        run = RunFolder(path)
+        if run.info.generator != generator:
+            raise RunMismatch(
+                f"{path}: holds a run of {run.info.label} ({run.info.generator.digest[:8]}), not of {label}"
+                f" ({generator.digest[:8]}); use another --name or --out"
+            )
+        if run.info.settings != settings:
+            raise RunMismatch(
+                f"{path}: was made with {run.info.settings.to_json() or 'default settings'}, not"
+                f" {settings.to_json() or 'default settings'}; use another --name"
+            )
+    return run
