@@ -127,7 +127,7 @@ def films(name: str, generator: str, made: PromptSet, seeds: Sequence[int], work
     assert isinstance(metric, DistributionMetric)
     run = make(name, generator, made, seeds, prepare([METRIC], {}), work)
     vectors = vectors_of(run, METRIC, metric)
-    at = [key for key, sample in sorted(run.samples.items()) if sample.outcome == "ok"]
+    at = [key for key, sample in sorted(run.samples.items()) if sample.status == "ok"]
     return Films(dict(zip(at, vectors.rows, strict=True)))
 
 

@@ -21,7 +21,7 @@ from evals import compare, generators, suites
 from evals.cli.demo import SIZE, chosen
 from evals.metrics import VideoMetric, create
 from evals.records import PromptSet, Normalization
-from evals.run import Plan, Resources, Watcher, generate_run, score_run
+from evals.run import Plan, Resources, Progress, generate_run, score_run
 from evals.score import Metrics, prepare
 from evals.worlds import FLAWS
 
@@ -57,11 +57,11 @@ class Cell:
 
 def make(
     name: str, generator: str, prompts: PromptSet, seeds: Sequence[int], metrics: Metrics, work: Path
-) -> compare.LoadedRun:
+) -> compare.RunScores:
     """One run, generated and scored; resumes in `work`."""
-    plan = Plan(generators.create(generator, {}), work / name, prompts, seeds, SIZE)
+    plan = RunConfig(generators.create(generator, {}), work / name, prompts, seeds, SIZE)
     resources = Resources()
-    run, _ = generate_run(plan, resources, Watcher())
+    run, _ = generate_run(plan, resources, Progress())
     score_run(run, metrics, Normalization(), resources)
     return compare.load([work / name])[0]
 

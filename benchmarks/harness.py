@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from evals import generators, suites, video
 from evals.encoders.device import Batcher, Lane
-from evals.decoding.pool import Job, Pool, default_workers
+from evals.decoding.pool import DecoderJob, Pool, default_workers
 from evals.decoding.windows import Sampler
 from evals.errors import DoesNotApply
 from evals.extract import Cost, Source, extract
@@ -62,7 +62,7 @@ def weights(o: argparse.Namespace) -> dict[str, Path]:
 def copies(folder: Path) -> Iterator[Iterator[RunFolder]]:
     """Runs of a folder's clips without any score, as many as are asked for."""
     with tempfile.TemporaryDirectory() as scratch:
-        plan = Plan(generators.create(f"folder:{folder}", {}), Path(scratch) / "run")
+        plan = RunConfig(generators.create(f"folder:{folder}", {}), Path(scratch) / "run")
         run, _ = generate_run(plan, Resources())
 
         def made() -> Iterator[RunFolder]:
@@ -75,7 +75,7 @@ def copies(folder: Path) -> Iterator[Iterator[RunFolder]]:
 
 
 def paths_of(run: RunFolder) -> list[Path]:
-    return [run.video_path(s) for s in run.samples().values() if s.outcome == "ok"]
+    return [run.video_path(s) for s in run.samples().values() if s.status == "ok"]
 
 
 def scored(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> float:
@@ -88,7 +88,7 @@ def scored(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> float:
 def costs(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> Cost:
     """What the stages of a pass take, summed over processes."""
     with tempfile.TemporaryDirectory() as scratch:
-        samples = [s for s in run.samples().values() if s.outcome == "ok"]
+        samples = [s for s in run.samples().values() if s.status == "ok"]
         sources = [Source(str(s.sha256), run.video_path(s)) for s in samples]
         store = FeatureStore(Path(scratch))
         return extract(sources, metrics.extractors, store, Normalization(), pool, device, lambda *_: None)
@@ -98,7 +98,7 @@ def decoded(paths: Sequence[Path], pool: Pool) -> float:
     """Seconds to decode all with all workers and nothing else."""
     fields = {"normalization": Normalization().model_dump(mode="json"), "folds": [], "samplings": {}}
     started = time.perf_counter()
-    for event in pool.run(Job(path, "extract", None, fields) for path in paths):
+    for event in pool.run(DecoderJob(path, "extract", None, fields) for path in paths):
         if event.error is not None:
             raise SystemExit(f"{event.job.path}: {event.error}")
     return time.perf_counter() - started

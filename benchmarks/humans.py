@@ -54,7 +54,7 @@ def measure(folder: Path, names: list[str], weights: dict[str, Path], normalizat
     found: dict[str, Scores] = {name: defaultdict(dict) for name in names}
     for model in sorted(p.name for p in folder.iterdir() if p.is_dir()):
         with tempfile.TemporaryDirectory() as scratch:
-            plan = Plan(generators.create(f"folder:{folder / model}", {}), Path(scratch) / "run")
+            plan = RunConfig(generators.create(f"folder:{folder / model}", {}), Path(scratch) / "run")
             run, _ = generate_run(plan, resources)
             score_run(run, metrics, normalization, resources)
             for (prompt, _), scores in RunFolder(run.path).scores(str(normalization)).items():

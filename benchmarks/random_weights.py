@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import optical_flow
 
-from evals import suites
+from evals.metrics import suites
 from evals.encoders.dino import MODELS
 from evals.encoders.inflated import InflatedInception
 

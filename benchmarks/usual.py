@@ -42,7 +42,7 @@ def predicted(apart: dict[str, Metrics], cost: Cost, encode: dict[str, float]) -
     """Cost of all metrics on their own over their cost together, from the stages of one pass."""
 
     def alone(metrics: Metrics) -> float:
-        folds = sum(cost.seconds.get(f"fold:{name}", 0.0) for name in metrics.extractors.folds)
+        folds = sum(cost.seconds.get(f"frames:{name}", 0.0) for name in metrics.extractors.folds)
         seen = sum(cost.seconds.get(f"sample:{n}", 0.0) + encode[n] for n in metrics.extractors.encoders)
         return cost.seconds["decode"] + folds + seen
 

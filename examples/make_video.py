@@ -37,7 +37,7 @@ def main() -> None:
         sys.exit(0 if make(given.prompt, given.seed, given.out) == "ok" else 10)
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps({"outcome": make(asked["prompt"], asked["seed"], asked["out"])}), flush=True)
+        print(json.dumps({"status": make(asked["prompt"], asked["seed"], asked["out"])}), flush=True)
 
 
 if __name__ == "__main__":

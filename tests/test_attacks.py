@@ -29,7 +29,7 @@ def test_runs_of_one_name_keep_their_own_numbers(clips: MakeClips, cli: Cli, tmp
         )
     report = tmp_path / "report"
     assert cli("compare", tmp_path / "x/runs/model", tmp_path / "y/runs/model", "--out", report).code == 0
-    summary = pd.read_csv(report / "summary.csv")
+    summary = pd.read_csv(report / "means.csv")
     means = summary[summary["category"] == "all"].set_index("generator")["mean"]
     assert list(means.index) == ["x/runs/model", "y/runs/model"] and means.iloc[0] != means.iloc[1]
 
@@ -48,7 +48,7 @@ def test_a_reference_folder_is_what_it_is_now(
     values = []
     for out in ("same", "same", "fresh"):
         assert cli(*base, tmp_path / out).code == 0
-        sets = pd.read_csv(tmp_path / out / "sets.csv")
+        sets = pd.read_csv(tmp_path / out / "distributions.csv")
         values.append((sets["value"].item(), sets["n_reference"].item()))
         if len(values) == 1:
             r.manifest(r.rows()[:2])
@@ -159,7 +159,7 @@ def test_two_that_start_together(clips: MakeClips, tmp_path: Path) -> None:
         thread.join()
     for code, err in results:
         assert code == 0 or (code == 2 and "is writing to this run" in err), err
-    assert {s.outcome for s in RunFolder(tmp_path / "a").samples().values()} == {"ok"}
+    assert {s.status for s in RunFolder(tmp_path / "a").samples().values()} == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_metric_that_gives_up_costs_its_scores(clips: MakeClips, tmp_path: Pat
     made = clips("a").write(1)
     (tmp_path / "p.py").write_text(
         "from evals import METRICS, Spec, About\n@METRICS.register('quits')\nclass B:\n"
-        "    spec, about, needs, reads = Spec(name='b'), About('none'), ('fold:difference',), ()\n"
+        "    spec, about, needs, reads = Spec(name='b'), About('none'), ('frames:difference',), ()\n"
         "    def score(self, rows, prompt): raise SystemExit(3)"
     )
     base = (
@@ -335,7 +335,9 @@ def test_hints_can_be_followed(clips: MakeClips, cli: Cli, tmp_path: Path) -> No
         assert cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST).code == 0
     done = cli("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "r", "--videos", 0)
     normalization = done.err.split("--normalize ")[1].split()[0]
-    assert cli("score", tmp_path / "a", tmp_path / "b", *FAST, "--normalize", normalization).code == 0, normalization
+    assert cli("score", tmp_path / "a", tmp_path / "b", *FAST, "--normalize", normalization).code == 0, (
+        normalization
+    )
 
 
 def test_a_full_disk_for_output_is_no_traceback(tmp_path: Path) -> None:

@@ -151,4 +151,4 @@ def test_mmd2_on_vjepa2_from_clips_to_table(folder: Path, clips: MakeClips, cli:
     done = cli(
         "compare", tmp_path / "a", "--reference", tmp_path / "b", "--videos", 0, "--out", tmp_path / "r"
     )
-    assert done.code == 0 and "mmd2[vjepa2]" in (tmp_path / "r" / "sets.csv").read_text()
+    assert done.code == 0 and "mmd2[vjepa2]" in (tmp_path / "r" / "distributions.csv").read_text()

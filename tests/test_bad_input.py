@@ -32,7 +32,7 @@ def test_broken_files_cost_only_themselves(clips: MakeClips, cli: Cli, tmp_path:
     assert done.code == 4, done.err
     run = RunFolder(tmp_path / "runs" / "a")
     samples = {p: s for (p, _), s in run.samples().items()}
-    assert {p for p, s in samples.items() if s.outcome == "ok"} == {"disc-0", "disc-1", "disc-2", "one"}
+    assert {p for p, s in samples.items() if s.status == "ok"} == {"disc-0", "disc-1", "disc-2", "one"}
     for name, reason in [
         ("cut", "cut.mp4: not a readable video"),
         ("zero", "zero.mp4: the file is empty"),
@@ -54,7 +54,7 @@ def test_broken_files_cost_only_themselves(clips: MakeClips, cli: Cli, tmp_path:
     assert again.code == 4  # nothing got better by itself, and nothing was lost
     encode(made.folder / "gone.mp4", ball(6), 8)
     cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path / "runs")
-    assert run.samples()["gone", 0].outcome == "ok"
+    assert run.samples()["gone", 0].status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_prompts_pick_from_a_folder(clips: MakeClips, tmp_path: Path) -> None:
         "sharpness",
     )
     assert done.code == 4
-    outcomes = {p: s.outcome for (p, _), s in RunFolder(tmp_path / "a").samples().items()}
+    outcomes = {p: s.status for (p, _), s in RunFolder(tmp_path / "a").samples().items()}
     assert outcomes == {"disc-0": "ok", "by-text": "ok", "none": "failed"}  # what is missing counts
 
 
@@ -308,8 +308,8 @@ def test_a_plugin_adds_a_metric(clips: MakeClips, tmp_path: Path) -> None:
         "@METRICS.register('redness')\n"
         "class Redness:\n"
         "    '''Mean of the red channel.'''\n"
-        "    spec, about, needs, reads = Spec(name='redness'), About('none'), ('fold:red',), ()\n"
-        "    def score(self, rows, prompt): return Value(float(rows['fold:red']['mean'].mean()))\n"
+        "    spec, about, needs, reads = Spec(name='redness'), About('none'), ('frames:red',), ()\n"
+        "    def score(self, rows, prompt): return Value(float(rows['frames:red']['mean'].mean()))\n"
     )
     folder = clips("a").write(1).folder
     base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--plugin", plugin)

@@ -1,4 +1,4 @@
-"""The device's lane: order, attempts, back-pressure, padding, faults, encoders that don't fit together."""
+"""The device queue: order, attempts, back-pressure, padding, faults, encoders that don't fit together."""
 
 from __future__ import annotations
 
@@ -11,31 +11,34 @@ import pytest
 import torch
 from torch import Tensor
 
-from evals.encoders.device import AHEAD, Batcher, Lane
-from evals.decoding.windows import Sampling
+from evals.encoders.base import Encoder
+from evals.encoders.device import AHEAD, Batcher, DeviceQueue
 from evals.encoders.exact import exact
 from evals.errors import DeviceError
 from evals.records import Spec
+from evals.video import FirstFrames, Stretch
 
 
-class Mean:
+class Mean(Encoder):
     """The mean of each window; notes what it was given."""
 
-    sampling = Sampling(windows=1, frames=2, height=4, width=4)
+    frames = FirstFrames(frames=2)
+    resize = Stretch(height=4, width=4)
 
     def __init__(self, name: str = "mean", batch: int = 4, seconds: float = 0.0) -> None:
+        super().__init__(name)
         self.spec, self.batch, self.seconds = Spec(name=name), batch, seconds
         self.shapes: list[tuple[int, ...]] = []
         self.threads: set[str] = set()
-        self.loaded = False
 
-    def load(self, device: str) -> None:
-        self.loaded = True
+    @property
+    def loaded(self) -> bool:
+        return self._device is not None
 
-    def unload(self) -> None:
-        self.loaded = False
+    def _open(self, device: str) -> object:
+        return object()
 
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         time.sleep(self.seconds)
         self.shapes.append(tuple(windows.shape))
         self.threads.add(threading.current_thread().name)
@@ -46,25 +49,25 @@ def window(value: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.full((2, 4, 4, 3), value, np.uint8)
 
 
-def test_every_window_gets_its_own_rows_from_padded_batches() -> None:
+def test_every_window_gets_its_own_features_from_padded_batches() -> None:
     encoder = Mean()
-    with Lane("cpu") as lane:
-        batcher = Batcher(encoder, lane)
+    with DeviceQueue("cpu") as queue:
+        batcher = Batcher(encoder, queue)
         for i in range(10):
             batcher.add(f"v{i // 3}", 7, i % 3, window(i))
         batcher.flush()
         batcher.flush()
         found = list(batcher.encoded(wait=True))
     assert [(f.owner, f.attempt, f.number) for f in found] == [(f"v{i // 3}", 7, i % 3) for i in range(10)]
-    assert [float(f.rows["features"].item()) for f in found] == list(range(10))
+    assert [float(f.features["features"].item()) for f in found] == list(range(10))
     assert encoder.shapes == [(4, 2, 4, 4, 3)] * 3
     assert encoder.threads == {next(iter(encoder.threads))} != {threading.current_thread().name}
 
 
 def test_whoever_adds_waits_when_too_much_is_under_way() -> None:
     encoder = Mean(batch=1, seconds=0.05)
-    with Lane("cpu") as lane:
-        batcher = Batcher(encoder, lane)
+    with DeviceQueue("cpu") as queue:
+        batcher = Batcher(encoder, queue)
         for i in range(8):
             batcher.add("v", 0, i, window(i))
             assert i + 1 - len(encoder.shapes) <= AHEAD + 1
@@ -73,8 +76,8 @@ def test_whoever_adds_waits_when_too_much_is_under_way() -> None:
 
 def test_work_goes_on_while_the_device_works() -> None:
     encoder = Mean(batch=1, seconds=0.5)
-    with Lane("cpu") as lane:
-        batcher = Batcher(encoder, lane)
+    with DeviceQueue("cpu") as queue:
+        batcher = Batcher(encoder, queue)
         batcher.add("v", 0, 0, window(1))
         assert list(batcher.encoded()) == []
         assert len(list(batcher.encoded(wait=True))) == 1
@@ -85,17 +88,17 @@ class Full(Mean):
 
     others: tuple[Mean, ...] = ()
 
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         if any(other.loaded for other in self.others):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-        return super().encode(windows)
+        return super().forward(windows)
 
 
 def test_too_little_memory_is_a_sentence() -> None:
     encoder = Full("big")
     encoder.others = (encoder,)
-    with Lane("cpu") as lane:
-        batcher = Batcher(encoder, lane)
+    with DeviceQueue("cpu") as queue:
+        batcher = Batcher(encoder, queue)
         batcher.add("v", 0, 0, window(1))
         batcher.flush()
         with pytest.raises(DeviceError, match="big: cpu has too little free memory for a batch of 4"):
@@ -105,14 +108,14 @@ def test_too_little_memory_is_a_sentence() -> None:
 def test_encoders_that_do_not_fit_together_go_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b, big, c = Mean("a"), Mean("b"), Full("big"), Mean("c")
     big.others = (a, b)
-    monkeypatch.setattr("evals.encoders.device._deals_memory", lambda device: True)
-    with Lane("cpu") as lane:
-        assert lane.groups({"a": a, "b": b, "big": big, "c": c}) == [["a", "b"], ["big", "c"]]
+    monkeypatch.setattr("evals.encoders.device._refuses_memory", lambda device: True)
+    with DeviceQueue("cpu") as queue:
+        assert queue.groups({"a": a, "b": b, "big": big, "c": c}) == [["a", "b"], ["big", "c"]]
         assert not any(e.loaded for e in (a, b, big, c))
-        assert lane.groups({"a": a}) == [["a"]] and lane.groups({}) == [[]]
+        assert queue.groups({"a": a}) == [["a"]] and queue.groups({}) == [[]]
         big.others = (big,)
         with pytest.raises(DeviceError, match="big"):
-            lane.groups({"a": a, "big": big})
+            queue.groups({"a": a, "big": big})
 
 
 def test_exact_precision_is_put_back() -> None:

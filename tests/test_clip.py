@@ -12,23 +12,30 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evals import metrics
-from evals.decoding.windows import Sampler, Sampling
-from evals.encoders import resolve
+from evals.decoding.windows import WindowCutter
+from evals.encoders import Setup, create
 from evals.encoders.clip import OpenClip
 from evals.errors import DoesNotApply, UnknownName, WeightsError
-from evals.metrics import Skip, Value, VideoMetric
-from evals.records import Prompt
-from evals.video import Chunk
+from evals.metrics.base import Skip, Value
+from evals.runs.features import Features
+from evals.video import Chunk, SpacedWindows, SpreadFrames, Stretch
 from tests.conftest import ball
+from tests.helpers import number, score_of
 
 NAME = "tiny/random"
 
 
 @pytest.fixture(scope="module")
 def encoder(tiny_clip: Path) -> OpenClip:
-    found = resolve(NAME, {NAME: tiny_clip})
+    found = create(NAME, {NAME: tiny_clip})
     assert isinstance(found, OpenClip)
     found.load("cpu")
+    return found
+
+
+def text_features(encoder: OpenClip, texts: list[str]) -> list[Features]:
+    found = [one for one in encoder.encode_text(texts) if not isinstance(one, DoesNotApply)]
+    assert len(found) == len(texts)
     return found
 
 
@@ -43,7 +50,7 @@ def test_preprocessing_equals_open_clips_own(
     encoder: OpenClip, theirs: tuple[torch.nn.Module, object], size: tuple[int, int]
 ) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    mine = torch.from_numpy(encoder.sampling.prepare(frame).copy()).permute(2, 0, 1).float() / 255
+    mine = torch.from_numpy(encoder.resize.apply(frame).copy()).permute(2, 0, 1).float() / 255
     mine = (mine - encoder._mean[0, 0]) / encoder._std[0, 0]
     other = theirs[1](Image.fromarray(frame))  # type: ignore[operator]
     assert mine.shape == other.shape and (mine - other).abs().max() < 1e-6
@@ -51,7 +58,7 @@ def test_preprocessing_equals_open_clips_own(
 
 def test_features_equal_open_clips_own(encoder: OpenClip, theirs: tuple[torch.nn.Module, object]) -> None:
     frames = ball(5, (70, 111))
-    prepared = np.stack([encoder.sampling.prepare(f) for f in frames])
+    prepared = np.stack([encoder.resize.apply(f) for f in frames])
     batch = np.zeros((16, 1, 64, 64, 3), np.uint8)
     batch[:5, 0] = prepared
     mine = encoder.encode(torch.from_numpy(batch))["features"][:5, 0]
@@ -61,7 +68,7 @@ def test_features_equal_open_clips_own(encoder: OpenClip, theirs: tuple[torch.nn
         other = model.encode_image(pictures)  # type: ignore[operator]
         words = model.encode_text(open_clip.tokenize(["a red ball"], context_length=32))  # type: ignore[operator]
     assert torch.allclose(mine, other, atol=1e-5)
-    rows = encoder.encode_text(["a red ball"])[0]
+    rows = text_features(encoder, ["a red ball"])[0]
     assert np.allclose(rows["features"], words.numpy(), atol=1e-5)
 
 
@@ -78,22 +85,19 @@ def test_a_row_does_not_depend_on_its_place_or_company(encoder: OpenClip) -> Non
 
 def test_texts_do_not_depend_on_their_company(encoder: OpenClip) -> None:
     texts = [f"number {i}" for i in range(20)]
-    together = encoder.encode_text(texts)
+    together = text_features(encoder, texts)
     for text, rows in zip(texts, together, strict=True):
-        assert np.array_equal(encoder.encode_text([text])[0]["features"], rows["features"])
+        assert np.array_equal(text_features(encoder, [text])[0]["features"], rows["features"])
 
 
 def test_long_prompts_are_noted_as_cut(encoder: OpenClip) -> None:
-    short, long = encoder.encode_text(["a dog", "a dog and " * 40])
+    short, long = text_features(encoder, ["a dog", "a dog and " * 40])
     assert (int(short["truncated"][0]), int(long["truncated"][0])) == (0, 1)
-    limit = encoder.encode_text(["dog " * 30, "dog " * 31])
+    limit = text_features(encoder, ["dog " * 30, "dog " * 31])
     assert [int(r["truncated"][0]) for r in limit] == [0, 1]  # 30 words, a start and an end fill 32
-    metric = metrics.create(f"clip_similarity[{NAME}]")
-    assert isinstance(metric, VideoMetric)
     frames = np.random.default_rng(0).normal(size=(3, 1, 32)).astype(np.float32)
-    found = metric.score(
-        {f"encoder:{NAME}": {"features": frames}, f"text:{NAME}": long}, Prompt(id="x", text="x")
-    )
+    rows = {f"encoder:{NAME}": {"features": frames}, f"text:{NAME}": long}
+    found = score_of(f"clip_similarity[{NAME}]", rows)
     assert isinstance(found, Value) and "truncated" in found.notes[0]
 
 
@@ -105,38 +109,33 @@ def test_similarity_and_consistency_are_mean_cosines() -> None:
         return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
     rows = {"encoder:a/b": {"features": frames}, "text:a/b": {"features": text, "truncated": np.array([0])}}
-    prompt = Prompt(id="x", text="x")
     for name, expected in [
         ("clip_similarity[a/b]", np.mean([cosine(f[0], text[0]) for f in frames])),
         ("clip_consistency[a/b]", np.mean([cosine(frames[i, 0], frames[i + 1, 0]) for i in range(4)])),
     ]:
-        metric = metrics.create(name)
-        assert isinstance(metric, VideoMetric)
-        found = metric.score(rows, prompt)
-        assert isinstance(found, Value) and found.value == pytest.approx(expected, rel=1e-12)
+        assert number(score_of(name, rows)) == pytest.approx(expected, rel=1e-12)
     one = {"encoder:a/b": {"features": frames[:1]}}
-    metric = metrics.create("clip_consistency[a/b]")
-    assert isinstance(metric, VideoMetric) and isinstance(metric.score(one, prompt), Skip)
+    assert isinstance(score_of("clip_consistency[a/b]", one), Skip)
 
 
-def test_sampling_takes_the_middles_of_equal_intervals() -> None:
-    assert [w[0] for w in Sampling(windows=4).indices(16)] == [2, 6, 10, 14]
-    assert Sampling(windows=16).indices(5) == [[0], [1], [2], [3], [4]]
-    assert Sampling(windows=2, frames=4).indices(10) == [[1, 2, 3, 4], [5, 6, 7, 8]]
-    assert Sampling(windows=1, frames=4, spread=True).indices(10) == [[1, 3, 6, 8]]
+def test_windows_stand_at_the_middles_of_equal_intervals() -> None:
+    assert [w[0] for w in SpacedWindows(most=4).windows(16)] == [2, 6, 10, 14]
+    assert SpacedWindows(most=16).windows(5) == [[0], [1], [2], [3], [4]]
+    assert SpacedWindows(most=2, frames=4).windows(10) == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert SpreadFrames(frames=4).windows(10) == [[1, 3, 6, 8]]
     with pytest.raises(DoesNotApply, match="has 3 frames, the encoder needs 4"):
-        Sampling(frames=4).indices(3)
+        SpacedWindows(frames=4).windows(3)
 
 
 @pytest.mark.parametrize("sizes", [[10], [1] * 10, [3, 4, 3]])
 def test_windows_cross_chunks(sizes: list[int]) -> None:
     frames = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
-    sampler = Sampler(Sampling(windows=3, frames=4, height=8, width=8), 10)
+    cutter = WindowCutter(SpacedWindows(most=3, frames=4), Stretch(height=8, width=8), 10)
     found, start = {}, 0
     for size in sizes:
         lead = 1 if start else 0
         chunk = Chunk(frames[start - lead : start + size], start, lead, 8.0)
-        for number, window in sampler.step(chunk):
+        for number, window in cutter.step(chunk):
             found[number] = window[:, 0, 0, 0].tolist()
         start += size
     assert found == {0: [1, 2, 3, 4], 1: [3, 4, 5, 6], 2: [5, 6, 7, 8]}
@@ -152,10 +151,10 @@ def test_spec_names_the_weights(tiny_clip: Path, tmp_path: Path) -> None:
     state = load_file(other / "open_clip_model.safetensors")
     state["logit_scale"] = state["logit_scale"] + 1
     save_file(state, other / "open_clip_model.safetensors")
-    a, b = OpenClip(NAME, tiny_clip).spec, OpenClip(NAME, other).spec
+    a, b = OpenClip(NAME, Setup(tiny_clip)).spec, OpenClip(NAME, Setup(other)).spec
     assert a.digest != b.digest
     assert a.params["weights_sha256"] != b.params["weights_sha256"]
-    assert OpenClip("tiny/another-label", tiny_clip).spec.digest == a.digest
+    assert OpenClip("tiny/another-label", Setup(tiny_clip)).spec.digest == a.digest
 
 
 def test_a_checkpoint_of_a_built_in_architecture(tmp_path: Path) -> None:
@@ -164,12 +163,12 @@ def test_a_checkpoint_of_a_built_in_architecture(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = open_clip.create_model(arch)
     torch.save(model.state_dict(), tmp_path / "weights.pt")
-    found = OpenClip(f"{arch}/mine", tmp_path / "weights.pt")
+    found = OpenClip(f"{arch}/mine", Setup(tmp_path / "weights.pt"))
     found.load("cpu")
     batch = torch.zeros((16, 1, 224, 224, 3), dtype=torch.uint8)
     assert found.encode(batch)["features"].shape == (16, 1, 256)
     with pytest.raises(WeightsError, match="cannot be loaded as RN50"):
-        OpenClip("RN50/mine", tmp_path / "weights.pt").load("cpu")
+        OpenClip("RN50/mine", Setup(tmp_path / "weights.pt")).load("cpu")
 
 
 def test_mistakes_are_named_before_any_work(
@@ -182,15 +181,10 @@ def test_mistakes_are_named_before_any_work(
     with pytest.raises(UnknownName, match="ViT-B-32-quickgelu"):
         OpenClip("ViT-B-32-quickgel/openai")
     with pytest.raises(WeightsError, match="no such file"):
-        OpenClip("ViT-B-32/mine", tmp_path / "none.pt")
+        OpenClip("ViT-B-32/mine", Setup(tmp_path / "none.pt"))
     with pytest.raises(WeightsError, match=r"open_clip_config\.json"):
-        OpenClip("x/y", tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-    def offline(*_: object, **__: object) -> str:
-        raise OSError("no network here")
-
-    monkeypatch.setattr(open_clip, "download_pretrained", offline)
+        OpenClip("x/y", Setup(tmp_path))
+    monkeypatch.setattr("evals.encoders.hub.cached", lambda model: None)
     with pytest.raises(WeightsError, match="--weights 'ViT-B-32-quickgelu/openai=PATH'"):
         OpenClip("ViT-B-32-quickgelu/openai")
 

@@ -18,16 +18,17 @@ from torchmetrics.functional.image import lpips
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import center_crop, resize
 
-from evals.decoding.windows import Sampling
-from evals.encoders import resolve
+from evals.encoders import ENCODERS, CrossEncoder, TextEncoder, create
 from evals.encoders.dino import Dino
-from evals.encoders.exact import Bf16
 from evals.errors import UsageError, WeightsError
-from evals.metrics import Skip, create
-from evals.video import encode
+from evals.metrics.base import Skip
+from evals.records import Spec
+from evals.score import prepare
+from evals.video import CenterCrop, Resize, ShortSide, encode
 from tests.conftest import Cli, MakeClips, ball
-from tests.test_flow import frames_of, number
-from tests.test_flow import value as score
+from tests.helpers import number
+from tests.helpers import score_of as score
+from tests.test_flow import frames_of
 
 TINY = "timm:vit_tiny_patch16_224"
 
@@ -59,14 +60,14 @@ def test_frames_are_resized_as_torchvision_does_without_antialiasing(size: tuple
     frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     theirs = torch.from_numpy(frame).permute(2, 0, 1).float()
     if how == "dino":
-        sampling = Sampling(height=224, width=224, resize="short", interpolation="linear", multiple=16)
+        rule: Resize = ShortSide(side=224, filter="linear", multiple=16)
         theirs = resize(theirs, [224], InterpolationMode.BILINEAR, antialias=False)
         theirs = theirs[:, : theirs.shape[1] // 16 * 16, : theirs.shape[2] // 16 * 16]
     else:
-        sampling = Sampling(height=224, width=224, interpolation="cubic")
+        rule = CenterCrop(side=224, filter="cubic")
         theirs = center_crop(resize(theirs, [224], InterpolationMode.BICUBIC, antialias=False), [224])
-    mine = sampling.prepare(frame)
-    assert mine.shape == tuple(theirs.permute(1, 2, 0).shape) and sampling.dtype == "float32"
+    mine = rule.apply(frame)
+    assert mine.shape == tuple(theirs.permute(1, 2, 0).shape) and rule.dtype == "float32"
     assert np.abs(mine - theirs.permute(1, 2, 0).numpy()).max() < 2e-2
 
 
@@ -124,12 +125,12 @@ def test_background_consistency_on_every_frame_as_vbench(tiny_clip: Path) -> Non
     import open_clip
 
     name = "tiny/random:vbench"
-    encoder = resolve(name, {"tiny/random": tiny_clip})
+    encoder = create(name, {"tiny/random": tiny_clip})
     encoder.load("cpu")
     clip = ball(21, (90, 70), step=2.0)
-    windows = encoder.sampling.indices(len(clip))
+    windows = encoder.frames.windows(len(clip))
     assert windows == [[t] for t in range(21)]
-    frames = np.stack([encoder.sampling.prepare(f) for f in clip])[:, None]
+    frames = np.stack([encoder.resize.apply(f) for f in clip])[:, None]
     parts = []
     for start in range(0, 21, encoder.batch):
         batch = np.zeros((encoder.batch, *frames.shape[1:]), np.float32)
@@ -148,7 +149,7 @@ def test_background_consistency_on_every_frame_as_vbench(tiny_clip: Path) -> Non
         slowly(np.stack(features)), abs=1e-5
     )
     assert isinstance(score(f"background_consistency[{name}]", rows, cuts=True), Skip)
-    assert encoder.spec != resolve("tiny/random", {"tiny/random": tiny_clip}).spec
+    assert encoder.spec != create("tiny/random", {"tiny/random": tiny_clip}).spec
 
 
 def test_identical_frames_are_the_extreme_and_opposite_ones_do_not_count_below_zero() -> None:
@@ -188,11 +189,11 @@ def slow_lpips(alexnet: Path, a: Tensor, b: Tensor) -> float:
 
 
 def test_lpips_equals_a_slow_version_and_is_zero_for_a_still_picture(alexnet: Path) -> None:
-    encoder = resolve("lpips-alex", {"lpips-alex": alexnet})
+    encoder = create("lpips-alex", {"lpips-alex": alexnet})
     encoder.load("cpu")
     clip = ball(9, (80, 100), step=3.0)
     clip[5:] = clip[5]
-    windows = [np.stack([encoder.sampling.prepare(clip[t]) for t in w]) for w in encoder.sampling.indices(9)]
+    windows = [np.stack([encoder.resize.apply(clip[t]) for t in w]) for w in encoder.frames.windows(9)]
     assert len(windows) == encoder.batch == 8
     found = encoder.encode(torch.from_numpy(np.stack(windows)))["lpips"].numpy()
     images = torch.from_numpy(clip).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -209,23 +210,23 @@ def test_checkpoints_of_other_architectures_are_refused(
 ) -> None:
     for name, path in ((TINY, alexnet), ("lpips-alex", tiny_vit), ("timm:vit_small_patch16_224", tiny_vit)):
         with pytest.raises(WeightsError, match=path.name.replace(".", r"\.")):
-            resolve(name, {name: path}).load("cpu")
+            create(name, {name: path}).load("cpu")
     with pytest.raises(WeightsError, match="no transformer of this name"):
-        resolve("timm:resnet18", {"timm:resnet18": tiny_vit})
-    with pytest.raises(WeightsError, match="hf download timm/vit_base_patch16_224"):
-        resolve("dino", {})
+        create("timm:resnet18", {"timm:resnet18": tiny_vit})
+    with pytest.raises(WeightsError, match="weights fetch 'dino'"):
+        create("dino", {})
     with pytest.raises(WeightsError, match="weights fetch alexnet"):
-        resolve("lpips-alex", {})
+        create("lpips-alex", {})
     with pytest.raises(WeightsError, match="gone"):
-        resolve("lpips-alex", {"lpips-alex": tmp_path / "gone.pth"})
+        create("lpips-alex", {"lpips-alex": tmp_path / "gone.pth"})
 
 
 def test_aesthetic_is_the_published_linear_head(
-    assets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    assets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_clip: Path
 ) -> None:
     with pytest.raises(WeightsError, match="weights fetch aesthetic"):
         monkeypatch.setenv("T2V_EVALS_WEIGHTS", str(tmp_path))
-        create("aesthetic[ViT-L-14-quickgelu/openai]")
+        prepare(["aesthetic[tiny/random]"], {"tiny/random": tiny_clip})
     head = assets / "weights" / "laion_aesthetic_vit_l_14_linear.pth"
     (tmp_path / "sa_0_4_vit_l_14_linear.pth").write_bytes(head.read_bytes())
     features = np.random.default_rng(0).normal(size=(5, 1, 768)).astype(np.float32)
@@ -241,12 +242,12 @@ def test_aesthetic_is_the_published_linear_head(
     damaged[2000] ^= 1
     (tmp_path / "sa_0_4_vit_l_14_linear.pth").write_bytes(damaged)
     with pytest.raises(WeightsError, match="SHA-256"):
-        create("aesthetic[x/y]")
+        prepare(["aesthetic[tiny/random]"], {"tiny/random": tiny_clip})
 
 
 def test_bf16_is_another_number_with_another_name(tiny_vit: Path, tiny_clip: Path) -> None:
-    full, half = (resolve(TINY, {TINY: tiny_vit}, p) for p in ("fp32", "bf16"))
-    assert isinstance(half, Bf16) and half.spec.params["precision"] == "bf16" and half.spec != full.spec
+    full, half = (create(TINY, {TINY: tiny_vit}, p) for p in ("fp32", "bf16"))
+    assert half.spec.params["precision"] == "bf16" and half.spec != full.spec
     frames = torch.from_numpy(
         np.random.default_rng(0).uniform(0, 255, (8, 1, 224, 224, 3)).astype(np.float32)
     )
@@ -257,13 +258,25 @@ def test_bf16_is_another_number_with_another_name(tiny_vit: Path, tiny_clip: Pat
     cosine = torch.nn.functional.cosine_similarity(found[0], found[1])
     assert 0.99 < float(cosine.min()) < 1 and found[1].dtype == torch.float64
     assert isinstance(full, Dino)
-    text = resolve("tiny/random", {"tiny/random": tiny_clip}, "bf16")
-    from evals.encoders import CrossEncoder, TextEncoder
-
+    text = create("tiny/random", {"tiny/random": tiny_clip}, "bf16")
     assert isinstance(text, TextEncoder) and not isinstance(text, CrossEncoder)
     assert not isinstance(half, TextEncoder)
-    with pytest.raises(UsageError, match="precision"):
-        Bf16(half)
+
+
+class Fixed(Dino):
+    """A network that computes in a precision of its own."""
+
+    def describe(self, family: str, version: int, **params: object) -> Spec:
+        spec = super().describe(family, version, **params)
+        return spec.model_copy(update={"params": {**spec.params, "precision": "fp16"}})
+
+
+def test_an_encoder_of_fixed_precision_refuses_another(
+    tiny_vit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENCODERS._table, "timm:*", Fixed)
+    with pytest.raises(UsageError, match="a precision of its own"):
+        create(TINY, {TINY: tiny_vit}, "bf16")
 
 
 def test_odd_videos_through_the_backbones(
@@ -305,6 +318,6 @@ def test_odd_videos_through_the_backbones(
     for line in lines:
         for name, one in line["scores"].items():
             if "one" in line["prompt_id"] and ("consistency" in name or "lpips" in name):
-                assert one["status"] == "skipped" and "frame" in one["reason"]
+                assert one["status"] == "skipped" and one["reason"] == "too_few_frames"
             else:
                 assert one["status"] == "ok", (line["prompt_id"], name, one)

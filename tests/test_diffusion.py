@@ -41,7 +41,7 @@ def generate(wan: Path, prompts: Path, out: Path, *more: object) -> tuple[object
 
 def hashes(run: Path) -> dict[tuple[str, int], str]:
     rows = [json.loads(x) for x in (run / "samples.jsonl").read_text().splitlines()]
-    return {(r["prompt_id"], r["seed"]): r["sha256"] for r in rows if r["outcome"] == "ok"}
+    return {(r["prompt_id"], r["seed"]): r["sha256"] for r in rows if r["status"] == "ok"}
 
 
 def test_a_tiny_pipeline_generates_scores_and_compares(tiny_wan: Path, cli: Cli, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_wan_rounds_frames_and_the_record_says_so(tiny_wan: Path, tmp_path: Path
         found = made.generate(request, tmp_path / "v.mp4")
     from evals.video import probe
 
-    assert found.outcome == "ok" and probe(tmp_path / "v.mp4").facts.frames == 9 - 4
+    assert found.status == "ok" and probe(tmp_path / "v.mp4").facts.frames == 9 - 4
 
 
 @pytest.mark.slow

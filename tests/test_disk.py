@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from evals import journal
 from evals.errors import RunError
+from evals.runs import journal
 from evals.runs.folder import RunFolder
 from tests.conftest import ROOT, Cli, MakeClips
 from tests.test_run import rows, scores

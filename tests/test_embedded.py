@@ -12,14 +12,17 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from evals import prompts
-from evals.encoders.embedded import SAMPLING, Embedded, split
+from evals.encoders import Setup
+from evals.encoders.embedded import Embedded
+from evals.encoders.embedded_input import split
 from evals.encoders.tiny import VideoNet
-from evals.errors import DoesNotApply, WeightsError
-from evals.runs.features import Features
-from evals.metrics import Skip, Value, VideoMetric, create, outside
+from evals.errors import DoesNotApply, Reason, WeightsError
+from evals.metrics.base import Skip, outside
 from evals.records import Prompt
+from evals.runs.features import Features
 from evals.video import Frames, read
 from evals.worlds import FLAWS, Film
+from tests.helpers import number, score_of
 from tools.captions import held_out, scene, standard, tell
 
 
@@ -31,14 +34,14 @@ def embedded() -> Embedded:
 
 
 def window(frames: Frames) -> Frames:
-    return np.stack([SAMPLING.prepare(frames[i]) for i in SAMPLING.indices(len(frames))[0]])
+    return np.stack([Embedded.resize.apply(frames[i]) for i in Embedded.frames.windows(len(frames))[0]])
 
 
 def filmed(prompt: Prompt, seed: int, flaw: str = "clean", strength: float = 1.0) -> Frames:
     return window(np.stack(list(Film(prompt, seed, 192, 144, 24, 12.0, flaw, strength).pictures())))
 
 
-def see(
+def encoded(
     encoder: Embedded, windows: list[Frames]
 ) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
     rows: dict[str, list[Frames]] = {}
@@ -77,7 +80,7 @@ def test_held_out_scenes_are_found_among_64(embedded: Embedded) -> None:
             made = scene(rng)
             if held_out(made):
                 found.append(made)
-        films = see(embedded, [filmed(p, 7) for p in found])["joint"][:, 0]
+        films = encoded(embedded, [filmed(p, 7) for p in found])["joint"][:, 0]
         told = np.concatenate([r["joint"] for r in texts(embedded, [tell(p, rng) for p in found])])
         cosines = unit(told) @ unit(films).T
         first.append(np.mean(cosines.argmax(1) == np.arange(64)))
@@ -87,7 +90,7 @@ def test_held_out_scenes_are_found_among_64(embedded: Embedded) -> None:
 def test_standard_prompts_find_their_films(embedded: Embedded) -> None:
     """The words of the standard sets, with seeds that training never saw."""
     known = standard()[:64]
-    films = see(embedded, [filmed(p, 11) for p in known])["joint"][:, 0]
+    films = encoded(embedded, [filmed(p, 11) for p in known])["joint"][:, 0]
     told = np.concatenate([r["joint"] for r in texts(embedded, [p.text for p in known])])
     cosines = unit(told) @ unit(films).T
     assert np.mean(cosines.argmax(1) == np.arange(64)) >= 0.6
@@ -124,22 +127,23 @@ def test_a_row_does_not_depend_on_its_place_or_company(embedded: Embedded) -> No
 
 def test_simulated_films_are_in_its_domain_and_real_ones_are_not(embedded: Embedded, assets: Path) -> None:
     known = standard()
-    sound = see(embedded, [filmed(p, 31) for p in known])["distance"].ravel()
-    assert np.mean(sound < 1) >= 0.97
-    flawed = see(embedded, [filmed(known[i], 32, f, 0.5) for i, f in enumerate(FLAWS)])["distance"].ravel()
+    clean = encoded(embedded, [filmed(p, 31) for p in known])["distance"].ravel()
+    assert np.mean(clean < 1) >= 0.97
+    flawed = encoded(embedded, [filmed(known[i], 32, f, 0.5) for i, f in enumerate(FLAWS)])[
+        "distance"
+    ].ravel()
     assert np.mean(flawed < 1) >= 0.9
     real = [window(read(path)[0]) for path in sorted((assets / "fetv").glob("*/*.mp4"))]
-    far = see(embedded, real)["distance"].ravel()
+    far = encoded(embedded, real)["distance"].ravel()
     assert len(far) >= 80 and np.mean(far > 1) >= 0.9
     blank = [np.zeros((12, 64, 80, 3), np.uint8), np.full((12, 64, 80, 3), 255, np.uint8)]
     noise = [np.random.default_rng(0).integers(0, 256, (12, 64, 80, 3), dtype=np.uint8)]
-    assert (see(embedded, blank + noise)["distance"] > 1).all()
+    assert (encoded(embedded, blank + noise)["distance"] > 1).all()
 
 
 def test_the_similarity_is_the_cosine_in_the_joint_space_or_nothing() -> None:
     rng = np.random.default_rng(2)
-    metric = create("clip_similarity[embedded]")
-    assert isinstance(metric, VideoMetric)
+    name = "clip_similarity[embedded]"
     video = {
         "features": rng.normal(size=(1, 1, 160)),
         "joint": rng.normal(size=(1, 1, 128)),
@@ -148,16 +152,12 @@ def test_the_similarity_is_the_cosine_in_the_joint_space_or_nothing() -> None:
     text = {"joint": rng.normal(size=(1, 128)), "truncated": np.array([0])}
     rows = {"encoder:embedded": video, "text:embedded": text}
     a, b = video["joint"][0, 0], text["joint"][0]
-    found = metric.score(rows, Prompt(id="x", text="x"))
-    assert isinstance(found, Value)
-    assert found.value == pytest.approx(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)), rel=1e-12)
+    found = number(score_of(name, rows))
+    assert found == pytest.approx(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)), rel=1e-12)
     far = {**rows, "encoder:embedded": {**video, "distance": np.full((1, 1, 1), 1.01)}}
-    skipped = metric.score(far, Prompt(id="x", text="x"))
-    assert (
-        isinstance(skipped, Skip)
-        and skipped.reason.startswith("out of domain")
-        and outside(far["encoder:embedded"])
-    )
+    skipped = score_of(name, far)
+    assert isinstance(skipped, Skip) and skipped.reason == Reason.OUT_OF_DOMAIN
+    assert outside(far["encoder:embedded"])
 
 
 @pytest.mark.parametrize("damage", ["missing", "bytes", "tensor", "words"])
@@ -173,7 +173,7 @@ def test_other_weights_are_refused(damage: str, tmp_path: Path, embedded: Embedd
     elif damage == "words":
         save_file(tensors, path, {"words": json.dumps(["too", "few"])})
     with pytest.raises(WeightsError, match=r"w\.safetensors"):
-        Embedded("embedded", path).load("cpu")
+        Embedded("embedded", Setup(path)).load("cpu")
 
 
 def test_the_network_sees_the_order_of_frames() -> None:

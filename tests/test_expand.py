@@ -69,7 +69,7 @@ def test_the_generator_gets_other_words_and_metrics_the_original(
         expanded = (*made, "--expand", f"openai-chat:gpt@{base}")
         assert cli(*expanded).code == 4
         rows = samples(tmp_path / "run")
-        assert [rows[f"p-{i}"]["outcome"] for i in range(4)] == ["ok", "ok", "failed", "failed"]
+        assert [rows[f"p-{i}"]["status"] for i in range(4)] == ["ok", "ok", "failed", "failed"]
         assert "could not be rewritten" in rows["p-2"]["reason"]
         assert rows["p-0"]["details"]["sent"] == "In golden light, a ball Slow camera."
         seen = [json.loads(x) for x in (tmp_path / "seen.jsonl").read_text().splitlines()]

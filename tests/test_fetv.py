@@ -52,7 +52,7 @@ def test_five_folders_into_one_report(runs: Path, cli: Cli, tmp_path: Path) -> N
         "differ in size, frames" in done.err and "--normalize fps=10,seconds=1.6,short_side=120" in done.err
     )
     assert "N = 18 against 18 is far too few" in done.err
-    sets = pd.read_csv(out / "sets.csv")
+    sets = pd.read_csv(out / "distributions.csv")
     assert set(sets["n"]) == {18} == set(sets["n_reference"])
     assert list(sets.loc[sets["metric"] == f"fvd[{TINY}]", "generator"]) == MODELS[:4]
     unknown = sets[sets["metric"].isin(["fvd[embedded]", "kvd[embedded]"])]
@@ -81,12 +81,13 @@ def test_reference_may_be_a_folder(
     base = ("compare", runs / "zeroscope", "--videos", 0, "--weights", f"{TINY}={tiny_clip}")
     assert cli(*base, "--reference", assets / "fetv" / "gt", "--out", tmp_path / "a").code == 0
     assert cli(*base[:4], "--reference", runs / "gt", "--out", tmp_path / "b").code == 0
-    sets = [pd.read_csv(tmp_path / x / "sets.csv") for x in "ab"]
+    sets = [pd.read_csv(tmp_path / x / "distributions.csv") for x in "ab"]
     a, b = (frame[frame["metric"] == name] for frame in sets)
     assert a["value"].item() == b["value"].item()
     chosen = prepare([f"fvd[{TINY}]"], {TINY: tiny_clip})
     metric = chosen.sets[f"fvd[{TINY}]"]
     from evals.compare.load import load
+
     from evals.compare.vectors import vectors_of
 
     both = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -14,25 +13,24 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from evals.decoding.windows import Sampler, Sampling
-from evals.encoders import resolve
+from evals.decoding.windows import WindowCutter
+from evals.encoders import create
 from evals.encoders.raft import Raft, flows, load_raft
 from evals.encoders.warping import halfway, top5, visible, warp
 from evals.errors import DoesNotApply, UnknownName, WeightsError
-from evals.runs.features import Features
 from evals.extractors import between, dis
-from evals.metrics import Skip, Value, VideoMetric, create
-from evals.records import Prompt, Normalization
-from evals.video import Chunk, Limits, decode, probe
+from evals.metrics.base import Skip
+from evals.records import Normalization
+from evals.runs.features import Features
+from evals.video import Bounded, Chunk, FlowPairs, Limits, decode, probe
 from tests.conftest import Cli, MakeClips, ball
-from tests.test_folds import fold, in_chunks
-
-PROMPT = Prompt(id="p", text="a disc")
+from tests.helpers import number, score_of
+from tests.test_extractors import extracted, in_chunks
 
 
 @pytest.fixture(scope="module")
 def small(assets: Path) -> Raft:
-    found = resolve("raft-small", {"raft-small": assets / "weights" / "raft_small_princeton.pth"})
+    found = create("raft-small", {"raft-small": assets / "weights" / "raft_small_princeton.pth"})
     assert isinstance(found, Raft)
     found.load("cpu")
     return found
@@ -45,8 +43,8 @@ def frames_of(path: Path) -> NDArray[np.uint8]:
 
 def rows_of(encoder: Raft, clip: NDArray[np.uint8], fps: float = 8.0) -> Features:
     """What extraction stores of a clip."""
-    sampler = Sampler(encoder.sampling, len(clip), fps)
-    windows = [w for _, w in sorted(sampler.step(Chunk(clip, 0, 0, fps)), key=lambda x: x[0])]
+    cutter = WindowCutter(encoder.frames, encoder.resize, len(clip), fps)
+    windows = [w for _, w in sorted(cutter.step(Chunk(clip, 0, 0, fps)), key=lambda x: x[0])]
     parts = []
     for start in range(0, len(windows), encoder.batch):
         some = windows[start : start + encoder.batch]
@@ -54,7 +52,7 @@ def rows_of(encoder: Raft, clip: NDArray[np.uint8], fps: float = 8.0) -> Feature
         batch[: len(some)] = some
         found = encoder.encode(torch.from_numpy(batch))
         parts.append({k: v[: len(some)].numpy() for k, v in found.items()})
-    return {**{k: np.concatenate([p[k] for p in parts]) for k in parts[0]}, **sampler.rows()}
+    return {**{k: np.concatenate([p[k] for p in parts]) for k in parts[0]}, **cutter.labels}
 
 
 def test_raft_small_equals_the_authors_code(assets: Path, small: Raft) -> None:
@@ -89,7 +87,7 @@ def test_another_architectures_checkpoint_is_refused(assets: Path, tiny_clip: Pa
     with pytest.raises(WeightsError, match=r"raft\.pth"):
         load_raft("raft-small", damaged)
     with pytest.raises(UnknownName, match="vbench"):
-        resolve("raft-large:vbnch", {})
+        create("raft-large:vbnch", {})
 
 
 def texture(height: int = 160, width: int = 200) -> NDArray[np.uint8]:
@@ -173,42 +171,31 @@ def test_the_devices_and_the_decoders_maths_agree() -> None:
 
 @pytest.mark.parametrize(("count", "fps"), [(2, 8.0), (7, 8.0), (9, 16.0), (16, 24.0), (13, 30.0)])
 def test_pairs_of_a_video(count: int, fps: float) -> None:
-    sampling = Sampling(windows=99, frames=3, height=32, width=32, resize="bound", pairs=True)
-    sampler = Sampler(sampling, count, fps)
+    resize = Bounded(most=32)
+    cutter = WindowCutter(FlowPairs(), resize, count, fps)
     stride = max(1, round(fps / 8))
-    rows = sampler.rows()
+    rows = cutter.labels
     first, last = rows["index"], rows["last"]
     near = [(a, b) for a, b in zip(first, last, strict=True) if b - a == 1]
     assert near == [(t, t + 1) for t in range(count - 1)]
     far = [(a, b) for a, b, s in zip(first, last, rows["strided"], strict=True) if s]
     assert far == list(zip(range(0, count, stride), range(stride, count, stride), strict=False))
     clip = ball(count, (40, 60))
-    seen = dict(sampler.step(Chunk(clip[:3], 0, 0, fps)) + sampler.step(Chunk(clip[2:], 3, 1, fps)))
+    seen = dict(cutter.step(Chunk(clip[:3], 0, 0, fps)) + cutter.step(Chunk(clip[2:], 3, 1, fps)))
     assert sorted(seen) == list(range(len(first)))
     for number, (a, b) in enumerate(zip(first, last, strict=True)):
         middle = a + 1 if b - a == 2 and a % 2 == 0 else a
         for shown, t in zip(seen[number], (a, middle, b), strict=True):
-            assert np.array_equal(shown, sampling.prepare(clip[t]))
+            assert np.array_equal(shown, resize.apply(clip[t]))
     with pytest.raises(DoesNotApply):
-        Sampler(sampling, 1, fps)
-
-
-def value(metric_id: str, rows: Mapping[str, Features], **fields: object) -> Value | Skip:
-    metric = create(metric_id)
-    assert isinstance(metric, VideoMetric)
-    return metric.score(rows, Prompt.model_validate({**PROMPT.to_json(), **fields}))
-
-
-def number(found: Value | Skip) -> float:
-    assert isinstance(found, Value), found
-    return found.value
+        WindowCutter(FlowPairs(), resize, 1, fps)
 
 
 def dis_rows(clip: NDArray[np.uint8], fps: float = 8.0) -> dict[str, Features]:
     chunks = in_chunks(clip, [len(clip)])
     for chunk in chunks:
         object.__setattr__(chunk, "fps", fps)
-    return {f"fold:{n}": fold(n, chunks) for n in ("dis", "dis-strided", "dis-between")}
+    return {f"frames:{n}": extracted(n, chunks) for n in ("dis", "dis-strided", "dis-between")}
 
 
 def slowly_dynamic(encoder: Raft, clip: NDArray[np.uint8], fps: float) -> float:
@@ -234,7 +221,9 @@ def test_dynamic_degree_equals_a_slow_version_on_real_clips(assets: Path, small:
         clip = np.stack(
             [cv2.resize(f, (160, 128), interpolation=cv2.INTER_AREA) for f in frames_of(path)[:9]]
         )
-        mine = number(value("dynamic_degree[raft-small]", {"encoder:raft-small": rows_of(small, clip, 10.0)}))
+        mine = number(
+            score_of("dynamic_degree[raft-small]", {"encoder:raft-small": rows_of(small, clip, 10.0)})
+        )
         assert mine == slowly_dynamic(small, clip, 10.0)
         found.append(mine)
     assert len(set(found)) > 1  # some move and some don't, so the comparison could fail
@@ -249,22 +238,22 @@ def test_one_pass_serves_all_flow_metrics_and_a_still_picture_is_an_extreme(smal
          "raft-small"),
         (dis_rows(still), dis_rows(moving), "dis"),
     ):  # fmt: skip
-        magnitude = number(value(f"flow_magnitude[{flow}]", rows_moving))
+        magnitude = number(score_of(f"flow_magnitude[{flow}]", rows_moving))
         assert magnitude == pytest.approx(7.0, rel=0.12)
-        assert number(value(f"dynamic_degree[{flow}]", rows_moving)) == 1.0
-        assert number(value(f"dynamic_degree[{flow}]", rows_still)) == 0.0
-        assert number(value(f"flow_magnitude[{flow}]", rows_still)) < 0.3
-        assert number(value(f"motion_smoothness[{flow}]", rows_still)) > 0.999
-        assert number(value(f"motion_smoothness[{flow}]", rows_moving)) > 0.9
-        assert number(value(f"warping_error[{flow}]", rows_still)) < 1e-5
-        assert number(value(f"warping_error[{flow}]", rows_moving)) < 2e-3
+        assert number(score_of(f"dynamic_degree[{flow}]", rows_moving)) == 1.0
+        assert number(score_of(f"dynamic_degree[{flow}]", rows_still)) == 0.0
+        assert number(score_of(f"flow_magnitude[{flow}]", rows_still)) < 0.3
+        assert number(score_of(f"motion_smoothness[{flow}]", rows_still)) > 0.999
+        assert number(score_of(f"motion_smoothness[{flow}]", rows_moving)) > 0.9
+        assert number(score_of(f"warping_error[{flow}]", rows_still)) < 1e-5
+        assert number(score_of(f"warping_error[{flow}]", rows_moving)) < 2e-3
         # A still clip cannot win where anything is to move.
-        assert number(value(f"temporal_quality[{flow}]", rows_still)) < 0.35
-        assert number(value(f"temporal_quality[{flow}]", rows_still, motion="high")) < 0.06
-        assert number(value(f"temporal_quality[{flow}]", rows_moving, motion="high")) > 0.6
-        assert number(value(f"temporal_quality[{flow}]", rows_still, motion="none")) > 0.99
+        assert number(score_of(f"temporal_quality[{flow}]", rows_still)) < 0.35
+        assert number(score_of(f"temporal_quality[{flow}]", rows_still, motion="high")) < 0.06
+        assert number(score_of(f"temporal_quality[{flow}]", rows_moving, motion="high")) > 0.6
+        assert number(score_of(f"temporal_quality[{flow}]", rows_still, motion="none")) > 0.99
         for name in ("temporal_quality", "motion_smoothness", "warping_error"):
-            assert isinstance(value(f"{name}[{flow}]", rows_moving, cuts=True), Skip)
+            assert isinstance(score_of(f"{name}[{flow}]", rows_moving, cuts=True), Skip)
 
 
 def test_smoothness_by_a_slow_version() -> None:
@@ -287,7 +276,7 @@ def test_smoothness_by_a_slow_version() -> None:
                     total += (1 - r) * top + r * low
                 made[y, x] = total / 2
         errors.append(np.abs(clip[t] - made).mean())
-    mine = number(value("motion_smoothness[dis]", dis_rows(clip)))
+    mine = number(score_of("motion_smoothness[dis]", dis_rows(clip)))
     assert mine == pytest.approx((255 - np.mean(errors)) / 255, abs=2e-4)
 
 
@@ -296,9 +285,9 @@ def test_a_broken_middle_frame_is_seen_and_shown(small: Raft) -> None:
     broken = clip.copy()
     broken[5] = 255 - broken[5]
     rows = dis_rows(broken)
-    assert int(np.argmax(rows["fold:dis-between"]["between_error"])) == 2  # frames 1, 3, 5, 7
-    assert number(value("motion_smoothness[dis]", rows)) < number(
-        value("motion_smoothness[dis]", dis_rows(clip))
+    assert int(np.argmax(rows["frames:dis-between"]["between_error"])) == 2  # frames 1, 3, 5, 7
+    assert number(score_of("motion_smoothness[dis]", rows)) < number(
+        score_of("motion_smoothness[dis]", dis_rows(clip))
     )
 
 

@@ -15,11 +15,11 @@ from av.video.stream import VideoStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evals import journal, prompts
 from evals.encoders.embedded import Embedded
 from evals.errors import EvalsError
-from evals.runs.features import FeatureStore
 from evals.generators import create
+from evals.runs import journal, prompts
+from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
 from evals.video import encode
 from tests.conftest import ball, call
@@ -80,12 +80,12 @@ def test_damaged_videos_cost_themselves_alone(assets: Path, tmp_path: Path) -> N
     run = RunFolder(tmp_path / "runs" / "clips")
     samples = run.samples()
     assert len(samples) == count
-    outcomes = Counter(s.outcome for s in samples.values())
+    outcomes = Counter(s.status for s in samples.values())
     print(outcomes)
     assert set(outcomes) == {"ok", "failed"} and min(outcomes.values()) > count // 10, outcomes
-    assert all(s.reason for s in samples.values() if s.outcome == "failed")
+    assert all(s.reason for s in samples.values() if s.status == "failed")
     scores = run.scores("native")
-    assert set(scores) == {at for at, s in samples.items() if s.outcome == "ok"}
+    assert set(scores) == {at for at, s in samples.items() if s.status == "ok"}
     for found in scores.values():
         for score in found.values():
             assert (score.status == "ok" and np.isfinite(score.value or 0.0)) or score.reason

@@ -100,7 +100,7 @@ def test_openrouter(
         )  # fmt: skip
     assert found.code == 4
     rows = samples(tmp_path / "run")
-    outcomes = [rows[f"p-{i}"]["outcome"] for i in range(len(texts))]
+    outcomes = [rows[f"p-{i}"]["status"] for i in range(len(texts))]
     assert outcomes == ["ok", "refused", "ok", "failed", "ok", "failed", "ok"]
     assert rows["p-0"]["cost"] == 0.4 and rows["p-0"]["details"]["model"] == "v-2026"
     assert rows["p-3"]["cost"] == 0.1
@@ -180,7 +180,7 @@ def test_runway_through_its_sdk(
         assert cli(*made).code == 4
         rows = samples(tmp_path / "run")
         cli(*made)
-    outcomes = [rows[f"p-{i}"]["outcome"] for i in range(len(texts))]
+    outcomes = [rows[f"p-{i}"]["status"] for i in range(len(texts))]
     assert outcomes == ["ok", "ok", "failed", "failed", "ok", "failed", "refused", "failed", "ok"]
     for i in (2, 3):  # the SDK must not have repeated the submit
         assert "submit outcome unknown" in rows[f"p-{i}"]["reason"]
@@ -263,7 +263,7 @@ def test_fal_through_its_sdk(
         assert cli(*hasty, "--prompts", other, "--name", "foreign").code == 4
         assert "another origin" in samples(tmp_path / "foreign")["p-0"]["reason"]
         assert len(results.seen) == seen
-    outcomes = [rows[f"p-{i}"]["outcome"] for i in range(len(texts))]
+    outcomes = [rows[f"p-{i}"]["status"] for i in range(len(texts))]
     assert outcomes == ["ok", "refused", "failed", "refused", "failed", "ok"]
     assert "submit outcome unknown" in rows["p-2"]["reason"] and world.submits[texts[2], "0"] == 1
     assert max(world.accepted.values()) == 1

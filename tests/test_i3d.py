@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evals import frechet_distance, video, weights
-from evals.decoding.windows import Sampler
-from evals.encoders import resolve
+from evals import frechet_distance, video
+from evals.decoding.windows import WindowCutter
+from evals.encoders import Setup, create
+from evals.encoders import published as weights
 from evals.encoders.i3d import NativeI3D, ScriptedI3D, load_inception
 from evals.encoders.inflated import InflatedInception, same_padding
 from evals.encoders.protocols import PROTOCOLS, protocol_of
+from evals.encoders.published import WeightFile
 from evals.errors import DoesNotApply, UnknownName, WeightsError
 from evals.metrics.distances import FrechetVideoDistance
-from evals.encoders.published import WeightFile
 from tests.conftest import Cli, MakeClips, ball
 
 
@@ -180,8 +181,8 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def windows(encoder: ScriptedI3D | NativeI3D, path: Path) -> Tensor:
     opened = video.probe(path)
-    sampler = Sampler(encoder.sampling, opened.facts.frames)
-    found = [w for chunk in video.decode(opened) for _, w in sampler.step(chunk)]
+    cutter = WindowCutter(encoder.frames, encoder.resize, opened.facts.frames)
+    found = [w for chunk in video.decode(opened) for _, w in cutter.step(chunk)]
     batch = np.zeros((encoder.batch, *found[0].shape), found[0].dtype)
     batch[0] = found[0]
     return torch.from_numpy(batch)
@@ -209,7 +210,7 @@ def test_nothing_opens_an_archive_with_another_hash(archive: Path, monkeypatch: 
         ScriptedI3D("i3d")
     archive.unlink()
     with pytest.raises(WeightsError, match="weights fetch i3d"):
-        resolve("i3d", {})
+        create("i3d", {})
 
 
 def test_the_native_one_loads_ports_and_refuses_other_files(tmp_path: Path) -> None:
@@ -221,7 +222,7 @@ def test_the_native_one_loads_ports_and_refuses_other_files(tmp_path: Path) -> N
     assert all(
         torch.equal(v, loaded.state_dict()[k]) for k, v in net.state_dict().items() if "num_b" not in k
     )
-    encoder = NativeI3D("i3d-native:videogpt", path)
+    encoder = NativeI3D("i3d-native:videogpt", Setup(path))
     encoder.load("cpu")
     x = torch.randint(0, 256, (1, 9, 224, 224, 3), dtype=torch.uint8).float()
     with torch.inference_mode():
@@ -268,17 +269,17 @@ def test_protocols_resize_as_their_sources_do() -> None:
     def linear(x: Tensor, height: int, width: int) -> Tensor:
         return functional.interpolate(x, (height, width), mode="bilinear", align_corners=False)
 
-    stretched = PROTOCOLS["stylegan-v"].sampling.prepare(frame)
+    stretched = PROTOCOLS["stylegan-v"].resize.apply(frame)
     assert stretched.dtype == np.float32 and stretched.shape == (224, 224, 3)
     assert np.allclose(stretched, linear(tensor, 224, 224)[0].permute(1, 2, 0), atol=2e-3)
     wide = linear(tensor, 224, 299)[0, :, :, 37:261].permute(1, 2, 0)
-    assert np.allclose(PROTOCOLS["videogpt"].sampling.prepare(frame), wide, atol=2e-3)
+    assert np.allclose(PROTOCOLS["videogpt"].resize.apply(frame), wide, atol=2e-3)
     large = ball(1, (400, 500))[0]
     small = functional.interpolate(
         torch.from_numpy(large).permute(2, 0, 1)[None].float(), (128, 160), mode="bilinear", antialias=True
     )[:, :, :, 16:144]
     wanted = linear(small.round().clamp(0, 255), 224, 224)[0].permute(1, 2, 0).numpy()
-    assert np.abs(PROTOCOLS["cd-fvd"].sampling.prepare(large) - wanted).max() < 1.5  # Pillow rounds twice
+    assert np.abs(PROTOCOLS["cd-fvd"].resize.apply(large) - wanted).max() < 1.5  # Pillow rounds twice
 
 
 def test_fvd_on_the_archive_from_clips_to_table(
@@ -300,14 +301,14 @@ def test_fvd_on_the_archive_from_clips_to_table(
         "compare", tmp_path / "a", "--reference", tmp_path / "b", "--out", tmp_path / "r", "--videos", 0
     )
     assert done.code == 0 and "far too few" in done.err
-    table = (tmp_path / "r" / "sets.csv").read_text()
+    table = (tmp_path / "r" / "distributions.csv").read_text()
     assert '"stylegan-v, ddof 0"' in table and "fvd[i3d]" in table
 
 
 def test_a_row_does_not_depend_on_its_place_or_company(tmp_path: Path) -> None:
     path = tmp_path / "rgb.pt"
     torch.save(network(400).state_dict(), path)
-    encoder = NativeI3D("i3d-native", path)
+    encoder = NativeI3D("i3d-native", Setup(path))
     encoder.load("cpu")
     rng = np.random.default_rng(0)
     batch = torch.from_numpy(rng.uniform(0, 255, (4, 16, 224, 224, 3)).astype(np.float32))

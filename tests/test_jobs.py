@@ -87,7 +87,7 @@ FAULTS = {
     "poll=503": ("ok", "", 1, 1),
     "poll=reset*2": ("ok", "", 1, 1),
     "poll=unknown*3": ("ok", "", 1, 1),
-    "poll=never": ("timed_out", "deadline", 1, 1),
+    "poll=never": ("failed", "deadline", 1, 1),
     "poll=lost": ("failed", "lost on the server", 1, 1),
     "poll=failed": ("failed", "server_error sorry", 1, 1),
     "poll=moderation": ("refused", "moderation_blocked", 1, 1),
@@ -112,7 +112,7 @@ def test_every_fault_has_its_outcome_and_no_sample_two_jobs(
     found = samples(tmp_path / "run")
     for i, (fault, (outcome, reason, submits, accepted)) in enumerate(FAULTS.items()):
         row = found[f"p-{i}"]
-        assert row["outcome"] == outcome and reason in row.get("reason", ""), (fault, row)
+        assert row["status"] == outcome and reason in row.get("reason", ""), (fault, row)
         assert world.submits[texts[i], "0"] == submits, fault
         assert world.accepted[texts[i], "0"] == accepted, fault
         if outcome == "ok":
@@ -125,7 +125,7 @@ def test_every_fault_has_its_outcome_and_no_sample_two_jobs(
     after = samples(tmp_path / "run")
     for i, fault in enumerate(FAULTS):
         assert world.accepted[texts[i], "0"] <= 1, fault
-        if found[f"p-{i}"]["outcome"] in ("ok", "refused"):
+        if found[f"p-{i}"]["status"] in ("ok", "refused"):
             assert after[f"p-{i}"] == found[f"p-{i}"]
     assert not list((tmp_path / "run").rglob("*.partial*"))
 
@@ -139,10 +139,10 @@ def test_a_server_without_a_list_leaves_the_outcome_unknown(
     assert cli(*made).code == 4
     found = samples(tmp_path / "run")
     for i in (0, 1):
-        assert found[f"p-{i}"]["outcome"] == "failed"
+        assert found[f"p-{i}"]["status"] == "failed"
         assert "submit outcome unknown" in found[f"p-{i}"]["reason"]
         assert world.submits[texts[i], "0"] == 1
-    assert found["p-2"]["outcome"] == "ok"
+    assert found["p-2"]["status"] == "ok"
     cli(*made)  # not transient: nobody may pay twice without being asked
     assert world.submits[texts[0], "0"] == 1
     assert cli(*made, "--retry", "all").code == 0
@@ -176,7 +176,7 @@ def test_keys_come_from_the_environment_and_go_nowhere_else(
     assert missing.code == 2 and "MY_VIDEO_KEY" in missing.err
     monkeypatch.setenv("MY_VIDEO_KEY", secret)
     found = cli(*arguments(base, prompts, tmp_path / "right", "-o", "key_env=MY_VIDEO_KEY", "-v"))
-    assert samples(tmp_path / "right" / "run")["p-0"]["outcome"] == "ok"
+    assert samples(tmp_path / "right" / "run")["p-0"]["status"] == "ok"
     for path in tmp_path.rglob("*"):
         if path.is_file():
             assert secret.encode() not in path.read_bytes(), path
@@ -194,8 +194,8 @@ def test_a_spending_cap_holds_over_restarts(base: str, world: World, cli: Cli, t
     for _ in range(2):
         assert cli(*priced).code == 4
         rows = samples(tmp_path / "a" / "run").values()
-        assert sum(r["outcome"] == "ok" for r in rows) == 3 and sum(world.accepted.values()) == 3
-        assert all("spending cap" in r["reason"] for r in rows if r["outcome"] != "ok")
+        assert sum(r["status"] == "ok" for r in rows) == 3 and sum(world.accepted.values()) == 3
+        assert all("spending cap" in r["reason"] for r in rows if r["status"] != "ok")
     assert cli(*arguments(base, prompts, tmp_path / "a", "-o", "price=0.5", "--max-cost", "9")).code == 0
     assert sum(world.accepted.values()) == 6
     world.cost, before = 0.25, 6
@@ -203,7 +203,7 @@ def test_a_spending_cap_holds_over_restarts(base: str, world: World, cli: Cli, t
     assert cli(*told).code == 4
     assert sum(world.accepted.values()) - before == 4  # the first one's cost was learnt, then four fit
     rows = samples(tmp_path / "b" / "run").values()
-    assert [r["cost"] for r in rows if r["outcome"] == "ok"] == [0.25] * 4
+    assert [r["cost"] for r in rows if r["status"] == "ok"] == [0.25] * 4
     world.cost, before = None, sum(world.accepted.values())
     silent = cli(*arguments(base, prompts, tmp_path / "c", "--max-cost", "5"))
     assert silent.code == 4 and sum(world.accepted.values()) - before == 1
@@ -254,7 +254,7 @@ def test_what_ended_and_was_not_recorded_is_told_and_not_paid_again(
     after = samples(tmp_path / "run")
     assert set(world.accepted.values()) == {1}
     for prompt_id, row in before.items():
-        same = ("outcome", "reason", "job_id", "sha256")
+        same = ("status", "reason", "job_id", "sha256")
         assert [row.get(k) for k in same] == [after[prompt_id].get(k) for k in same]
     assert cli(*made, "--retry", "all").code == 0  # the user's own decision: each may be made once more
     assert max(world.accepted.values()) == 2
@@ -290,7 +290,7 @@ def test_half_characters_and_odd_costs_from_a_server(
     world.cost = float("nan")
     assert cli(*arguments(base, prompts, tmp_path)).code == 4
     rows = samples(tmp_path / "run")
-    assert "half an emoji ?" in rows["p-0"]["reason"] and rows["p-1"]["outcome"] == "ok"
+    assert "half an emoji ?" in rows["p-0"]["reason"] and rows["p-1"]["status"] == "ok"
     assert rows["p-1"].get("cost") is None and max(world.accepted.values()) == 1
 
 
@@ -299,7 +299,7 @@ def test_words_of_the_prompt_are_no_refusal(base: str, world: World, cli: Cli, t
     texts = ["a safety vest [submit=429]", "a sensitive plant [submit=400]", "a knife [submit=moderation]"]
     assert cli(*arguments(base, write_prompts(tmp_path / "p.yaml", texts), tmp_path)).code == 4
     rows = samples(tmp_path / "run")
-    assert [rows[f"p-{i}"]["outcome"] for i in range(3)] == ["ok", "failed", "refused"]
+    assert [rows[f"p-{i}"]["status"] for i in range(3)] == ["ok", "failed", "refused"]
 
 
 def test_the_cap_counts_what_may_have_been_taken(base: str, world: World, cli: Cli, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_200_jobs_killed_at_ten_moments_are_paid_once(tmp_path: Path) -> None:
         other = found[prompt_id]
         if "submit outcome unknown" in other.get("reason", ""):
             continue
-        same = ("outcome", "sha256", "reason")
+        same = ("status", "sha256", "reason")
         assert [row.get(k) for k in same] == [other.get(k) for k in same], (row, other)
     lost = [r for r in found.values() if "submit outcome unknown" in r.get("reason", "")]
     assert not lost  # this server lists jobs, so every cut submit was found again

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from evals import journal
 from evals.errors import RunError, SchemaTooNew
+from evals.runs import journal
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
 from tests.conftest import Cli, MakeClips, call
@@ -100,7 +100,7 @@ def test_a_transient_failure_is_tried_again_on_request(
         "        return {'n': np.ones(len(chunk.new))}\n"
         "    def finish(self): return {}\n"
         "@METRICS.register('luck')\nclass Luck:\n"
-        "    spec, about, needs, reads = Spec(name='luck'), About('none'), ('fold:unlucky',), ()\n"
+        "    spec, about, needs, reads = Spec(name='luck'), About('none'), ('frames:unlucky',), ()\n"
         "    def score(self, rows, prompt): return Value(1.0)\n"
     )
     folder = clips("a").write(1).folder

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals import journal
+from evals.runs import journal
 from evals.runs.folder import RunFolder
 from tests.conftest import call, start
 from tests.test_run import rows
 
-TABLES = ("scores.csv", "summary.csv", "pairs.csv", "sets.csv")
+TABLES = ("scores.csv", "means.csv", "pairs.csv", "distributions.csv")
 
 # Ends its own process inside the write of a given number: before it, half way through a line or a file,
 # before the renaming, or after it.
 KILLER = """
 import os, pathlib, signal
-from evals import journal
+from evals.runs import journal
 
 wanted, phase = map(int, os.environ["KILL_AT"].split(","))
 seen = 0

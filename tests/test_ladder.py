@@ -1,4 +1,4 @@
-"""`validate`: degradations, verdicts by hand, and the committed claims on real clips."""
+"""`validate`: degradations, detections by hand, and the committed claims on real clips."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evals.decoding.resources import Progress, Resources
 from evals.errors import ConfigError, UsageError
-from evals.validate import load_claims, sources, validate
-from evals.validate.degrade import DEGRADATIONS
-from evals.validate.judge import judge
 from evals.metrics import METRICS
-from evals.run import Resources, Watcher
 from evals.score import prepare
-from evals.video import Limits
+from evals.validate import load_claims, sources, validate_metrics
+from evals.validate.degrade import DEGRADATIONS
+from evals.validate.detection import detect
 from tests.conftest import Cli, MakeClips, ball
 
 
@@ -51,32 +50,34 @@ def test_what_degradations_do_by_hand() -> None:
     assert DEGRADATIONS["expose"](coloured, 1.5, rng)[0, 0, 0].tolist() == [255, 150, 75]
 
 
-def test_verdicts_by_hand() -> None:
+def test_detections_by_hand() -> None:
     rng = np.random.default_rng(0)
     steps = np.array([0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.0])
     base = rng.normal(0, 1, (24, 1))
     falling = base - steps * rng.uniform(0.8, 1.2, (24, 1))
-    seen = judge(falling, "falls", 6, False, 0)
-    assert seen.holds and seen.monotone and seen.agree == 1.0 and seen.seen == 1
-    assert judge(falling, "rises", 6, False, 0).holds is False
-    assert judge(falling, None, 6, False, 0).way == "falls"
-    assert judge(falling, None, 6, False, 0).holds is None
+    seen = detect(falling, "falls", 6, False, 0)
+    assert seen.holds and seen.monotone and seen.agree == 1.0 and seen.detected_at == 1
+    assert detect(falling, "rises", 6, False, 0).holds is False
+    assert detect(falling, None, 6, False, 0).way == "falls"
+    assert detect(falling, None, 6, False, 0).holds is None
     flat = base + np.zeros(7)
-    nothing = judge(flat, "falls", 6, False, 0)
-    assert nothing.seen is None and nothing.holds is False
+    nothing = detect(flat, "falls", 6, False, 0)
+    assert nothing.detected_at is None and nothing.holds is False
     # Turns after the fourth strength: a claim up to there holds, one to the end doesn't.
     turning = base - np.array([0, 0.1, 0.3, 0.6, 1.0, 0.5, 0.2]) * rng.uniform(0.8, 1.2, (24, 1))
-    assert judge(turning, "falls", 4, False, 0).holds and judge(turning, "falls", 6, False, 0).holds is False
+    assert (
+        detect(turning, "falls", 4, False, 0).holds and detect(turning, "falls", 6, False, 0).holds is False
+    )
     # The mean falls, but in a third of the clips nothing does.
     some = falling.copy()
     some[:8] = base[:8]
-    assert judge(some, "falls", 6, False, 0).agree == pytest.approx(16 / 24)
-    assert judge(some, "falls", 6, False, 0).holds is False
+    assert detect(some, "falls", 6, False, 0).agree == pytest.approx(16 / 24)
+    assert detect(some, "falls", 6, False, 0).holds is False
     # Yes/no: no clip can rank seven strengths, the mean decides.
     binary = (np.linspace(0, 1, 40)[:, None] > np.linspace(0, 0.9, 7)).astype(float)
-    assert judge(binary, "falls", 6, True, 0).holds
+    assert detect(binary, "falls", 6, True, 0).holds
     lost = np.where(np.arange(24)[:, None] < 2, np.nan, falling)
-    assert judge(lost, "falls", 6, False, 0).holds
+    assert detect(lost, "falls", 6, False, 0).holds
 
 
 def test_claims_name_metrics_that_exist(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_too_few_clips_and_unknown_degradations(clips: MakeClips, cli: Cli, tmp_
         sources([tmp_path / "empty"], 3)
 
 
-def test_the_command_judges_and_resumes(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+def test_the_command_detects_and_resumes(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     made = clips("a").write(20, frames=6)
     out = tmp_path / "v"
     base = ("validate", made.folder, "--metrics", "temporal_flicker,sharpness", "--out", out)
@@ -115,7 +116,7 @@ def test_the_command_judges_and_resumes(clips: MakeClips, cli: Cli, tmp_path: Pa
     assert found.code == 0, found.err
     table = (out / "table.md").read_text()
     assert "| metric | noise | blur |" in table and "| `temporal_flicker` | **↓ 2** (100%)" in table
-    verdicts = {(v["metric"], v["degradation"]): v for v in json.loads((out / "verdicts.json").read_text())}
+    verdicts = {(v["metric"], v["degradation"]): v for v in json.loads((out / "detections.json").read_text())}
     assert verdicts["temporal_flicker", "blur"]["claimed"] is None
     written = {p: p.stat().st_mtime_ns for p in out.glob("ladder-*/clips/*.mkv")}
     assert len(written) == 20 * 13
@@ -126,7 +127,7 @@ def test_the_command_judges_and_resumes(clips: MakeClips, cli: Cli, tmp_path: Pa
         "strengths: {noise: [2, 4, 8, 16, 32, 64]}\nclaims: {temporal_flicker: {rises: [noise]}}\n"
     )
     wrong = cli(*base, "--claims", claims)
-    assert wrong.code == 1 and "claimed and not seen: temporal_flicker on noise" in wrong.err
+    assert wrong.code == 1 and "claimed and not detected: temporal_flicker on noise" in wrong.err
     assert all(p.stat().st_mtime_ns == t for p, t in written.items())
 
 
@@ -139,8 +140,8 @@ def test_the_committed_claims_hold_on_real_clips(assets: Path, tmp_path: Path) -
     ]  # fmt: skip
     claims = load_claims()
     folders = [assets / "fetv" / "gt", assets / "ucf"]
-    resources = Resources(None, "cpu", Limits(), ())
-    found = validate(folders, prepare(names, {}), claims, (), 10, tmp_path, resources, Watcher())
+    with Resources(device="cpu") as resources:
+        found = validate_metrics(folders, prepare(names), claims, (), 10, tmp_path, resources, Progress())
     failed = {key for key, v in found.items() if v.holds is False}
     # Claimed, and not so: see docs/metrics.md. Its mean is that of a few clips.
     assert failed <= {("warping_error[dis]", "flicker")}

@@ -183,7 +183,7 @@ def test_what_is_ambiguous_fails_with_its_reason_and_is_said_before_any_work(
     made = ("generate", "--generator", f"folder:{folder}", "--prompts", listed, "--out", tmp_path / "runs")
     found = cli(*made, "--layout", "vbench")
     assert found.code == 4 and "missing        1  p-2" in found.err and "stray-0.mkv" in found.err
-    assert {k: v["outcome"] for k, v in samples(tmp_path / "runs" / "clips").items()} == {
+    assert {k: v["status"] for k, v in samples(tmp_path / "runs" / "clips").items()} == {
         "p-0": "ok", "p-1": "ok", "p-2": "failed",
     }  # fmt: skip
     assert sorted(p.name for p in folder.iterdir()) == ["A cat-0.mkv", "a dog-0.mkv", "stray-0.mkv"]

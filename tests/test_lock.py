@@ -14,32 +14,35 @@ import pytest
 import torch
 
 from evals import frechet_distance, kernel_distance, prompts
-from evals.decoding.windows import Sampling
-from evals.encoders.embedded import SAMPLING, Embedded
+from evals.encoders.embedded import Embedded
 from evals.extractors import FRAME_EXTRACTORS
+from evals.extractors import create as create_extractor
 from evals.generators import create
 from evals.metrics import METRICS
+from evals.video import CenterCrop
 from evals.worlds import FLAWS, Film
 from tests.conftest import ball
-from tests.test_folds import fold, in_chunks
+from tests.test_extractors import extracted, in_chunks
 
 LOCK = Path(__file__).with_name("lock.json")
 
 
 def measure() -> dict[str, Any]:
-    """Means of every row of every fold on two clips, of a sampled window and its embedded features, of
-    simulated films, and distances."""
+    """Means of every array of every frame extractor on two clips, of a resized frame, of embedded features,
+    of simulated films, and distances. In the lock frame extractors have the prefix `fold:`."""
     found: dict[str, Any] = {}
     clips = [ball(9, (60, 80), seed=3, step=3.0), 255 - ball(9, (48, 64), seed=4, step=1.0)]
     for name in FRAME_EXTRACTORS:
-        rows = [fold(name, in_chunks(clip, [9])) for clip in clips]
+        rows = [extracted(name, in_chunks(clip, [9])) for clip in clips]
         means = {row: [float(r[row].mean()) for r in rows] for row in sorted(rows[0])}
-        found[f"fold:{name}"] = {"version": FRAME_EXTRACTORS.get(name).spec.version, "values": means}
-    window = Sampling(height=32, width=32).prepare(clips[0][0])
+        found[f"fold:{name}"] = {"version": create_extractor(name).spec.version, "values": means}
+    window = CenterCrop(side=32).apply(clips[0][0])
     found["sampling"] = {"version": 1, "values": {"mean": [float(window.mean())]}}
     encoder = Embedded("embedded")
     encoder.load("cpu")
-    batch = np.stack([[SAMPLING.prepare(frame) for frame in np.resize(c, (12, *c.shape[1:]))] for c in clips])
+    batch = np.stack(
+        [[encoder.resize.apply(frame) for frame in np.resize(c, (12, *c.shape[1:]))] for c in clips]
+    )
     seen = {name: [float(v.abs().mean())] for name, v in encoder.encode(torch.from_numpy(batch)).items()}
     found["encoder:embedded"] = {"version": encoder.spec.version, "values": seen}
     catch = next(p for p in prompts.load(prompts.find("parks")).prompts if p.id == "park-catch-and-dog")
@@ -56,23 +59,25 @@ def measure() -> dict[str, Any]:
     return found
 
 
-NOW = measure()
+@pytest.fixture(scope="module")
+def now() -> dict[str, Any]:
+    return measure()
 
 
-def test_lock_is_complete() -> None:
-    assert set(json.loads(LOCK.read_text())) == set(NOW)
+def test_lock_is_complete(now: dict[str, Any]) -> None:
+    assert set(json.loads(LOCK.read_text())) == set(now)
 
 
-@pytest.mark.parametrize("name", sorted(NOW))
-def test_numbers_move_only_with_the_version(name: str) -> None:
-    locked = json.loads(LOCK.read_text())[name]
-    if locked["version"] != NOW[name]["version"]:
+@pytest.mark.parametrize("name", sorted(json.loads(LOCK.read_text())))
+def test_numbers_move_only_with_the_version(name: str, now: dict[str, Any]) -> None:
+    locked, found = json.loads(LOCK.read_text())[name], now[name]
+    if locked["version"] != found["version"]:
         pytest.fail(f"{name} has a new version: run `python -m tests.test_lock` and write the changelog")
-    assert locked["values"].keys() == NOW[name]["values"].keys()
-    for row, values in locked["values"].items():
+    assert locked["values"].keys() == found["values"].keys()
+    for array, values in locked["values"].items():
         # Wide enough for another processor's last bits, far too narrow for another formula.
-        assert NOW[name]["values"][row] == pytest.approx(values, rel=1e-4, abs=1e-6), (name, row)
+        assert found["values"][array] == pytest.approx(values, rel=1e-4, abs=1e-6), (name, array)
 
 
 if __name__ == "__main__":
-    LOCK.write_text(json.dumps(NOW, indent=1) + "\n")
+    LOCK.write_text(json.dumps(measure(), indent=1) + "\n")

@@ -5,25 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evals.metrics import Value, VideoMetric, create
-from evals.records import Prompt
+from evals.metrics.base import Value
 from evals.video import Frames
 from tests.conftest import ball
-from tests.test_folds import fold, in_chunks
-
-PROMPT = Prompt(id="x", text="x")
+from tests.helpers import number, score_of
+from tests.test_extractors import extracted, in_chunks
 
 
 def colour(frames: Frames) -> dict[str, float]:
-    rows = fold("colour", in_chunks(frames, [len(frames)]))
-    found = {}
-    for name in ("colorfulness", "exposure_clipping"):
-        metric = create(name)
-        assert isinstance(metric, VideoMetric)
-        value = metric.score({"fold:colour": rows}, PROMPT)
-        assert isinstance(value, Value)
-        found[name] = value.value
-    return found
+    rows = extracted("colour", in_chunks(frames, [len(frames)]))
+    names = ("colorfulness", "exposure_clipping")
+    return {name: number(score_of(name, {"frames:colour": rows})) for name in names}
 
 
 def plainly(frame: Frames) -> float:
@@ -66,8 +58,6 @@ def test_clip_scores_are_made_of_the_same_cosines() -> None:
         "clip_score_hessel": 2.5 * np.mean([max(c, 0) for c in cosines]),
     }
     for name, value in wanted.items():
-        metric = create(f"{name}[a/b]")
-        assert isinstance(metric, VideoMetric)
-        found = metric.score(rows, PROMPT)
+        found = score_of(f"{name}[a/b]", rows)
         assert isinstance(found, Value) and found.value == pytest.approx(value, rel=1e-9)
         assert found.notes == ("truncated: the prompt is longer than the context",)

@@ -70,7 +70,7 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
     own = tmp_path / "own.py"
     own.write_text(model)
     made = create(f"python:{own}:generate", {})
-    assert made.generate(Request(prompt=Prompt(id="p", text="a disc")), tmp_path / "v.mp4").outcome == "ok"
+    assert made.generate(Request(prompt=Prompt(id="p", text="a disc")), tmp_path / "v.mp4").status == "ok"
     assert model.split("frames=16)")[1] in (ROOT / "examples" / "my_model.py").read_text().replace(
         "  # type: ignore[no-untyped-def]", ""
     )
@@ -88,8 +88,7 @@ def test_the_version_has_a_changelog_entry() -> None:
 
 
 def test_every_metric_and_suite_is_documented() -> None:
-    from evals import suites
-    from evals.metrics import METRICS
+    from evals.metrics import METRICS, suites
 
     text = (ROOT / "docs" / "metrics.md").read_text()
     for name in METRICS:

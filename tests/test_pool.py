@@ -9,21 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from evals.decoding.pool import Event, Job, Pool
-from evals.decoding.windows import Sampling
+from evals.decoding.pool import DecoderJob, Event, Pool
 from evals.errors import DecoderDied, DoesNotApply, UsageError, VideoError
 from evals.records import Normalization
-from evals.video import Limits, encode
+from evals.video import CenterCrop, Limits, SpacedWindows, encode
 from tests.conftest import ball
 
-# A fold that breaks in the way its video's size asks for: real faults in a real decoder process.
+# A frame extractor that breaks in the way its video's size asks for: real faults in a real decoder process.
 PLUGIN = """
 import ctypes, os, signal, time
 import numpy as np
-from evals import DoesNotApply, FRAME_EXTRACTORS, Spec
+from evals import DoesNotApply, FRAME_EXTRACTORS, FrameExtractor, Spec
 
 @FRAME_EXTRACTORS.register("fragile")
-class Fragile:
+class Fragile(FrameExtractor):
     spec = Spec(name="fragile")
     def step(self, chunk):
         match chunk.frames.shape[2]:
@@ -35,11 +34,19 @@ class Fragile:
             case 42: raise ValueError("planted")
             case 44: raise DoesNotApply("too green")
         return {"n": np.ones(len(chunk.new))}
-    def finish(self):
-        return {}
 """
 
-FIELDS = {"normalization": Normalization().model_dump(mode="json"), "folds": ["fragile", "difference"], "samplings": {}}
+FIELDS = {
+    "normalization": Normalization().model_dump(mode="json"),
+    "extractors": {"fragile": "", "difference": ""},
+    "windows": {},
+    "sha256": "",
+}
+
+
+def windows(most: int) -> dict[str, list[object]]:
+    """The windows of an encoder `x`."""
+    return {"x": [SpacedWindows(most=most).to_json(), CenterCrop(side=32).to_json()]}
 
 
 @pytest.fixture
@@ -63,7 +70,7 @@ def test_each_fault_costs_one_file(tmp_path: Path, plugin: Path) -> None:
     paths = [clip(tmp_path, w) for w in (32, 48, 34, 50, 36, 52, 38, 54, 40, 56, 42, 44, 58)]
     started = time.monotonic()
     with Pool(2, Limits(stall=5.0, memory=3 << 30), [plugin]) as pool:
-        found = results(list(pool.run(Job(p, "extract", None, FIELDS) for p in paths)))
+        found = results(list(pool.run(DecoderJob(p, "extract", None, FIELDS) for p in paths)))
     assert time.monotonic() - started < 120
     assert set(found) == {p.stem for p in paths}
     for width in ("48", "50", "52", "54", "56", "58"):
@@ -83,23 +90,22 @@ def test_each_fault_costs_one_file(tmp_path: Path, plugin: Path) -> None:
         event = found[name]
         assert event.message is not None, event.error
         assert event.message.head["problems"]["fragile"][0] == how
-        assert message in event.message.head["problems"]["fragile"][1]
-        assert "difference/mean" in event.message.arrays  # the other fold is not touched
+        assert message in event.message.head["problems"]["fragile"][2]
+        assert "difference/mean" in event.message.arrays  # the other extractor is not touched
 
 
 def test_a_video_past_its_time_is_ended(tmp_path: Path, plugin: Path) -> None:
     with Pool(1, Limits(seconds=1.0, stall=60.0), [plugin]) as pool:
-        error = results(list(pool.run([Job(clip(tmp_path, 34), "extract", None, FIELDS)])))["34"].error
+        error = results(list(pool.run([DecoderJob(clip(tmp_path, 34), "extract", None, FIELDS)])))["34"].error
         assert isinstance(error, DecoderDied) and "limit of 1 s" in str(error)
-        assert pool.ask(Job(clip(tmp_path, 48), "probe")).head["facts"]["frames"] == 4
+        assert pool.ask(DecoderJob(clip(tmp_path, 48), "probe")).head["facts"]["frames"] == 4
 
 
 def test_the_callers_time_does_not_count(tmp_path: Path, plugin: Path) -> None:
-    sampling = {"x": Sampling(windows=4, height=32, width=32).model_dump(mode="json")}
-    fields = {**FIELDS, "folds": [], "samplings": sampling}
+    fields = {**FIELDS, "extractors": {}, "windows": windows(4)}
     with Pool(1, Limits(seconds=1.0, stall=1.0)) as pool:
         kinds = []
-        for event in pool.run([Job(clip(tmp_path, 48), "extract", None, fields)]):
+        for event in pool.run([DecoderJob(clip(tmp_path, 48), "extract", None, fields)]):
             kinds.append(event.kind)
             time.sleep(0.6)
     assert kinds == ["window"] * 4 + ["done"]
@@ -108,15 +114,15 @@ def test_the_callers_time_does_not_count(tmp_path: Path, plugin: Path) -> None:
 def test_a_worker_killed_from_outside_is_replaced(tmp_path: Path, plugin: Path) -> None:
     path = clip(tmp_path, 48)
     with Pool(1, Limits(), [plugin]) as pool:
-        assert pool.ask(Job(path, "probe"))
+        assert pool.ask(DecoderJob(path, "probe"))
         os.kill(pool._workers[0].process.pid, signal.SIGKILL)
         pool._workers[0].process.wait()
-        assert pool.ask(Job(path, "probe")).head["facts"]["width"] == 48
+        assert pool.ask(DecoderJob(path, "probe")).head["facts"]["width"] == 48
 
 
 def test_workers_end_with_the_pool(tmp_path: Path) -> None:
     with Pool(2) as pool:
-        list(pool.run(Job(clip(tmp_path, w), "probe") for w in (48, 50)))
+        list(pool.run(DecoderJob(clip(tmp_path, w), "probe") for w in (48, 50)))
         processes = [w.process for w in pool._workers]
     assert len(processes) == 2 and all(p.poll() is not None for p in processes)
 
@@ -124,17 +130,21 @@ def test_workers_end_with_the_pool(tmp_path: Path) -> None:
 def test_errors_keep_their_kind(tmp_path: Path) -> None:
     with Pool(1) as pool:
         with pytest.raises(VideoError, match="no such file"):
-            pool.ask(Job(tmp_path / "none.mp4", "probe"))
-        long = {**FIELDS, "folds": [], "normalization": Normalization(seconds=60).model_dump(mode="json")}
+            pool.ask(DecoderJob(tmp_path / "none.mp4", "probe"))
+        long = {
+            **FIELDS,
+            "extractors": {},
+            "normalization": Normalization(seconds=60).model_dump(mode="json"),
+        }
         with pytest.raises(DoesNotApply, match=r"lasts 0\.5 s"):
-            pool.ask(Job(clip(tmp_path, 48), "extract", None, long))
+            pool.ask(DecoderJob(clip(tmp_path, 48), "extract", None, long))
 
 
 def test_a_broken_plugin_is_a_usage_error(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("raise RuntimeError('planted')")
     with Pool(1, plugins=[bad]) as pool, pytest.raises(UsageError, match="planted"):
-        pool.ask(Job(clip(tmp_path, 48), "probe"))
+        pool.ask(DecoderJob(clip(tmp_path, 48), "probe"))
 
 
 def test_a_wrong_frame_count_restarts_and_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,13 +154,11 @@ def test_a_wrong_frame_count_restarts_and_is_noted(tmp_path: Path, monkeypatch: 
     path = tmp_path / "x.mpg"
     write(path, ball(12, (64, 64)), "mpeg2video", "yuv420p", rate=25)
     whole = path.read_bytes()
-    sampling = {"x": Sampling(windows=12, height=32, width=32).model_dump(mode="json")}
+    fields = {**FIELDS, "extractors": {}, "windows": windows(12)}
     with Pool(1) as pool:
         for size in range(len(whole) - 200, len(whole) - 3000, -100):
             path.write_bytes(whole[:size])
-            events = list(
-                pool.run([Job(path, "extract", None, {**FIELDS, "folds": [], "samplings": sampling})])
-            )
+            events = list(pool.run([DecoderJob(path, "extract", None, fields)]))
             last = events[-1]
             if any(e.kind == "restart" for e in events):
                 assert last.message is not None

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evals.compare.reference import Statistics, take_over
+from evals.compare.reference import Statistics, import_statistics
 from evals.compare.vectors import Vectors, matched
 from evals.errors import MetricError, StatisticsError
 from evals.metrics.frechet import frechet_distance_from_moments
 from evals.metrics.moments import Moments
 from evals.records import Spec
+from evals.video import FirstFrames
 from tests.conftest import Cli, MakeClips
 from tests.test_fuzz import mutated
 
@@ -43,7 +44,7 @@ def scored(clips: MakeClips, cli: Cli, tmp_path: Path, tiny_clip: Path) -> Make:
 
 
 def values(folder: Path) -> dict[str, float]:
-    frame = pd.read_csv(folder / "sets.csv")
+    frame = pd.read_csv(folder / "distributions.csv")
     return dict(zip(frame["metric"], frame["value"], strict=True))
 
 
@@ -78,7 +79,7 @@ def test_moments_alone_serve_the_frechet_distance(scored: Make) -> None:
     assert values(tmp / "r") == {f"fvd[{TINY}]": pytest.approx(values(tmp / "s")[f"fvd[{TINY}]"], rel=1e-6)}
 
 
-def test_another_encoder_weights_or_view_is_refused(scored: Make) -> None:
+def test_another_encoder_weights_or_normalization_is_refused(scored: Make) -> None:
     cli, tmp, weights = scored
     path = tmp / "ref.npz"
     assert cli("reference", "build", tmp / "b", "--encoder", TINY, "--out", path, *weights).code == 0
@@ -93,13 +94,15 @@ def test_another_encoder_weights_or_view_is_refused(scored: Make) -> None:
             }
         ),
         "holds features of other/net": Statistics(**{**vars(whole), "encoder": "other/net"}),
-        "scored under native, the reference under fps=4": Statistics(**{**vars(whole), "normalization": "fps=4"}),
+        "scored under native, the reference under fps=4": Statistics(
+            **{**vars(whole), "normalization": "fps=4"}
+        ),
     }
     for message, other in changed.items():
         other.save(path)
         done = cli("compare", tmp / "a", "--reference", path, "--videos", 0, "--out", tmp / "r")
         assert done.code == 0 and message in done.err, done.err
-        assert pd.read_csv(tmp / "r" / "sets.csv").empty
+        assert pd.read_csv(tmp / "r" / "distributions.csv").empty
 
 
 def test_videos_on_both_sides_are_named(scored: Make) -> None:
@@ -116,7 +119,7 @@ def test_matching_is_said_and_done(scored: Make) -> None:
     cli, tmp, _ = scored
     base = ("compare", tmp / "a", "--reference", tmp / "b", "--videos", 0, "--out", tmp / "r")
     assert cli(*base, "--match", "prompt").code == 0
-    sets = pd.read_csv(tmp / "r" / "sets.csv")
+    sets = pd.read_csv(tmp / "r" / "distributions.csv")
     assert set(sets.loc[sets["metric"] == f"fvd[{TINY}]", "n"]) == {8}  # of a's nine prompts, b has eight
     assert sets["protocol"].str.endswith("; matched by prompt").all()
     assert cli("compare", tmp / "a", "--match", "prompt").code == 2
@@ -125,7 +128,7 @@ def test_matching_is_said_and_done(scored: Make) -> None:
 def side(*categories: str) -> Vectors:
     n = len(categories)
     return Vectors([np.array([float(i)]) for i in range(n)], [f"p{i}" for i in range(n)], list(categories),
-                   ["h"] * n, videos=n)  # fmt: skip
+                   ["h"] * n, ["k"] * n, videos=n)  # fmt: skip
 
 
 def test_categories_are_matched_in_our_proportions() -> None:
@@ -146,7 +149,7 @@ def spec() -> Spec:
 
 def test_statistics_of_ucf_101_are_imported_with_their_distance(assets: Path, tmp_path: Path) -> None:
     names = ("i3d_ucf101_2048_res128_len16", "i3d_ucf101_full_res128_len16")
-    two = [take_over(assets / "stats" / f"{n}.npz", "i3d", spec(), "native", 0) for n in names]
+    two = [import_statistics(assets / "stats" / f"{n}.npz", "i3d", spec(), "native", 0) for n in names]
     covariances = [s.total.covariance(0) for s in two]
     found = frechet_distance_from_moments(
         two[0].total.mean, covariances[0], two[1].total.mean, covariances[1]
@@ -161,12 +164,12 @@ def test_pickles_of_numpy_are_read_and_others_run_nothing(tmp_path: Path) -> Non
     x = np.random.default_rng(0).normal(size=(50, 4))
     path = tmp_path / "stats.pkl"
     path.write_bytes(pickle.dumps({"raw_mean": x.sum(0), "raw_cov": x.T @ x, "num_items": 50}))
-    found = take_over(path, "i3d", spec(), "native", 0)
+    found = import_statistics(path, "i3d", spec(), "native", 0)
     assert np.allclose(found.total.mean, x.mean(0)) and np.allclose(
         found.total.covariance(0), np.cov(x.T, ddof=0)
     )
     path.write_bytes(pickle.dumps({"mu": x.mean(0), "sigma": np.cov(x.T), "n": np.int64(50)}))
-    assert np.allclose(take_over(path, "i3d", spec(), "native", 1).total.covariance(), np.cov(x.T))
+    assert np.allclose(import_statistics(path, "i3d", spec(), "native", 1).total.covariance(), np.cov(x.T))
 
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -176,7 +179,7 @@ def test_pickles_of_numpy_are_read_and_others_run_nothing(tmp_path: Path) -> Non
     for evil in things:
         path.write_bytes(pickle.dumps(evil))
         with pytest.raises(StatisticsError, match=r"not admitted|something other"):
-            take_over(path, "i3d", spec(), "native", 0)
+            import_statistics(path, "i3d", spec(), "native", 0)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +194,7 @@ def test_pickles_of_numpy_are_read_and_others_run_nothing(tmp_path: Path) -> Non
 def test_odd_statistics_are_named(content: dict[str, Any], message: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "odd.npz", **content)
     with pytest.raises(StatisticsError, match=message):
-        take_over(tmp_path / "odd.npz", "i3d", spec(), "native", 0)
+        import_statistics(tmp_path / "odd.npz", "i3d", spec(), "native", 0)
     with pytest.raises(StatisticsError, match="reference build"):
         Statistics.load(tmp_path / "odd.npz")
 
@@ -199,7 +202,7 @@ def test_odd_statistics_are_named(content: dict[str, Any], message: str, tmp_pat
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     x = np.random.default_rng(1).normal(size=(6, 3))
-    vectors = Vectors(list(x), [f"p{i}" for i in range(6)], ["c"] * 6, ["h"] * 6, videos=6)
+    vectors = Vectors(list(x), [f"p{i}" for i in range(6)], ["c"] * 6, ["h"] * 6, ["k"] * 6, videos=6)
     path = tmp_path_factory.mktemp("npz") / "ref.npz"
     Statistics("ref", "i3d", spec(), "native", Moments.of(x), "test", vectors).save(path)
     return path.read_bytes()
@@ -228,45 +231,42 @@ def test_the_file_is_plain(whole: bytes, tmp_path: Path) -> None:
     with np.load(path, allow_pickle=False) as file:
         about = json.loads(str(file["about"]))
         assert set(file.files) == {"about", "mean", "scatter", "features"}
-    assert about["format"] == 1 and about["encoder"] == "i3d" and about["n"] == 6
+    assert about["format"] == 2 and about["encoder"] == "i3d" and about["n"] == 6
 
 
-def test_windows_of_a_reference_can_start_at_drawn_frames(
+def test_a_reference_can_be_of_random_clips(
     clips: MakeClips, cli: Cli, tmp_path: Path, tiny_clip: Path
 ) -> None:
-    """StyleGAN-V draws where real clips start; the draw is the video's own, so a file is the same twice."""
+    """StyleGAN-V takes random clips of real videos; the start comes from the video's hash, so a file is the
+    same twice."""
     from safetensors.torch import save_file
 
-    from evals.decoding.windows import Sampling
     from evals.encoders.inflated import InflatedInception
 
     path = tmp_path / "i3d.safetensors"
     save_file(InflatedInception(400).state_dict(), path)
     made = clips("a").write(4, frames=24, step=3.0)
     native = ("--encoder", "i3d-native", "--weights", f"i3d-native={path}")
-    for name, how in (("first", "first"), ("drawn", "drawn"), ("again", "drawn")):
+    for name, how in (("first", "first"), ("random", "random"), ("again", "random")):
         out = tmp_path / f"{name}.npz"
         done = cli("reference", "build", made.folder, *native, "--clips", how, "--out", out)
         assert done.code == 0, done.err
-    first, drawn, again = (Statistics.load(tmp_path / f"{n}.npz") for n in ("first", "drawn", "again"))
-    assert (first.clips, drawn.clips) == ("first", "drawn") and first.spec == drawn.spec
-    assert np.array_equal(np.stack(drawn.features.rows), np.stack(again.features.rows))
-    assert not np.array_equal(np.stack(drawn.features.rows), np.stack(first.features.rows))
+    first, random, again = (Statistics.load(tmp_path / f"{n}.npz") for n in ("first", "random", "again"))
+    assert (first.clips, random.clips) == ("first", "random") and first.spec == random.spec
+    assert np.array_equal(np.stack(random.features.rows), np.stack(again.features.rows))
+    assert not np.array_equal(np.stack(random.features.rows), np.stack(first.features.rows))
     run = ("run", "--generator", f"folder:{made.folder}", "--out", tmp_path / "runs")
     assert cli(*run, "--metrics", "fvd[i3d-native]", "--weights", f"i3d-native={path}").code == 0
-    reference = ("--reference", tmp_path / "drawn.npz", "--videos", 0, "--out", tmp_path / "report")
+    reference = ("--reference", tmp_path / "random.npz", "--videos", 0, "--out", tmp_path / "report")
     assert cli("compare", tmp_path / "runs" / "a", *reference).code == 0
-    sets = pd.read_csv(tmp_path / "report" / "sets.csv")
-    assert sets["protocol"][0].endswith("the reference's windows start at drawn frames")
+    sets = pd.read_csv(tmp_path / "report" / "distributions.csv")
+    assert sets["protocol"][0].endswith("the reference's clips are random ones")
     assert sets["value"][0] > 0
-    refused = cli("reference", "build", tmp_path / "runs" / "a", *native, "--clips", "drawn", "--out", path)
+    refused = cli("reference", "build", tmp_path / "runs" / "a", *native, "--clips", "random", "--out", path)
     assert refused.code == 2 and "takes a folder" in refused.err
-    whole = ("--encoder", TINY, "--weights", f"{TINY}={tiny_clip}", "--clips", "drawn", "--out", path)
+    whole = ("--encoder", TINY, "--weights", f"{TINY}={tiny_clip}", "--clips", "random", "--out", path)
     other = cli("reference", "build", made.folder, *whole)
     assert other.code == 2 and "whole video" in other.err
-    starts = [
-        Sampling(windows=1, first=True, drawn=True, frames=16).indices(24, video=f"{i:064x}")[0][0]
-        for i in range(900)
-    ]
+    starts = [FirstFrames(frames=16, start="random").windows(24, video=f"{i:064x}")[0][0] for i in range(900)]
     counts = np.bincount(starts, minlength=9)
     assert len(counts) == 9 and ((counts > 60) & (counts < 140)).all()  # every start is as likely

@@ -35,7 +35,8 @@ def rows(run: Path) -> dict[str, bytes]:
 def scores(run: Path) -> dict[tuple[str, int], Any]:
     """The current scores, exact values included."""
     return {
-        at: {k: s.to_json() for k, s in found.items()} for at, found in RunFolder(run).scores("native").items()
+        at: {k: s.to_json() for k, s in found.items()}
+        for at, found in RunFolder(run).scores("native").items()
     }
 
 
@@ -324,8 +325,10 @@ def test_python_interface(clips: MakeClips, tmp_path: Path) -> None:
 
     folder = clips("a").write(2).folder
     run, samples = evals.generate_run(
-        evals.Plan(create(f"folder:{folder}", {}), tmp_path / "r"), evals.Resources(1)
+        evals.RunConfig(create(f"folder:{folder}", {}), tmp_path / "r"), evals.Resources(1)
     )
-    assert [s.outcome for s in samples] == ["ok", "ok"]
-    written = evals.score_run(run, evals.prepare(["temporal_flicker"], {}), evals.Normalization(), evals.Resources(1))
+    assert [s.status for s in samples] == ["ok", "ok"]
+    written = evals.score_run(
+        run, evals.prepare(["temporal_flicker"], {}), evals.Normalization(), evals.Resources(1)
+    )
     assert written == 2

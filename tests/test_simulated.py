@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_bytes_on_every_run(cli: Cli, tmp_path: Pat
     second = run(cli, tmp_path / "b", "simulated:flicker@0.2", "--seeds", 2, "--workers", 2)
     assert hashes(first) == hashes(second) and len(set(hashes(first).values())) == 6
     sample = first.samples()["park-catch-and-dog", 0]
-    assert sample.actual is not None and sample.outcome == "ok"
+    assert sample.actual is not None and sample.status == "ok"
     facts = sample.actual
     assert (facts.width, facts.height, facts.frames, facts.fps) == (96, 72, 13, 8.0)
 
@@ -64,9 +64,9 @@ def test_what_cannot_be_drawn_is_refused_and_counts_as_such(cli: Cli, tmp_path: 
                    tmp_path)  # fmt: skip
     assert done.code == 0, done.err
     samples = RunFolder(tmp_path / "clean").samples()
-    assert samples["park-kite", 0].outcome == "ok"
+    assert samples["park-kite", 0].status == "ok"
     refused = samples["park-seesaw", 0]
-    assert refused.outcome == "refused" and "a child that does 'ride' cannot be drawn" in refused.reason
+    assert refused.status == "refused" and "a child that does 'ride' cannot be drawn" in refused.reason
     assert "1 refused" in done.out
 
 
@@ -98,14 +98,14 @@ def test_a_process_that_dies_costs_one_film_and_is_replaced(
 ) -> None:
     generator = create("simulated:clean", {})
     request = Request(prompt=KITE, settings=Settings(width=64, height=48, frames=2))
-    assert generator.generate(request, tmp_path / "a.mp4").outcome == "ok"
+    assert generator.generate(request, tmp_path / "a.mp4").status == "ok"
     idle = generator._idle  # type: ignore[attr-defined]
     assert len(idle) == 1
     idle[0].kill()
     idle[0].wait()
     lost = generator.generate(request, tmp_path / "b.mp4")
-    assert lost.outcome == "failed" and lost.transient and "died" in lost.reason
-    assert generator.generate(request, tmp_path / "b.mp4").outcome == "ok"
+    assert lost.status == "failed" and lost.transient and "died" in lost.reason
+    assert generator.generate(request, tmp_path / "b.mp4").status == "ok"
     generator.close()  # type: ignore[attr-defined]
     assert not generator._idle  # type: ignore[attr-defined]
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
@@ -114,7 +114,7 @@ def test_a_process_that_dies_costs_one_film_and_is_replaced(
 def test_trajectories_are_written_where_asked_for(tmp_path: Path) -> None:
     generator = create("simulated:teleport", {"trajectories": "true", "strength": "1"})
     request = Request(prompt=KITE, settings=Settings(width=64, height=48, frames=8))
-    assert generator.generate(request, tmp_path / "a.mp4").outcome == "ok"
+    assert generator.generate(request, tmp_path / "a.mp4").status == "ok"
     truth = json.loads((tmp_path / "a.json").read_text())
     assert (truth["width"], truth["height"], truth["fps"]) == (64, 48, 12.0)
     assert set(truth["actors"]) == {"0-boy-0", "1-kite-0"} and len(truth["actors"]["0-boy-0"]["x"]) == 8
@@ -168,7 +168,7 @@ def test_the_demo_ends_with_what_it_found_and_where_the_report_is(shown: tuple[P
     scores = pd.read_csv(out / "scores.csv")
     assert set(scores["status"]) == {"ok"} and scores["run"].nunique() == len(VARIANTS) >= 4
     assert {p.split("-")[0] for p in scores["prompt_id"]} >= {"park", "dog", "ball"}
-    distances = pd.read_csv(out / "sets.csv")
+    distances = pd.read_csv(out / "distributions.csv")
     assert set(distances["metric"]) == {"fvd[embedded]", "kvd[embedded]"} and set(distances["reference"]) == {
         REFERENCE
     }
@@ -190,4 +190,4 @@ def test_the_studio_ends_with_its_input() -> None:
         text=True,
         timeout=60,
     )
-    assert studio.returncode == 0 and json.loads(studio.stdout)["outcome"] == "failed"
+    assert studio.returncode == 0 and json.loads(studio.stdout)["status"] == "failed"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from evals import statistics
+from evals.compare import statistics
 
 
 def test_no_interval_under_20_prompts_or_where_nothing_varies() -> None:

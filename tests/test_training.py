@@ -115,8 +115,8 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 def test_means_over_videos_equal_the_suites_own_metrics() -> None:
     from evals.metrics import Value, VideoMetric, create
-    from evals.records import Prompt
     from evals.metrics.training import FrameConsistency, TemporalFlicker, TextVideoSimilarity
+    from evals.records import Prompt
 
     rng = np.random.default_rng(0)
     prompt = Prompt(id="p", text="p")

@@ -68,7 +68,16 @@ def test_vbenchs_own_prompts_can_be_submitted(
     base = ("run", "--generator", f"folder:{made.folder}", "--prompts", info, "--out", tmp_path)
     ids = [x for p in still for x in ("--prompt-id", p.id)]
     assert cli(*base, *ids, "--metrics", "temporal_flicker").code == 0
-    compare = ("compare", tmp_path / "b", "--normalization", "vbench", "--out", tmp_path / "r", "--videos", "0")
+    compare = (
+        "compare",
+        tmp_path / "b",
+        "--normalization",
+        "vbench",
+        "--out",
+        tmp_path / "r",
+        "--videos",
+        "0",
+    )
     few = cli(*compare, "--submission", tmp_path / "sent")
     assert few.code == 2 and "1 of 25 samples a prompt" in few.err and not (tmp_path / "sent").exists()
     monkeypatch.setitem(vbench.SAMPLES, "temporal_flickering", 1)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals import weights
-from evals.errors import UnknownName, WeightsError
+from evals.encoders import published as weights
 from evals.encoders.published import WeightFile, fetch, locate
+from evals.errors import UnknownName, WeightsError
 from tests.conftest import Cli
 
 DATA = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()

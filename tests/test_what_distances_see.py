@@ -52,7 +52,9 @@ def test_reordering_moves_the_video_distance_alone_and_flicker_both(tmp_path: Pa
     out = tmp_path / "report"
     done = call("compare", *runs, "--reference", tmp_path / "runs" / "reference", "--videos", 0, "--out", out)
     assert done.code == 0, done.err
-    frame = pd.read_csv(out / "sets.csv").pivot_table(index="generator", columns="metric", values="value")
+    frame = pd.read_csv(out / "distributions.csv").pivot_table(
+        index="generator", columns="metric", values="value"
+    )
     video, frames = frame["fvd[embedded]"], frame[f"fid_frames[{TINY}]"]
     print(frame)
     assert frames["shuffled"] == pytest.approx(frames["sound"], rel=1e-9)

@@ -1,4 +1,4 @@
-"""Folds and the metrics on them: published goldens, other libraries, toy geometry, chunking."""
+"""Frame extractors and the metrics on them: published goldens, other libraries, toy geometry, chunking."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from evals import metrics
-from evals.errors import DoesNotApply
-from evals.runs.features import Features
-from evals.extractors import FRAME_EXTRACTORS, dis
-from evals.metrics import Skip, Value, VideoMetric
+from evals.errors import DoesNotApply, Reason
+from evals.extractors import FRAME_EXTRACTORS, create, dis
+from evals.metrics.base import Skip, Value
 from evals.metrics.temporal import cuts
-from evals.records import Prompt
+from evals.runs.features import Features
 from evals.video import Chunk, Frames, decode, probe
+from tests import helpers
 from tests.conftest import ball
-
-PROMPT = Prompt(id="x", text="x")
+from tests.helpers import score_of
 
 
 def in_chunks(frames: Frames, sizes: list[int], fps: float = 8.0) -> list[Chunk]:
@@ -35,31 +34,28 @@ def in_chunks(frames: Frames, sizes: list[int], fps: float = 8.0) -> list[Chunk]
     return chunks
 
 
-def fold(name: str, chunks: list[Chunk]) -> Features:
-    made = FRAME_EXTRACTORS.get(name)()
+def extracted(name: str, chunks: list[Chunk]) -> Features:
+    made = create(name)
     parts = [made.step(c) for c in chunks] + [made.finish()]
     return {k: np.concatenate([p[k] for p in parts if k in p]) for k in parts[0]}
 
 
-def value(metric_id: str, frames: Frames, fps: float = 8.0, prompt: Prompt = PROMPT) -> Value | Skip:
-    metric = metrics.create(metric_id)
-    assert isinstance(metric, VideoMetric)
-    rows = {n: fold(n.removeprefix("fold:"), in_chunks(frames, [len(frames)], fps)) for n in metric.needs}
-    return metric.score(rows, prompt)
+def value(metric_id: str, frames: Frames, fps: float = 8.0, **prompt: object) -> Value | Skip:
+    chunks = in_chunks(frames, [len(frames)], fps)
+    features = {str(n): extracted(n.id, chunks) for n in metrics.create(metric_id).needs}
+    return score_of(metric_id, features, **prompt)
 
 
 def number(metric_id: str, frames: Frames, fps: float = 8.0) -> float:
-    found = value(metric_id, frames, fps)
-    assert isinstance(found, Value)
-    return found.value
+    return helpers.number(value(metric_id, frames, fps))
 
 
 @pytest.mark.parametrize("name", list(FRAME_EXTRACTORS))
 def test_rows_do_not_depend_on_chunking(name: str) -> None:
     frames = ball(13, (60, 80), step=4)
-    whole = fold(name, in_chunks(frames, [13], fps=24))
+    whole = extracted(name, in_chunks(frames, [13], fps=24))
     for sizes in ([1] * 13, [2, 5, 6], [12, 1]):
-        parts = fold(name, in_chunks(frames, sizes, fps=24))
+        parts = extracted(name, in_chunks(frames, sizes, fps=24))
         assert whole.keys() == parts.keys()
         assert all(np.array_equal(whole[k], parts[k]) for k in whole)
 
@@ -67,7 +63,7 @@ def test_rows_do_not_depend_on_chunking(name: str) -> None:
 @pytest.mark.parametrize("name", list(FRAME_EXTRACTORS))
 def test_rows_are_finite_and_one_per_frame_or_pair(name: str) -> None:
     for count in (1, 2, 7):
-        rows = fold(name, in_chunks(ball(count), [count]))
+        rows = extracted(name, in_chunks(ball(count), [count]))
         for array in rows.values():
             assert np.isfinite(array).all() and len(array) in (count, count - 1, (count - 1) // 2)
 
@@ -75,18 +71,15 @@ def test_rows_are_finite_and_one_per_frame_or_pair(name: str) -> None:
 def test_flicker_equals_vbench_on_95_real_files(assets: Path) -> None:
     golden = json.loads((assets / "golden/vbench_temporal_flickering.json").read_text())
     assert len(golden) == 95
-    metric = metrics.create("temporal_flicker")
-    assert isinstance(metric, VideoMetric)
     for name, expected in golden.items():
-        rows = fold("difference", list(decode(probe(assets / name))))
-        found = metric.score({"fold:difference": rows}, PROMPT)
-        assert isinstance(found, Value)
-        assert found.value == pytest.approx(expected, abs=1e-6), name
+        rows = extracted("difference", list(decode(probe(assets / name))))
+        found = helpers.number(score_of("temporal_flicker", {"frames:difference": rows}))
+        assert found == pytest.approx(expected, abs=1e-6), name
 
 
 def test_difference_equals_a_plain_loop() -> None:
     frames = np.random.default_rng(1).integers(0, 256, (4, 37, 50, 3), dtype=np.uint8)
-    rows = fold("difference", in_chunks(frames, [4]))
+    rows = extracted("difference", in_chunks(frames, [4]))
     for t in range(3):
         a, b = frames[t].astype(float), frames[t + 1].astype(float)
         assert rows["mean"][t] == pytest.approx(np.abs(a - b).mean(), rel=1e-12)
@@ -100,7 +93,7 @@ def test_ssim_equals_torchmetrics() -> None:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     frames = ball(4, (61, 83), step=3)
-    rows = fold("ssim", in_chunks(frames, [4]))
+    rows = extracted("ssim", in_chunks(frames, [4]))
     grey = torch.tensor(np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames]), dtype=torch.float64)
     _, theirs = structural_similarity_index_measure(
         grey[:-1, None], grey[1:, None], data_range=255.0, reduction="none", return_full_image=True
@@ -112,12 +105,12 @@ def test_ssim_equals_torchmetrics() -> None:
 
 def test_ssim_needs_room_for_its_window() -> None:
     with pytest.raises(DoesNotApply, match="11×11"):
-        fold("ssim", in_chunks(np.zeros((2, 10, 40, 3), np.uint8), [2]))
+        extracted("ssim", in_chunks(np.zeros((2, 10, 40, 3), np.uint8), [2]))
 
 
 def test_sharpness_is_the_variance_of_the_laplacian() -> None:
     frames = ball(3, (30, 40))
-    for t, got in enumerate(fold("laplacian", in_chunks(frames, [3]))["variance"]):
+    for t, got in enumerate(extracted("laplacian", in_chunks(frames, [3]))["variance"]):
         grey = np.pad(cv2.cvtColor(frames[t], cv2.COLOR_RGB2GRAY).astype(float), 1, mode="reflect")
         neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
         assert got == pytest.approx((neighbours - 4 * grey[1:-1, 1:-1]).var(), rel=1e-12)
@@ -133,7 +126,7 @@ def test_cuts_equal_pyscenedetect_on_106_real_files(assets: Path) -> None:
     assert len(files) == 106
     found = {}
     for path in files:
-        content = fold("content", list(decode(probe(path))))["hsv"]
+        content = extracted("content", list(decode(probe(path))))["hsv"]
         if at := [t + 1 for t in cuts(content, 3.0, 15.0, 2)]:
             found[str(path.relative_to(assets).with_suffix(""))] = at
     assert found == SCENE_CUTS
@@ -221,16 +214,14 @@ def test_frozen_frames_counts_repeats_and_small_motion_is_not_frozen() -> None:
 def test_dynamic_degree_counts_as_vbench_does(frames: int, pairs: int, dynamic: int) -> None:
     top = np.full(frames - 1, 5.99)
     top[:pairs] = 6.01
-    metric = metrics.create("dynamic_degree[dis]")
-    assert isinstance(metric, VideoMetric)
-    found = metric.score({"fold:dis-strided": {"top5": top}}, PROMPT)
+    found = score_of("dynamic_degree[dis]", {"frames:dis-strided": {"top5": top}})
     assert found == Value(float(dynamic))
 
 
 def test_dynamic_degree_takes_every_third_frame_of_24_fps() -> None:
     frames = ball(24, (60, 80))
-    assert len(fold("dis-strided", in_chunks(frames, [24], fps=24.0))["top5"]) == 7
-    assert len(fold("dis-strided", in_chunks(frames, [24], fps=8.0))["top5"]) == 23
+    assert len(extracted("dis-strided", in_chunks(frames, [24], fps=24.0))["top5"]) == 7
+    assert len(extracted("dis-strided", in_chunks(frames, [24], fps=8.0))["top5"]) == 23
 
 
 def test_top_five_percent() -> None:
@@ -249,15 +240,14 @@ def test_scene_cut_is_counted_once() -> None:
     [
         ("frozen_frames", {"motion": "none"}, "without motion"),
         ("dynamic_degree[dis]", {"motion": "none"}, "without motion"),
-        ("scene_cuts", {"cuts": True}, "asks for a cut"),
+        ("scene_cuts", {"cuts": True}, "a change of scene"),
     ],
 )
 def test_annotations_decide_where_a_metric_applies(
     metric_id: str, prompt: dict[str, object], reason: str
 ) -> None:
-    asked = Prompt.model_validate({"id": "x", "text": "x", **prompt})
-    found = value(metric_id, ball(9), prompt=asked)
-    assert isinstance(found, Skip) and reason in found.reason
+    found = value(metric_id, ball(9), **prompt)
+    assert isinstance(found, Skip) and found.reason == Reason.PROMPT_EXCLUDES and reason in found.message
     assert isinstance(value(metric_id, ball(9)), Value)
 
 

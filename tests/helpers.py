@@ -1,0 +1,34 @@
+"""What several test files need: scoring stored features, making encoders from local weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from evals.encoders import Encoder, create
+from evals.metrics import create as create_metric
+from evals.metrics.base import Clip, PromptFields, Skip, Value, VideoMetric
+from evals.records import Need, Prompt
+from evals.runs.features import Features
+
+
+def score_of(metric_id: str, features: Mapping[str, Features], **fields: object) -> Value | Skip:
+    """A metric on features by need (`frames:dis`), for a prompt with these fields."""
+    metric = create_metric(metric_id)
+    assert isinstance(metric, VideoMetric)
+    prompt = Prompt.model_validate({"id": "p", "text": "a disc", **fields})
+    by_need = {Need.parse(need): arrays for need, arrays in features.items()}
+    return metric.score(Clip(by_need, PromptFields(prompt, metric.reads)))
+
+
+def number(found: Value | Skip) -> float:
+    """The number of a score that has one."""
+    assert isinstance(found, Value), found
+    return found.value
+
+
+def made(name: str, weights: Path) -> Encoder:
+    """An encoder from local weights, loaded on the CPU."""
+    found = create(name, {name.partition(":")[0] if name.startswith("tiny/") else name: weights})
+    found.load("cpu")
+    return found
