@@ -1,4 +1,4 @@
-"""What the distances on the embedded encoder's features see of each flaw of the simulated worlds.
+"""Which flaws of the simulated worlds the distances on the embedded encoder's features detect.
 
     python -m benchmarks.distances [--seeds 4] [--page docs/flaws.md] [--work FOLDER]
 
@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from benchmarks.flaws import make
 from benchmarks.page import put
 from evals import frechet_distance, kernel_distance, matched_kernel_distances, prompts
-from evals.compare.vectors import vectors_of
 from evals.cli.demo import SETS
+from evals.compare.statistics import Estimate, difference_interval
+from evals.compare.vectors import vectors_of
 from evals.errors import CannotDraw
-from evals.metrics import DistributionMetric, create
+from evals.metrics import create
+from evals.metrics.base import DistributionMetric
 from evals.records import Prompt, PromptSet
 from evals.score import prepare
-from evals.compare.statistics import Estimate, difference_interval
 from evals.worlds import FLAWS, check
 
 STRENGTHS = (0.25, 0.5, 1.0)
@@ -127,7 +128,7 @@ def films(name: str, generator: str, made: PromptSet, seeds: Sequence[int], work
     assert isinstance(metric, DistributionMetric)
     run = make(name, generator, made, seeds, prepare([METRIC], {}), work)
     vectors = vectors_of(run, METRIC, metric)
-    at = [key for key, sample in sorted(run.samples.items()) if sample.status == "ok"]
+    at = [key for key, sample in sorted(run.videos.items()) if sample.status == "ok"]
     return Films(dict(zip(at, vectors.rows, strict=True)))
 
 

@@ -1,9 +1,9 @@
-"""What each metric of the quick suite sees of each flaw of the simulated worlds, at three strengths.
+"""Which flaws of the simulated worlds each metric of the quick suite detects, at three strengths.
 
     python -m benchmarks.flaws [--prompts 36] [--page docs/flaws.md] [--work FOLDER]
 
-Every film exists sound and flawed, of the same prompt and seed, so differences are paired. Distances
-between sets are measured by `benchmarks.distances`.
+Every film exists clean and flawed, of the same prompt and seed, so differences are paired. Distribution
+metrics are measured by `benchmarks.distances`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from benchmarks.page import put
-from evals import compare, generators, suites
-from evals.cli.demo import SIZE, chosen
-from evals.metrics import VideoMetric, create
-from evals.records import PromptSet, Normalization
-from evals.run import Plan, Resources, Progress, generate_run, score_run
-from evals.score import Metrics, prepare
+from evals import generators
+from evals.cli.demo import HEIGHT, WIDTH, choose_prompts
+from evals.compare import RunScores, compare_scores, load_runs
+from evals.decoding.resources import Resources
+from evals.generate import RunConfig, generate_run
+from evals.metrics import create, suites
+from evals.metrics.base import VideoMetric
+from evals.records import PromptSet, Settings
+from evals.score import Metrics, prepare, score_run
 from evals.worlds import FLAWS
 
 STRENGTHS = (0.1, 0.3, 1.0)
 
-# Which metric is to see which flaw. Dynamic degree is a threshold on how much of a clip moves, so a clip
+# Which metric must detect which flaw. Dynamic degree is a threshold on how much of a clip moves, so a clip
 # that stands still for a third of its time rightly passes it.
 PROMISED: Mapping[tuple[str, str], tuple[float, ...]] = {
     ("flicker", "temporal_flicker"): STRENGTHS,
@@ -44,48 +44,44 @@ Cells = dict[tuple[str, float, str], "Cell"]
 
 @dataclass(frozen=True)
 class Cell:
-    """Flawed minus sound, with its 95 % interval."""
+    """Flawed minus clean, with its 95 % interval."""
 
     difference: float
     low: float | None
     high: float | None
 
     @property
-    def seen(self) -> bool:
+    def detected(self) -> bool:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 def make(
     name: str, generator: str, prompts: PromptSet, seeds: Sequence[int], metrics: Metrics, work: Path
-) -> compare.RunScores:
+) -> RunScores:
     """One run, generated and scored; resumes in `work`."""
-    plan = RunConfig(generators.create(generator, {}), work / name, prompts, seeds, SIZE)
-    resources = Resources()
-    run, _ = generate_run(plan, resources, Progress())
-    score_run(run, metrics, Normalization(), resources)
-    return compare.load([work / name])[0]
+    config = RunConfig(
+        generators.create(generator), work / name, prompts, seeds, Settings(width=WIDTH, height=HEIGHT)
+    )
+    with Resources() as resources:
+        score_run(generate_run(config, resources), metrics, None, resources)
+    return load_runs([work / name])[0]
 
 
 def measure(
     prompts: PromptSet, cases: Iterable[tuple[str, float]], metric_ids: Sequence[str], work: Path
 ) -> Cells:
     """A cell for every flaw and strength of `cases`, and every metric."""
-    metrics = prepare(metric_ids, {})
-    sound = make("sound", "simulated:clean", prompts, (0,), metrics, work)
+    metrics = prepare(metric_ids)
+    clean = make("clean", "simulated:clean", prompts, (0,), metrics, work)
     cells: Cells = {}
     for flaw, strength in cases:
         name = f"{flaw}-{strength:g}"
         made = make(name, f"simulated:{flaw}@{strength:g}", prompts, (0,), metrics, work)
-        for row in compare.compare([made, sound]).pairs.to_dict("records"):
-            cells[flaw, strength, row["metric"]] = Cell(
-                float(row["difference"]), _maybe(row["ci_low"]), _maybe(row["ci_high"])
-            )
-        print(name, *[n for n in metric_ids if cells[flaw, strength, n].seen], flush=True)
+        for pair in compare_scores([made, clean]).pairs:
+            if pair.difference is not None:
+                cells[flaw, strength, pair.metric] = Cell(pair.difference, pair.ci_low, pair.ci_high)
+        print(name, *[n for n in metric_ids if cells[flaw, strength, n].detected], flush=True)
     return cells
-
-
-def _maybe(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
 
 
 def promises(cells: Cells) -> str:
@@ -98,25 +94,25 @@ def promises(cells: Cells) -> str:
 
 
 def matrix(cells: Cells, metric_ids: Sequence[str]) -> str:
-    """For every flaw what sees it, and what does not, at the three strengths."""
+    """Which metrics detect each flaw at the three strengths."""
     lines = ["| metric | " + " | ".join(f"`{f}`" for f in FLAWS) + " |", "|---|" + "---|" * len(FLAWS)]
     for metric in metric_ids:
         marks = [" ".join(_mark(cells[f, s, metric]) for s in STRENGTHS) for f in FLAWS]
         lines.append(f"| `{metric}` | " + " | ".join(marks) + " |")
     for strength in STRENGTHS:
-        unseen = [f for f in FLAWS if not any(cells[f, strength, m].seen for m in metric_ids)]
-        names = ", ".join(f"`{f}`" for f in unseen) or "none"
-        lines.append(f"\nSeen by no metric of single videos in `quick` at strength {strength:g}: {names}.")
+        missed = [f for f in FLAWS if not any(cells[f, strength, m].detected for m in metric_ids)]
+        names = ", ".join(f"`{f}`" for f in missed) or "none"
+        lines.append(f"\nDetected by no video metric of `quick` at strength {strength:g}: {names}.")
     return "\n".join(lines)
 
 
 def _shown(strength: float, cell: Cell) -> str:
     bounds = "" if cell.low is None else f" [{cell.low:.3g}, {cell.high:.3g}]"
-    return f"{strength:g}: {cell.difference:+.3g}{bounds}" + ("" if cell.seen else ", not shown")
+    return f"{strength:g}: {cell.difference:+.3g}{bounds}" + ("" if cell.detected else ", not shown")
 
 
 def _mark(cell: Cell) -> str:
-    return "·" if not cell.seen else "+" if cell.difference > 0 else "−"
+    return "·" if not cell.detected else "+" if cell.difference > 0 else "−"
 
 
 def main() -> None:
@@ -128,7 +124,7 @@ def main() -> None:
     ids = [m for m in suites.load("quick").metrics if isinstance(create(m), VideoMetric)]
     cases = [(f, s) for f in FLAWS for s in STRENGTHS]
     cases += sorted({(f, s) for (f, _), strengths in PROMISED.items() for s in strengths} - set(cases))
-    cells = measure(chosen(-(-o.prompts // 3)), cases, ids, o.work)
+    cells = measure(choose_prompts(-(-o.prompts // 3)), cases, ids, o.work)
     for name, text in (("promises", promises(cells)), ("matrix", matrix(cells, ids))):
         print(text + "\n")
         if o.page:

@@ -22,18 +22,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evals import generators, suites, video
-from evals.encoders.device import Batcher, Lane
+from evals import extractors, generators, video
 from evals.decoding.pool import DecoderJob, Pool, default_workers
-from evals.decoding.windows import Sampler
+from evals.decoding.resources import Resources
+from evals.decoding.windows import WindowCutter
+from evals.encoders.device import Batcher, DeviceQueue
 from evals.errors import DoesNotApply
-from evals.extract import Cost, Source, extract
-from evals.runs.features import FeatureStore
-from evals.extractors import FRAME_EXTRACTORS
+from evals.extract import Cost, Hooks, Source, extract_features
+from evals.generate import RunConfig, generate_run
+from evals.metrics import suites
 from evals.records import Normalization
-from evals.run import Plan, Resources, generate_run
+from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
-from evals.score import Metrics, prepare, score
+from evals.score import Metrics, prepare, score_run
 
 
 def options(about: str | None) -> argparse.ArgumentParser:
@@ -62,8 +63,9 @@ def weights(o: argparse.Namespace) -> dict[str, Path]:
 def copies(folder: Path) -> Iterator[Iterator[RunFolder]]:
     """Runs of a folder's clips without any score, as many as are asked for."""
     with tempfile.TemporaryDirectory() as scratch:
-        plan = RunConfig(generators.create(f"folder:{folder}", {}), Path(scratch) / "run")
-        run, _ = generate_run(plan, Resources())
+        with Resources() as resources:
+            config = RunConfig(generators.create(f"folder:{folder}"), Path(scratch) / "run")
+            run = generate_run(config, resources)
 
         def made() -> Iterator[RunFolder]:
             while True:
@@ -78,10 +80,10 @@ def paths_of(run: RunFolder) -> list[Path]:
     return [run.video_path(s) for s in run.samples().values() if s.status == "ok"]
 
 
-def scored(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> float:
-    """Seconds of a whole scoring pass: decode, folds, encoders, feature shards, journal."""
+def scored(run: RunFolder, metrics: Metrics, resources: Resources) -> float:
+    """Seconds of a whole scoring pass: decoding, frame extractors, encoders, feature shards, journal."""
     started = time.perf_counter()
-    score(run, metrics, Normalization(), pool, device)
+    score_run(run, metrics, None, resources)
     return time.perf_counter() - started
 
 
@@ -91,12 +93,14 @@ def costs(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> Cost:
         samples = [s for s in run.samples().values() if s.status == "ok"]
         sources = [Source(str(s.sha256), run.video_path(s)) for s in samples]
         store = FeatureStore(Path(scratch))
-        return extract(sources, metrics.extractors, store, Normalization(), pool, device, lambda *_: None)
+        hooks = Hooks(lambda source, problems: None)
+        return extract_features(sources, metrics.prepared, store, Normalization(), pool, device, hooks)
 
 
 def decoded(paths: Sequence[Path], pool: Pool) -> float:
     """Seconds to decode all with all workers and nothing else."""
-    fields = {"normalization": Normalization().model_dump(mode="json"), "folds": [], "samplings": {}}
+    native = Normalization().model_dump(mode="json")
+    fields = {"normalization": native, "extractors": {}, "windows": {}, "sha256": ""}
     started = time.perf_counter()
     for event in pool.run(DecoderJob(path, "extract", None, fields) for path in paths):
         if event.error is not None:
@@ -104,10 +108,10 @@ def decoded(paths: Sequence[Path], pool: Pool) -> float:
     return time.perf_counter() - started
 
 
-def folded(paths: Sequence[Path], folds: Sequence[str], apart: ProcessPoolExecutor, workers: int) -> float:
-    """Seconds of the folds alone, on frames that lie in memory, with all processes."""
-    jobs = [(path, tuple(folds)) for path in paths]
-    return sum(apart.map(fold_seconds, jobs)) / workers
+def extracted(paths: Sequence[Path], names: Sequence[str], apart: ProcessPoolExecutor, workers: int) -> float:
+    """Seconds of the frame extractors alone, on frames that lie in memory, with all processes."""
+    jobs = [(path, tuple(names)) for path in paths]
+    return sum(apart.map(extractor_seconds, jobs)) / workers
 
 
 def processes(workers: int) -> ProcessPoolExecutor:
@@ -121,34 +125,36 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def fold_seconds(job: tuple[Path, tuple[str, ...]]) -> float:
-    """Seconds of folds on one video's chunks, decoded before the clock starts."""
+def extractor_seconds(job: tuple[Path, tuple[str, ...]]) -> float:
+    """Seconds of frame extractors on one video's chunks, decoded before the clock starts."""
     path, names = job
     chunks = list(video.decode(video.probe(path)))
-    folds = [FRAME_EXTRACTORS.get(name)() for name in names]
+    made = [extractors.create(name) for name in names]
     spent = 0.0
     for chunk in chunks:
-        for fold in folds:
+        for extractor in made:
             started = time.perf_counter()
-            fold.step(chunk)
+            extractor.step(chunk)
             spent += time.perf_counter() - started
     return spent
 
 
 def windows_of(paths: Sequence[Path], metrics: Metrics) -> dict[str, list[NDArray[np.uint8]]]:
     """Every encoder's windows of all videos, cut and resized."""
-    found: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in metrics.extractors.encoders}
+    found: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in metrics.prepared.encoders}
     for path in paths:
         opened = video.probe(path)
-        samplers = {}
-        for name, encoder in metrics.extractors.encoders.items():
+        cutters = {}
+        for name, encoder in metrics.prepared.encoders.items():
             try:
-                samplers[name] = Sampler(encoder.sampling, opened.facts.frames, opened.facts.fps)
+                cutters[name] = WindowCutter(
+                    encoder.frames, encoder.resize, opened.facts.frames, opened.facts.fps
+                )
             except DoesNotApply:
                 continue
         for chunk in video.decode(opened):
-            for name, sampler in samplers.items():
-                found[name] += [window for _, window in sampler.step(chunk)]
+            for name, cutter in cutters.items():
+                found[name] += [window for _, window in cutter.step(chunk)]
     return found
 
 
@@ -157,11 +163,11 @@ def encoded(
 ) -> float:
     """Seconds of the encoders alone, on windows that lie in memory; `rates` gets every one's frames per
     second (of windows of several, all of them count)."""
-    with Lane(device) as lane:
+    with DeviceQueue(device) as queue:
         started = time.perf_counter()
-        for name, encoder in metrics.extractors.encoders.items():
+        for name, encoder in metrics.prepared.encoders.items():
             began = time.perf_counter()
-            batcher = Batcher(encoder, lane)
+            batcher = Batcher(encoder, queue)
             for number, window in enumerate(windows[name]):
                 batcher.add(name, 0, number, window)
             batcher.flush()

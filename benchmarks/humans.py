@@ -21,12 +21,11 @@ from scipy import stats
 
 from benchmarks.page import put
 from evals import generators
+from evals.decoding.resources import Resources
+from evals.generate import RunConfig, generate_run
 from evals.metrics import create
 from evals.records import Normalization
-from evals.run import Plan, Resources, generate_run, score_run
-from evals.runs.folder import RunFolder
-from evals.score import prepare
-from evals.video import Limits
+from evals.score import prepare, score_run
 
 PLAIN = (
     "temporal_flicker", "temporal_ssim", "frozen_frames", "warping_error[dis]", "dynamic_degree[dis]",
@@ -47,17 +46,18 @@ def ratings(folder: Path) -> Scores:
     return found
 
 
-def measure(folder: Path, names: list[str], weights: dict[str, Path], normalization: Normalization) -> dict[str, Scores]:
+def measure(
+    folder: Path, names: list[str], weights: dict[str, Path], normalization: Normalization
+) -> dict[str, Scores]:
     """Every metric's value by prompt and model."""
-    resources = Resources(None, "cpu", Limits(), ())
     metrics = prepare(names, weights)
     found: dict[str, Scores] = {name: defaultdict(dict) for name in names}
     for model in sorted(p.name for p in folder.iterdir() if p.is_dir()):
-        with tempfile.TemporaryDirectory() as scratch:
-            plan = RunConfig(generators.create(f"folder:{folder / model}", {}), Path(scratch) / "run")
-            run, _ = generate_run(plan, resources)
+        with tempfile.TemporaryDirectory() as scratch, Resources(device="cpu") as resources:
+            config = RunConfig(generators.create(f"folder:{folder / model}"), Path(scratch) / "run")
+            run = generate_run(config, resources)
             score_run(run, metrics, normalization, resources)
-            for (prompt, _), scores in RunFolder(run.path).scores(str(normalization)).items():
+            for (prompt, _), scores in run.scores(str(normalization)).items():
                 for name, score in scores.items():
                     if score.value is not None:
                         found[name][prompt][model] = score.value

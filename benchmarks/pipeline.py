@@ -1,11 +1,10 @@
 """A scoring pass against its parts alone, stage by stage: `python -m benchmarks.pipeline FOLDER`.
 
-FOLDER holds clips. Every round times, one after the other and each with all cores: decoding alone, the
-folds alone on frames in memory, the encoders alone on windows in memory, and the whole pass with its
+FOLDER holds clips. Every round times, one after the other and each with all cores: decoding alone, the frame
+extractors alone on frames in memory, the encoders alone on windows in memory, and the whole pass with its
 shards and journal. Decoder processes are started, and files and networks loaded, before the clock runs.
 Prints medians; `ratio` is the median over rounds of the whole against the parts' sum, and on a GPU also
-against the slower of (decoding and folds) and encoders.
-"""
+against the slower of (decoding and frame extractors) and encoders."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from benchmarks.harness import (
     costs,
     decoded,
     encoded,
-    folded,
+    extracted,
     machine,
     medians,
     options,
@@ -28,33 +27,34 @@ from benchmarks.harness import (
     scored,
     windows_of,
 )
-from evals.decoding.pool import Pool
+from evals.decoding.resources import Resources
 
 
 def main() -> None:
     o = options(__doc__).parse_args()
     metrics = chosen(o)
-    folds = metrics.extractors.folds
-    times: dict[str, list[float]] = {name: [] for name in ("decode", "folds", "encode", "whole")}
+    names = list(metrics.prepared.frames)
+    times: dict[str, list[float]] = {name: [] for name in ("decode", "frames", "encode", "whole")}
     rates: dict[str, float] = {}
-    with copies(o.folder) as runs, Pool(o.workers) as pool, processes(o.workers) as apart:
+    resources = Resources(o.workers, o.device)
+    with copies(o.folder) as runs, resources, processes(o.workers) as apart:
         first = next(runs)
         paths = paths_of(first)
-        stages = costs(first, metrics, pool, o.device)  # also starts, loads and caches everything
+        stages = costs(first, metrics, resources.pool, o.device)  # also starts, loads and caches everything
         windows = windows_of(paths, metrics)
-        folded(paths, folds, apart, o.workers)
+        extracted(paths, names, apart, o.workers)
         for _ in range(o.rounds):
-            times["decode"].append(decoded(paths, pool))
-            times["folds"].append(folded(paths, folds, apart, o.workers))
+            times["decode"].append(decoded(paths, resources.pool))
+            times["frames"].append(extracted(paths, names, apart, o.workers))
             times["encode"].append(encoded(windows, metrics, o.device, rates))
-            times["whole"].append(scored(next(runs), metrics, pool, o.device))
+            times["whole"].append(scored(next(runs), metrics, resources))
     rounds = list(zip(*times.values(), strict=True))
     ratio = statistics.median(w / (d + f + e) for d, f, e, w in rounds)
     slower = statistics.median(w / max(d + f, e) for d, f, e, w in rounds)
     middle = medians(times)
     found = {
         "machine": {**machine(o.device), "workers": o.workers},
-        "metrics": [*metrics.video, *metrics.sets],
+        "metrics": [*metrics.video, *metrics.distribution],
         "videos": stages.videos,
         "frames": stages.frames,
         "seconds": times,
@@ -71,8 +71,8 @@ def main() -> None:
     print(f"{stages.videos} videos, {stages.frames} frames, {o.workers} workers, {o.device}")
     for name, value in middle.items():
         print(f"{name:12s} {value:8.2f} s")
-    print(f"whole / (decode + folds + encode)       {ratio:.2f}")
-    print(f"whole / max(decode + folds, encode)     {slower:.2f}")
+    print(f"whole / (decode + frames + encode)      {ratio:.2f}")
+    print(f"whole / max(decode + frames, encode)    {slower:.2f}")
     speed = stages.videos / middle["whole"], stages.frames / middle["whole"]
     print(f"{speed[0]:.1f} videos/s, {speed[1]:.0f} frames/s; peak memory {peak_memory(stages)}")
     print(f"stages: {stages}")

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import optical_flow
 
-from evals.metrics import suites
 from evals.encoders.dino import MODELS
 from evals.encoders.inflated import InflatedInception
+from evals.metrics import suites
 
 
 def main() -> None:

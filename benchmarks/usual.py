@@ -30,11 +30,11 @@ from benchmarks.harness import (
     weights,
     windows_of,
 )
-from evals.encoders.device import actual
-from evals.decoding.pool import Pool
+from evals.decoding.resources import Resources
 from evals.encoders import Encoder
+from evals.encoders.device import actual
 from evals.extract import Cost
-from evals.metrics import DistributionMetric, VideoMetric
+from evals.metrics.base import DistributionMetric, VideoMetric
 from evals.score import Metrics, prepare
 
 
@@ -42,9 +42,9 @@ def predicted(apart: dict[str, Metrics], cost: Cost, encode: dict[str, float]) -
     """Cost of all metrics on their own over their cost together, from the stages of one pass."""
 
     def alone(metrics: Metrics) -> float:
-        folds = sum(cost.seconds.get(f"frames:{name}", 0.0) for name in metrics.extractors.folds)
-        seen = sum(cost.seconds.get(f"sample:{n}", 0.0) + encode[n] for n in metrics.extractors.encoders)
-        return cost.seconds["decode"] + folds + seen
+        frames = sum(cost.seconds.get(f"frames:{name}", 0.0) for name in metrics.prepared.frames)
+        windows = sum(cost.seconds.get(f"windows:{n}", 0.0) + encode[n] for n in metrics.prepared.encoders)
+        return cost.seconds["decode"] + frames + windows
 
     together = sum(v for k, v in cost.seconds.items() if k not in ("send", "commit"))
     return sum(alone(m) for m in apart.values()) / together
@@ -66,32 +66,32 @@ def one_by_one(encoder: Encoder, windows: list[NDArray[np.uint8]], device: str, 
 def main() -> None:
     o = options(__doc__).parse_args()
     metrics = chosen(o)
-    everything: dict[str, VideoMetric | DistributionMetric] = {**metrics.video, **metrics.sets}
-    needs = {name: {n.partition(":")[2] for n in m.needs} for name, m in everything.items()}
+    everything: dict[str, VideoMetric | DistributionMetric] = {**metrics.video, **metrics.distribution}
+    needs = {name: {n.id for n in m.needs} for name, m in everything.items()}
     apart = {
         name: prepare([name], {k: v for k, v in weights(o).items() if k in needs[name]})
         for name in metric_ids(o)
     }
     together: list[float] = []
     each: list[dict[str, float]] = []
-    batches: dict[str, list[float]] = {name: [] for name in metrics.extractors.encoders}
-    with copies(o.folder) as runs, Pool(o.workers) as pool:
+    batches: dict[str, list[float]] = {name: [] for name in metrics.prepared.encoders}
+    with copies(o.folder) as runs, Resources(o.workers, o.device) as resources:
         first = next(runs)
-        cost = costs(first, metrics, pool, o.device)
+        cost = costs(first, metrics, resources.pool, o.device)
         windows = windows_of(paths_of(first), metrics)
         device = actual(o.device)
         for one in apart.values():
-            scored(next(runs), one, pool, o.device)  # loads every network once
+            scored(next(runs), one, resources)  # loads every network once
         for _ in range(o.rounds):
-            together.append(scored(next(runs), metrics, pool, o.device))
-            each.append({n: scored(next(runs), m, pool, o.device) for n, m in apart.items()})
-            for name, encoder in metrics.extractors.encoders.items():
+            together.append(scored(next(runs), metrics, resources))
+            each.append({n: scored(next(runs), m, resources) for n, m in apart.items()})
+            for name, encoder in metrics.prepared.encoders.items():
                 some = windows[name][:64]
                 single = one_by_one(encoder, some, device, 1)
                 batches[name].append(single / one_by_one(encoder, some, device, encoder.batch))
     encode = {
         name: one_by_one(encoder, windows[name], device, encoder.batch)
-        for name, encoder in metrics.extractors.encoders.items()
+        for name, encoder in metrics.prepared.encoders.items()
     }
     ratio = statistics.median(sum(e.values()) / t for e, t in zip(each, together, strict=True))
     guess = predicted(apart, cost, encode)

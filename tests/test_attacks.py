@@ -110,7 +110,9 @@ def test_a_truncated_matroska_file_is_no_whole_video(clips: MakeClips, cli: Cli,
     path = made.folder / "0-0.mkv"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert cli("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST).code == 4
-    assert "truncated: the container announces 5 s" in RunFolder(tmp_path / "a").samples()["disc-0", 0].reason
+    assert (
+        "truncated: the container announces 5 s" in RunFolder(tmp_path / "a").samples()["disc-0", 0].message
+    )
 
 
 def test_pipes_devices_and_loops_cost_one_sample(clips: MakeClips, tmp_path: Path) -> None:
@@ -217,9 +219,10 @@ def test_odd_manifest_values(
             "bad cannot be made: ZeroDivisionError",
         ),
         (
-            "from evals import METRICS, Spec, About\n@METRICS.register('bad')\nclass B:\n"
+            "from evals import METRICS, Spec, About, VideoMetric\n@METRICS.register('bad')\n"
+            "class B(VideoMetric):\n"
             "    spec, about, needs, reads = Spec(name='b'), About('none'), (), ('nofield',)\n"
-            "    def score(self, rows, prompt): pass",
+            "    def score(self, clip): pass",
             "reads 'nofield'",
         ),
     ],
@@ -235,9 +238,10 @@ def test_broken_plugins_are_usage_errors(clips: MakeClips, tmp_path: Path, code:
 def test_a_metric_that_gives_up_costs_its_scores(clips: MakeClips, tmp_path: Path) -> None:
     made = clips("a").write(1)
     (tmp_path / "p.py").write_text(
-        "from evals import METRICS, Spec, About\n@METRICS.register('quits')\nclass B:\n"
-        "    spec, about, needs, reads = Spec(name='b'), About('none'), ('frames:difference',), ()\n"
-        "    def score(self, rows, prompt): raise SystemExit(3)"
+        "from evals import METRICS, About, Need, Spec, VideoMetric\n@METRICS.register('quits')\n"
+        "class B(VideoMetric):\n"
+        "    spec, about, needs, reads = Spec(name='b'), About('none'), (Need('frames', 'difference'),), ()\n"
+        "    def score(self, clip): raise SystemExit(3)"
     )
     base = (
         "run",

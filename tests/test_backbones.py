@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from evals.encoders import resolve
+from evals.encoders import create
+from evals.encoders.base import Setup
 from evals.encoders.videomae import load_videomae
 from evals.encoders.vjepa2 import VJepa2
 from evals.errors import WeightsError
@@ -103,7 +104,7 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"v\.pth"):
         load_videomae(path)
     with pytest.raises(WeightsError, match="has 7 bytes"):
-        resolve("videomae", {"videomae": path})
+        create("videomae", {"videomae": path})
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_vjepa2_is_the_mean_of_the_encoders_tokens(folder: Path) -> None:
-    encoder = VJepa2("vjepa2", folder)
+    encoder = VJepa2("vjepa2", Setup(folder))
     encoder.load("cpu")
     rng = np.random.default_rng(0)
     batch = torch.from_numpy(rng.integers(0, 256, (2, 16, 32, 32, 3), dtype=np.uint8))
@@ -135,11 +136,11 @@ def test_vjepa2_is_the_mean_of_the_encoders_tokens(folder: Path) -> None:
 
 def test_vjepa2_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="hf download a/b"):
-        resolve("vjepa2:a/b", {})
+        create("vjepa2:a/b", {})
     with pytest.raises(WeightsError, match="needs a model"):
-        resolve("vjepa2", {})
+        create("vjepa2", {})
     with pytest.raises(WeightsError, match=r"config\.json"):
-        VJepa2("vjepa2", tmp_path)
+        VJepa2("vjepa2", Setup(tmp_path))
 
 
 def test_mmd2_on_vjepa2_from_clips_to_table(folder: Path, clips: MakeClips, cli: Cli, tmp_path: Path) -> None:

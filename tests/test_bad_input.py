@@ -40,7 +40,7 @@ def test_broken_files_cost_only_themselves(clips: MakeClips, cli: Cli, tmp_path:
         ("gone", "gone.mp4: no such file (line 8 of the manifest)"),
         ("folder", "folder.mp4: no such file"),
     ]:
-        assert reason in samples[name].reason, samples[name]
+        assert reason in samples[name].message, samples[name]
     scores = run.scores("native")
     for i in range(3):
         unscored = {n for n, s in scores[f"disc-{i}", 0].items() if s.status != "ok"}
@@ -299,17 +299,18 @@ def test_a_plugin_adds_a_metric(clips: MakeClips, tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "import numpy as np\n"
-        "from evals import FRAME_EXTRACTORS, METRICS, About, Spec, Value\n"
+        "from evals import FRAME_EXTRACTORS, METRICS, About, FrameExtractor, Need, Spec, Value, VideoMetric\n"
+        "RED = Need('frames', 'red')\n"
         "@FRAME_EXTRACTORS.register('red')\n"
-        "class Red:\n"
+        "class Red(FrameExtractor):\n"
         "    spec = Spec(name='red')\n"
         "    def step(self, chunk): return {'mean': chunk.new[..., 0].mean(axis=(1, 2))}\n"
         "    def finish(self): return {}\n"
         "@METRICS.register('redness')\n"
-        "class Redness:\n"
+        "class Redness(VideoMetric):\n"
         "    '''Mean of the red channel.'''\n"
-        "    spec, about, needs, reads = Spec(name='redness'), About('none'), ('frames:red',), ()\n"
-        "    def score(self, rows, prompt): return Value(float(rows['frames:red']['mean'].mean()))\n"
+        "    spec, about, needs, reads = Spec(name='redness'), About('none'), (RED,), ()\n"
+        "    def score(self, clip): return Value(float(clip.features[RED]['mean'].mean()))\n"
     )
     folder = clips("a").write(1).folder
     base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--plugin", plugin)

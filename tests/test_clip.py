@@ -135,8 +135,8 @@ def test_windows_cross_chunks(sizes: list[int]) -> None:
     for size in sizes:
         lead = 1 if start else 0
         chunk = Chunk(frames[start - lead : start + size], start, lead, 8.0)
-        for number, window in cutter.step(chunk):
-            found[number] = window[:, 0, 0, 0].tolist()
+        for place, window in cutter.step(chunk):
+            found[place] = window[:, 0, 0, 0].tolist()
         start += size
     assert found == {0: [1, 2, 3, 4], 1: [3, 4, 5, 6], 2: [5, 6, 7, 8]}
 

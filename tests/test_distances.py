@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evals.commands import STATISTICS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from scipy.spatial.distance import cdist
 
 from evals import frechet_distance, kernel_distance
 from evals.errors import MetricError
+from evals.metrics.arrays import STATISTICS
 from evals.metrics.frechet import frechet_distance_from_moments
 from evals.metrics.kernel import kernel_equality, mmd2
 from evals.metrics.moments import Moments

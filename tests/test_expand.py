@@ -70,7 +70,7 @@ def test_the_generator_gets_other_words_and_metrics_the_original(
         assert cli(*expanded).code == 4
         rows = samples(tmp_path / "run")
         assert [rows[f"p-{i}"]["status"] for i in range(4)] == ["ok", "ok", "failed", "failed"]
-        assert "could not be rewritten" in rows["p-2"]["reason"]
+        assert "could not be rewritten" in rows["p-2"]["message"]
         assert rows["p-0"]["details"]["sent"] == "In golden light, a ball Slow camera."
         seen = [json.loads(x) for x in (tmp_path / "seen.jsonl").read_text().splitlines()]
         assert [s for s in seen if "a ball" in s[0]] == [[rows["p-0"]["details"]["sent"], s] for s in (0, 1)]

@@ -246,7 +246,7 @@ def test_scene_cut_is_counted_once() -> None:
 def test_annotations_decide_where_a_metric_applies(
     metric_id: str, prompt: dict[str, object], reason: str
 ) -> None:
-    found = value(metric_id, ball(9), **prompt)
+    found = value(metric_id, ball(9), 8.0, **prompt)
     assert isinstance(found, Skip) and found.reason == Reason.PROMPT_EXCLUDES and reason in found.message
     assert isinstance(value(metric_id, ball(9)), Value)
 

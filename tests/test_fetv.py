@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evals.compare import load_runs
+from evals.compare.vectors import vectors_of
 from evals.metrics.frechet import frechet_distance
 from evals.runs.folder import RunFolder
 from evals.score import prepare
@@ -54,7 +56,7 @@ def test_five_folders_into_one_report(runs: Path, cli: Cli, tmp_path: Path) -> N
     assert "N = 18 against 18 is far too few" in done.err
     sets = pd.read_csv(out / "distributions.csv")
     assert set(sets["n"]) == {18} == set(sets["n_reference"])
-    assert list(sets.loc[sets["metric"] == f"fvd[{TINY}]", "generator"]) == MODELS[:4]
+    assert list(sets.loc[sets["metric"] == f"fvd[{TINY}]", "run"]) == MODELS[:4]
     unknown = sets[sets["metric"].isin(["fvd[embedded]", "kvd[embedded]"])]
     assert len(unknown) == 8 and unknown["value"].isna().all()
     assert unknown["protocol"].str.endswith("out of domain").all()
@@ -85,19 +87,16 @@ def test_reference_may_be_a_folder(
     a, b = (frame[frame["metric"] == name] for frame in sets)
     assert a["value"].item() == b["value"].item()
     chosen = prepare([f"fvd[{TINY}]"], {TINY: tiny_clip})
-    metric = chosen.sets[f"fvd[{TINY}]"]
-    from evals.compare.load import load
-
-    from evals.compare.vectors import vectors_of
-
+    metric = chosen.distribution[f"fvd[{TINY}]"]
     both = [
-        np.stack(vectors_of(load([runs / m])[0], f"fvd[{TINY}]", metric).rows) for m in ("zeroscope", "gt")
+        np.stack(vectors_of(load_runs([runs / m])[0], f"fvd[{TINY}]", metric).rows)
+        for m in ("zeroscope", "gt")
     ]
     assert both[0].shape == (18, 32)
     assert a["value"].item() == pytest.approx(frechet_distance(both[0], both[1]), rel=1e-12)
 
 
-def test_normalised_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None:
+def test_normalized_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None:
     normalization = "fps=5,seconds=1.6,short_side=120"
     copies = []
     for model in ("gt", "text2video-zero"):

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.distances import Films, drawable, films, measure
 from benchmarks.flaws import PROMISED
 from benchmarks.flaws import measure as paired
-from evals.cli.demo import chosen
+from evals.cli.demo import choose_prompts
 from evals.records import PromptSet
 
 
@@ -19,10 +19,15 @@ def test_each_flaw_moves_its_metric_and_more_of_it_moves_it_further(tmp_path: Pa
     """With the middle and the largest strength: at the weakest, 24 prompts are too few for some."""
     promised = {k: s[1:] for k, s in PROMISED.items() if k[1] != "dynamic_degree[dis]"}
     cases = sorted({(flaw, s) for (flaw, _), strengths in promised.items() for s in strengths})
-    cells = paired(chosen(8), cases, sorted({metric for _, metric in promised}), tmp_path)
+    cells = paired(choose_prompts(8), cases, sorted({metric for _, metric in promised}), tmp_path)
     for (flaw, metric), strengths in promised.items():
         weak, strong = (cells[flaw, s, metric] for s in strengths)
-        assert strong.seen and (weak.seen or metric == "warping_error[dis]"), (flaw, metric, weak, strong)
+        assert strong.detected and (weak.detected or metric == "warping_error[dis]"), (
+            flaw,
+            metric,
+            weak,
+            strong,
+        )
         assert weak.difference * strong.difference > 0
         assert abs(strong.difference) > abs(weak.difference), (flaw, metric)
 

@@ -183,9 +183,9 @@ def test_pairs_of_a_video(count: int, fps: float) -> None:
     clip = ball(count, (40, 60))
     seen = dict(cutter.step(Chunk(clip[:3], 0, 0, fps)) + cutter.step(Chunk(clip[2:], 3, 1, fps)))
     assert sorted(seen) == list(range(len(first)))
-    for number, (a, b) in enumerate(zip(first, last, strict=True)):
+    for place, (a, b) in enumerate(zip(first, last, strict=True)):
         middle = a + 1 if b - a == 2 and a % 2 == 0 else a
-        for shown, t in zip(seen[number], (a, middle, b), strict=True):
+        for shown, t in zip(seen[place], (a, middle, b), strict=True):
             assert np.array_equal(shown, resize.apply(clip[t]))
     with pytest.raises(DoesNotApply):
         WindowCutter(FlowPairs(), resize, 1, fps)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evals.errors import MetricError
 from evals.metrics.distances import FrechetVideoDistance
 from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
+from evals.records import Need
 
 Matrix = NDArray[np.float64]
 
@@ -137,4 +138,4 @@ def test_fvd_warns_of_few_samples() -> None:
     assert (few.n, few.n_reference) == (18, 20) and "far too few" in few.warnings[0]
     assert metric.compute(np.zeros((2048, 2)), np.zeros((2048, 2)), ([], [])).warnings == ()
     frames = np.arange(6.0).reshape(3, 1, 2)
-    assert np.array_equal(metric.pool({"encoder:any/thing": {"features": frames}}), [2.0, 3.0])
+    assert np.array_equal(metric.pool({Need("encoder", "any/thing"): {"features": frames}}), [2.0, 3.0])

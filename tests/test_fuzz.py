@@ -15,10 +15,13 @@ from av.video.stream import VideoStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from evals import prompts
+from evals.encoders.base import Setup
 from evals.encoders.embedded import Embedded
 from evals.errors import EvalsError
 from evals.generators import create
-from evals.runs import journal, prompts
+from evals.records import Settings
+from evals.runs import journal
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
 from evals.video import encode
@@ -145,12 +148,12 @@ LINE = {"path": "0.mkv", "prompt": "A dog jumps.", "prompt_id": "dog", "seed": 0
 def test_mutated_manifests_are_read_or_name_the_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "videos.jsonl").write_bytes(data)
     try:
-        create(f"folder:{tmp_path}", {}).plan(None, None)
+        create(f"folder:{tmp_path}").plan(None, None, Settings())
     except EvalsError as error:
         assert "videos.jsonl" in str(error)
 
 
-RECORD = json.dumps({"schema": 1, "a": [1, 2.5, None], "b": {"c": "ü"}})
+RECORD = json.dumps({"schema": 2, "a": [1, 2.5, None], "b": {"c": "ü"}})
 
 
 @FAST
@@ -166,10 +169,10 @@ def test_mutated_journals_give_whole_records_or_an_error(tmp_path: Path, data: b
         assert all(isinstance(record, dict) for _, record in found)
     before = path.read_bytes()
     with journal.Journal(path) as one:
-        one.append({"schema": 1, "last": True})
+        one.append({"schema": 2, "last": True})
     assert path.read_bytes().startswith(before)
     try:
-        assert list(journal.read(path))[-1][1] == {"schema": 1, "last": True}
+        assert list(journal.read(path))[-1][1] == {"schema": 2, "last": True}
     except EvalsError as error:
         assert "scores.jsonl" in str(error)
 
@@ -205,9 +208,9 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
         path = tmp_path / f"w{number}.safetensors"
         path.write_bytes(DAMAGE["cut"](whole, np.random.default_rng([3, number])))
         with pytest.raises(EvalsError, match=path.name):
-            Embedded("embedded", path).load("cpu")
+            Embedded("embedded", Setup(path)).load("cpu")
     for number in range(20):  # in the length of the header; flipped weights are told by their hash alone
         flipped = DAMAGE["flip"](whole[:8], np.random.default_rng([4, number])) + whole[8:]
         path.write_bytes(flipped)
         with pytest.raises(EvalsError, match=path.name):
-            Embedded("embedded", path).load("cpu")
+            Embedded("embedded", Setup(path)).load("cpu")

@@ -183,10 +183,10 @@ def test_runway_through_its_sdk(
     outcomes = [rows[f"p-{i}"]["status"] for i in range(len(texts))]
     assert outcomes == ["ok", "ok", "failed", "failed", "ok", "failed", "refused", "failed", "ok"]
     for i in (2, 3):  # the SDK must not have repeated the submit
-        assert "submit outcome unknown" in rows[f"p-{i}"]["reason"]
+        assert "submit outcome unknown" in rows[f"p-{i}"]["message"]
         assert world.submits[texts[i], "0"] == 1
     assert world.submits[texts[1], "0"] == 2 and max(world.accepted.values()) == 1
-    assert "lost" in rows["p-5"]["reason"] and "SAFETY" in rows["p-6"]["reason"]
+    assert "lost" in rows["p-5"]["message"] and "SAFETY" in rows["p-6"]["message"]
     assert rows["p-0"]["cost"] == 25.0
     assert results.seen and all("Authorization" not in headers for *_, headers in results.seen)
     assert not any(SECRET in path.read_text(errors="replace") for path in (tmp_path / "run").glob("*.json*"))
@@ -261,11 +261,11 @@ def test_fal_through_its_sdk(
         other = write_prompts(tmp_path / "q.yaml", ["a stray ball"])
         hasty = [a if a != "deadline=30" else "deadline=1" for a in made]
         assert cli(*hasty, "--prompts", other, "--name", "foreign").code == 4
-        assert "another origin" in samples(tmp_path / "foreign")["p-0"]["reason"]
+        assert "another origin" in samples(tmp_path / "foreign")["p-0"]["message"]
         assert len(results.seen) == seen
     outcomes = [rows[f"p-{i}"]["status"] for i in range(len(texts))]
     assert outcomes == ["ok", "refused", "failed", "refused", "failed", "ok"]
-    assert "submit outcome unknown" in rows["p-2"]["reason"] and world.submits[texts[2], "0"] == 1
+    assert "submit outcome unknown" in rows["p-2"]["message"] and world.submits[texts[2], "0"] == 1
     assert max(world.accepted.values()) == 1
     assert world.jobs[rows["p-0"]["job_id"]]["aspect_ratio"] == "16:9"
     assert results.seen and all("Authorization" not in headers for *_, headers in results.seen)

@@ -48,7 +48,8 @@ def test_the_check_can_fail() -> None:
 
 def test_decoders_never_load_torch() -> None:
     found = loaded_by(
-        "import evals.decoding.worker\nfrom evals.extractors import FRAME_EXTRACTORS\n[FRAME_EXTRACTORS.get(n) for n in FRAME_EXTRACTORS]"
+        "import evals.decoding.worker\nfrom evals.extractors import FRAME_EXTRACTORS\n"
+        "[FRAME_EXTRACTORS.get(n) for n in FRAME_EXTRACTORS]"
     )
     assert found == {"av", "cv2"}
 

@@ -69,7 +69,7 @@ def test_the_servers_shape_by_the_official_client(base: str, world: World, tmp_p
 
 
 FAULTS = {
-    # prompt's faults: outcome, part of the reason, submits, accepted jobs
+    # prompt's faults: status, part of the message, submits, accepted jobs
     "": ("ok", "", 1, 1),
     "submit=429*2": ("ok", "", 3, 1),
     "submit=429-after*2": ("ok", "", 3, 1),
@@ -110,12 +110,12 @@ def test_every_fault_has_its_outcome_and_no_sample_two_jobs(
     made = arguments(base, prompts, tmp_path, "-o", "deadline=4", "-o", "concurrency=8")
     assert cli(*made).code == 4
     found = samples(tmp_path / "run")
-    for i, (fault, (outcome, reason, submits, accepted)) in enumerate(FAULTS.items()):
+    for i, (fault, (status, message, submits, accepted)) in enumerate(FAULTS.items()):
         row = found[f"p-{i}"]
-        assert row["status"] == outcome and reason in row.get("reason", ""), (fault, row)
+        assert row["status"] == status and message in row.get("message", ""), (fault, row)
         assert world.submits[texts[i], "0"] == submits, fault
         assert world.accepted[texts[i], "0"] == accepted, fault
-        if outcome == "ok":
+        if status == "ok":
             video = (tmp_path / "run" / row["video"]).read_bytes()
             assert video == world.video(texts[i], "0") and row["job_id"].startswith("video_")
             assert row["details"]["model"] == "tiny" and row["details"]["inference_time_s"] == 1.5
@@ -140,7 +140,7 @@ def test_a_server_without_a_list_leaves_the_outcome_unknown(
     found = samples(tmp_path / "run")
     for i in (0, 1):
         assert found[f"p-{i}"]["status"] == "failed"
-        assert "submit outcome unknown" in found[f"p-{i}"]["reason"]
+        assert "submit outcome unknown" in found[f"p-{i}"]["message"]
         assert world.submits[texts[i], "0"] == 1
     assert found["p-2"]["status"] == "ok"
     cli(*made)  # not transient: nobody may pay twice without being asked
@@ -161,7 +161,7 @@ def test_two_seeds_are_told_apart_and_what_cannot_be_is_not_guessed(
     found = cli(*arguments(base, other, tmp_path / "other"))
     assert found.code == 4
     row = samples(tmp_path / "other" / "run")["p-0"]
-    assert "submit outcome unknown" in row["reason"]
+    assert "submit outcome unknown" in row["message"]
 
 
 def test_keys_come_from_the_environment_and_go_nowhere_else(
@@ -171,7 +171,7 @@ def test_keys_come_from_the_environment_and_go_nowhere_else(
     world.key = secret
     prompts = write_prompts(tmp_path / "p.yaml", ["a ball", "a cube [submit=400]"])
     wrong = cli(*arguments(base, prompts, tmp_path / "wrong"))
-    assert wrong.code == 4 and "401" in samples(tmp_path / "wrong" / "run")["p-0"]["reason"]
+    assert wrong.code == 4 and "401" in samples(tmp_path / "wrong" / "run")["p-0"]["message"]
     missing = cli(*arguments(base, prompts, tmp_path / "missing", "-o", "key_env=MY_VIDEO_KEY"))
     assert missing.code == 2 and "MY_VIDEO_KEY" in missing.err
     monkeypatch.setenv("MY_VIDEO_KEY", secret)
@@ -195,7 +195,7 @@ def test_a_spending_cap_holds_over_restarts(base: str, world: World, cli: Cli, t
         assert cli(*priced).code == 4
         rows = samples(tmp_path / "a" / "run").values()
         assert sum(r["status"] == "ok" for r in rows) == 3 and sum(world.accepted.values()) == 3
-        assert all("spending cap" in r["reason"] for r in rows if r["status"] != "ok")
+        assert all("spending cap" in r["message"] for r in rows if r["status"] != "ok")
     assert cli(*arguments(base, prompts, tmp_path / "a", "-o", "price=0.5", "--max-cost", "9")).code == 0
     assert sum(world.accepted.values()) == 6
     world.cost, before = 0.25, 6
@@ -207,7 +207,7 @@ def test_a_spending_cap_holds_over_restarts(base: str, world: World, cli: Cli, t
     world.cost, before = None, sum(world.accepted.values())
     silent = cli(*arguments(base, prompts, tmp_path / "c", "--max-cost", "5"))
     assert silent.code == 4 and sum(world.accepted.values()) - before == 1
-    reasons = [r.get("reason", "") for r in samples(tmp_path / "c" / "run").values()]
+    reasons = [r.get("message", "") for r in samples(tmp_path / "c" / "run").values()]
     assert any("reports no cost" in reason for reason in reasons)
 
 
@@ -254,7 +254,7 @@ def test_what_ended_and_was_not_recorded_is_told_and_not_paid_again(
     after = samples(tmp_path / "run")
     assert set(world.accepted.values()) == {1}
     for prompt_id, row in before.items():
-        same = ("status", "reason", "job_id", "sha256")
+        same = ("status", "reason", "message", "job_id", "sha256")
         assert [row.get(k) for k in same] == [after[prompt_id].get(k) for k in same]
     assert cli(*made, "--retry", "all").code == 0  # the user's own decision: each may be made once more
     assert max(world.accepted.values()) == 2
@@ -279,7 +279,7 @@ def test_a_job_that_may_be_another_is_neither_taken_nor_paid_again(
     if "created_at" in change:  # older than the submit: not ours, and none of ours is there
         assert found.code == 0 and world.submits[text, "0"] == 2
     else:
-        assert message in row["reason"] and world.submits[text, "0"] == 1
+        assert message in row["message"] and world.submits[text, "0"] == 1
 
 
 def test_half_characters_and_odd_costs_from_a_server(
@@ -290,7 +290,7 @@ def test_half_characters_and_odd_costs_from_a_server(
     world.cost = float("nan")
     assert cli(*arguments(base, prompts, tmp_path)).code == 4
     rows = samples(tmp_path / "run")
-    assert "half an emoji ?" in rows["p-0"]["reason"] and rows["p-1"]["status"] == "ok"
+    assert "half an emoji ?" in rows["p-0"]["message"] and rows["p-1"]["status"] == "ok"
     assert rows["p-1"].get("cost") is None and max(world.accepted.values()) == 1
 
 
@@ -355,9 +355,9 @@ def test_200_jobs_killed_at_ten_moments_are_paid_once(tmp_path: Path) -> None:
     assert found.keys() == expected.keys()
     for prompt_id, row in expected.items():
         other = found[prompt_id]
-        if "submit outcome unknown" in other.get("reason", ""):
+        if "submit outcome unknown" in other.get("message", ""):
             continue
-        same = ("status", "sha256", "reason")
+        same = ("status", "sha256", "reason", "message")
         assert [row.get(k) for k in same] == [other.get(k) for k in same], (row, other)
-    lost = [r for r in found.values() if "submit outcome unknown" in r.get("reason", "")]
+    lost = [r for r in found.values() if "submit outcome unknown" in r.get("message", "")]
     assert not lost  # this server lists jobs, so every cut submit was found again

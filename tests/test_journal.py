@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from evals.errors import RunError, SchemaTooNew
+from evals.errors import OtherSchema, RunError
 from evals.runs import journal
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
@@ -46,11 +46,11 @@ def test_a_later_schema_is_refused(clips: MakeClips, cli: Cli, tmp_path: Path) -
         == 0
     )
     lines = (tmp_path / "a" / "samples.jsonl").read_text()
-    (tmp_path / "a" / "samples.jsonl").write_text(lines.replace('"schema":1', '"schema":2'))
-    with pytest.raises(SchemaTooNew, match="install a newer"):
+    (tmp_path / "a" / "samples.jsonl").write_text(lines.replace('"schema":2', '"schema":3'))
+    with pytest.raises(OtherSchema, match="install a newer"):
         RunFolder(tmp_path / "a").samples()
     info = tmp_path / "a" / "run.json"
-    info.write_text(info.read_text().replace('"schema": 1', '"schema": 9'))
+    info.write_text(info.read_text().replace('"schema": 2', '"schema": 9'))
     assert "schema 9" in cli("show", tmp_path / "a").err
 
 
@@ -91,23 +91,24 @@ def test_a_transient_failure_is_tried_again_on_request(
     mark = tmp_path / "was-here"
     (tmp_path / "unlucky.py").write_text(
         "import os, signal\nimport numpy as np\nfrom pathlib import Path\n"
-        "from evals import FRAME_EXTRACTORS, METRICS, About, Spec, Value\n"
+        "from evals import FRAME_EXTRACTORS, METRICS, About, FrameExtractor, Need, Spec, Value, VideoMetric\n"
         f"MARK = Path({str(mark)!r})\n"
-        "@FRAME_EXTRACTORS.register('unlucky')\nclass Unlucky:\n    spec = Spec(name='unlucky')\n"
+        "@FRAME_EXTRACTORS.register('unlucky')\nclass Unlucky(FrameExtractor):\n"
+        "    spec = Spec(name='unlucky')\n"
         "    def step(self, chunk):\n"
         "        if not MARK.exists():\n"
         "            MARK.touch()\n            os.kill(os.getpid(), signal.SIGKILL)\n"
         "        return {'n': np.ones(len(chunk.new))}\n"
         "    def finish(self): return {}\n"
-        "@METRICS.register('luck')\nclass Luck:\n"
-        "    spec, about, needs, reads = Spec(name='luck'), About('none'), ('frames:unlucky',), ()\n"
-        "    def score(self, rows, prompt): return Value(1.0)\n"
+        "@METRICS.register('luck')\nclass Luck(VideoMetric):\n"
+        "    spec, about, needs, reads = Spec(name='luck'), About('none'), (Need('frames', 'unlucky'),), ()\n"
+        "    def score(self, clip): return Value(1.0)\n"
     )
     folder = clips("a").write(1).folder
     base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--plugin", tmp_path / "unlucky.py")
     assert call(*base, "--metrics", "luck").code == 4
     first = scores(tmp_path / "a")["disc-0", 0]["luck"]
-    assert first["status"] == "failed" and first["transient"] and "SIGKILL" in first["reason"]
+    assert first["status"] == "failed" and first["transient"] and "SIGKILL" in first["message"]
     call(*base, "--metrics", "luck", "--retry", retry)
     assert scores(tmp_path / "a")["disc-0", 0]["luck"]["status"] == statuses
 

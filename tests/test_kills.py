@@ -67,7 +67,7 @@ def state(run: Path) -> tuple[object, ...]:
     one = RunFolder(run)
     samples = one.samples()
     kept = {at: s.model_dump(exclude={"wall_seconds", "attempts", "created"}) for at, s in samples.items()}
-    return kept, one.scores("native", samples), rows(run), one.info.plan, one.info.metrics
+    return kept, one.scores("native", samples), rows(run), one.info.seeds, one.info.metrics
 
 
 @pytest.mark.slow

@@ -192,7 +192,7 @@ def test_what_is_ambiguous_fails_with_its_reason_and_is_said_before_any_work(
     other = ("generate", "--generator", f"folder:{folder}", "--prompts", both, "--layout", "vbench")
     doubt = cli(*other, "--out", tmp_path / "runs", "--name", "doubt")
     assert doubt.code == 4 and "ambiguous      1" in doubt.err
-    reasons = [r.get("reason", "") for r in samples(tmp_path / "runs" / "doubt").values()]
+    reasons = [r.get("message", "") for r in samples(tmp_path / "runs" / "doubt").values()]
     assert all("ambiguous: A cat-0.mkv could be its or another" in reason for reason in reasons)
     wrong = cli(*made, "--layout", "fetv", "--name", "wrong")
     assert wrong.code == 4 and "extra          3" in wrong.err

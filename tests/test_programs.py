@@ -97,16 +97,16 @@ def test_a_run_of_a_command_and_what_makes_it_another(program: Path, cli: Cli, t
         ("os.kill(os.getpid(), 11)", "failed", False),
     ],
 )
-def test_exit_codes_are_outcomes(code: str, outcome: str, transient: bool, tmp_path: Path) -> None:
+def test_exit_codes_are_statuses(code: str, status: str, transient: bool, tmp_path: Path) -> None:
     script = tmp_path / "s.py"
     script.write_text(f"import os, sys, time\n{code}\n")
     made = create(f"command:{sys.executable} {script} {{prompt}} {{out}}", {"time_limit": "1.5"})
     started = time.monotonic()
     found = made.generate(Request(prompt=Prompt(id="p", text="x")), tmp_path / "v" / "0.mp4")
-    assert (found.status, found.transient) == (outcome, transient) and found.reason
+    assert (found.status, found.transient) == (status, transient) and found.message
     assert time.monotonic() - started < 20 and not list((tmp_path / "v").iterdir())
     if "CUDA" in code:
-        assert "exit code 3: CUDA error: out of luck" in found.reason
+        assert "exit code 3: CUDA error: out of luck" in found.message
         assert found.details["stderr"].startswith("CUDA error")
 
 
@@ -121,7 +121,7 @@ sys.stderr.write("warm\\n"); sys.stderr.flush()
 for line in sys.stdin:
     asked = json.loads(line)
     if "refuse" in asked["prompt"]:
-        print(json.dumps({{"status": "refused", "reason": "not this"}}), flush=True); continue
+        print(json.dumps({{"status": "refused", "message": "not this"}}), flush=True); continue
     if "die" in asked["prompt"]:
         os._exit(9)
     if "hang" in asked["prompt"]:
@@ -210,7 +210,7 @@ def test_a_function_in_a_file(cli: Cli, tmp_path: Path) -> None:
     assert [rows[f"p-{i}"]["status"] for i in range(3)] == ["ok", "refused", "failed"]
     actual = rows["p-0"]["actual"]
     assert (actual["width"], actual["height"], actual["frames"], actual["fps"]) == (64, 32, 5, 12.0)
-    assert "out of ideas" in rows["p-2"]["reason"]
+    assert "out of ideas" in rows["p-2"]["message"]
     other = cli(*base, "-o", "strength=0.7")
     assert other.code == 2 and "holds a run of" in other.err
     for extra, message in (("strngth=1", "strength"), ("seed=3", "no such parameter")):
@@ -283,7 +283,7 @@ for line in sys.stdin:
     encode(Path(asked["out"]), list(ball(4, (32, 48), seed=asked["seed"])), 8)
     answer = json.dumps({{"status": "ok"}})
     if kind == "surrogate":
-        answer = '{{"status": "failed", "reason": "half an emoji \\\\ud83d", "x": NaN}}'
+        answer = '{{"status": "failed", "message": "half an emoji \\\\ud83d", "x": NaN}}'
     print("\\n".join([answer] * (2 if kind == "twice" else 1)), flush=True)
 """
 
@@ -306,7 +306,7 @@ def test_odd_programs_cost_their_samples_only(kind: str, outcome: str, cli: Cli,
     rows = samples(tmp_path / "run")
     assert {r["status"] for r in rows.values()} == {outcome} and time.monotonic() - started < 45
     if kind == "surrogate":
-        assert "half an emoji ?" in rows["p-0"]["reason"] and rows["p-0"]["details"]["x"] == "nan"
+        assert "half an emoji ?" in rows["p-0"]["message"] and rows["p-0"]["details"]["x"] == "nan"
 
 
 def test_ctrl_c_ends_what_runs_side_by_side(tmp_path: Path) -> None:
@@ -336,4 +336,4 @@ def test_a_function_that_exits_costs_its_sample(cli: Cli, tmp_path: Path) -> Non
     assert cli(*made, "--name", "run").code == 4
     rows = samples(tmp_path / "run")
     assert [rows[f"p-{i}"]["status"] for i in range(3)] == ["ok", "failed", "ok"]
-    assert rows["p-0"]["actual"]["fps"] == 6.0 and "enough" in rows["p-1"]["reason"]
+    assert rows["p-0"]["actual"]["fps"] == 6.0 and "enough" in rows["p-1"]["message"]

@@ -49,8 +49,8 @@ def test_run_writes_what_the_design_says(clips: MakeClips, cli: Cli, tmp_path: P
     run = tmp_path / "runs" / "modelA"
     assert {p.name for p in run.iterdir()} >= {"run.json", "samples.jsonl", "scores.jsonl", "features"}
     info = json.loads((run / "run.json").read_text())
-    assert info["schema"] == 1 and info["status"] == "scored" and info["plan"]["disc-0"] == [0, 1]
-    assert info["provenance"]["versions"]["t2v-evals"]
+    assert info["schema"] == 2 and info["seeds"]["disc-0"] == [0, 1]
+    assert info["generated"]["versions"]["t2v-evals"] and info["scored"]["native"]["versions"]["t2v-evals"]
     lines = [json.loads(x) for x in (run / "scores.jsonl").read_text().splitlines()]
     assert len(lines) == 6 and all(len(x["scores"]) == 9 for x in lines)
     assert {p: p.read_bytes() for p in folder.iterdir()} == before  # nothing is written to the user's folder
@@ -278,7 +278,7 @@ def test_two_writers_exclude_each_other(clips: MakeClips, cli: Cli, tmp_path: Pa
     assert cli(*base).code == 0
 
 
-def test_normalised_scores_stand_beside_native_ones(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+def test_normalized_scores_stand_beside_native_ones(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(2).folder
     base: tuple[object, ...] = (
         "run",
@@ -300,7 +300,7 @@ def test_normalised_scores_stand_beside_native_ones(clips: MakeClips, cli: Cli, 
     long = cli("score", tmp_path / "a", "--metrics", "temporal_flicker", "--normalize", "seconds=60")
     assert long.code == 0  # does not apply: skipped, not failed
     skipped = RunFolder(tmp_path / "a").scores("seconds=60")
-    assert all("normalisation asks for 60 s" in s["temporal_flicker"].reason for s in skipped.values())
+    assert all("the normalization asks for 60 s" in s["temporal_flicker"].message for s in skipped.values())
 
 
 def test_the_same_bytes_twice_are_decoded_once_and_scored_twice(
@@ -324,11 +324,10 @@ def test_python_interface(clips: MakeClips, tmp_path: Path) -> None:
     from evals.generators import create
 
     folder = clips("a").write(2).folder
-    run, samples = evals.generate_run(
-        evals.RunConfig(create(f"folder:{folder}", {}), tmp_path / "r"), evals.Resources(1)
-    )
-    assert [s.status for s in samples] == ["ok", "ok"]
-    written = evals.score_run(
-        run, evals.prepare(["temporal_flicker"], {}), evals.Normalization(), evals.Resources(1)
-    )
-    assert written == 2
+    config = evals.RunConfig(create(f"folder:{folder}"), tmp_path / "r")
+    with evals.Resources(1) as resources:
+        run = evals.generate_run(config, resources)
+        assert [s.status for s in run.samples().values()] == ["ok", "ok"]
+        evals.score_run(run, evals.prepare(["temporal_flicker"]), resources=resources)
+    found = run.scores("native")
+    assert len(found) == 2 and all(s["temporal_flicker"].status == "ok" for s in found.values())

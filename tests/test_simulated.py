@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 from evals import prompts
-from evals.cli.demo import REFERENCE, VARIANTS, chosen
+from evals.cli.demo import REFERENCE, VARIANTS, choose_prompts
 from evals.errors import UnknownName, UsageError
 from evals.generators import create
+from evals.generators.simulated import Simulated
 from evals.records import Request, Settings
 from evals.runs.folder import RunFolder
 from evals.video import read
@@ -66,7 +67,7 @@ def test_what_cannot_be_drawn_is_refused_and_counts_as_such(cli: Cli, tmp_path: 
     samples = RunFolder(tmp_path / "clean").samples()
     assert samples["park-kite", 0].status == "ok"
     refused = samples["park-seesaw", 0]
-    assert refused.status == "refused" and "a child that does 'ride' cannot be drawn" in refused.reason
+    assert refused.status == "refused" and "a child that does 'ride' cannot be drawn" in refused.message
     assert "1 refused" in done.out
 
 
@@ -96,18 +97,18 @@ def test_films_survive_a_kill_and_are_the_same(tmp_path: Path) -> None:
 def test_a_process_that_dies_costs_one_film_and_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generator = create("simulated:clean", {})
+    generator = Simulated("clean", Simulated.Options())
     request = Request(prompt=KITE, settings=Settings(width=64, height=48, frames=2))
     assert generator.generate(request, tmp_path / "a.mp4").status == "ok"
-    idle = generator._idle  # type: ignore[attr-defined]
+    idle = generator._idle
     assert len(idle) == 1
     idle[0].kill()
     idle[0].wait()
     lost = generator.generate(request, tmp_path / "b.mp4")
-    assert lost.status == "failed" and lost.transient and "died" in lost.reason
+    assert lost.status == "failed" and lost.transient and "died" in lost.message
     assert generator.generate(request, tmp_path / "b.mp4").status == "ok"
-    generator.close()  # type: ignore[attr-defined]
-    assert not generator._idle  # type: ignore[attr-defined]
+    generator.close()
+    assert not generator._idle
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
@@ -118,7 +119,7 @@ def test_trajectories_are_written_where_asked_for(tmp_path: Path) -> None:
     truth = json.loads((tmp_path / "a.json").read_text())
     assert (truth["width"], truth["height"], truth["fps"]) == (64, 48, 12.0)
     assert set(truth["actors"]) == {"0-boy-0", "1-kite-0"} and len(truth["actors"]["0-boy-0"]["x"]) == 8
-    generator.close()  # type: ignore[attr-defined]
+    generator.close()
     assert len(read(tmp_path / "a.mp4")[0]) == 8
 
 
@@ -145,7 +146,7 @@ def test_a_strength_is_part_of_the_identity_and_of_the_name() -> None:
     assert weak.label == "simulated:blur@0.2" and strong.label == "simulated:blur@0.9"
     assert weak.spec != strong.spec and create("simulated:blur@0.9", {}).spec == strong.spec
     other = KITE.model_copy(update={"place": "beach"})
-    assert weak.identity(KITE, 0) != weak.identity(other, 0)
+    assert weak.identity(Request(prompt=KITE)) != weak.identity(Request(prompt=other))
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
 def test_the_demo_ends_with_what_it_found_and_where_the_report_is(shown: tuple[Path, str, str]) -> None:
     out, said, told = shown
     assert said.rstrip().endswith(f"report: {out / 'index.html'}")
-    assert "sound" in said and "kvd[embedded] to more-sound" in said
+    assert "clean" in said and f"kvd[embedded] to {REFERENCE}" in said
     assert all(f"{name}: {generator}" in told for name, generator in VARIANTS.items())
     scores = pd.read_csv(out / "scores.csv")
     assert set(scores["status"]) == {"ok"} and scores["run"].nunique() == len(VARIANTS) >= 4
@@ -177,7 +178,7 @@ def test_the_demo_ends_with_what_it_found_and_where_the_report_is(shown: tuple[P
 
 
 def test_the_demos_prompts_come_from_all_sets_and_suffice_for_intervals() -> None:
-    ids = [p.id for p in chosen(8).prompts]
+    ids = [p.id for p in choose_prompts(8).prompts]
     assert len(ids) == 24
     assert {"park-catch-and-dog", "dog-jumps-and-hangs", "ball-drop"} <= set(ids)
 

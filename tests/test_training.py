@@ -19,6 +19,7 @@ from evals.errors import MetricError
 from evals.metrics.neighbours import neighbours
 from evals.metrics.training import FrechetVideoDistance, KernelVideoDistance, VideoNeighbours
 from tests.conftest import ROOT
+from tests.helpers import number, score_of
 
 Matrix = NDArray[np.float64]
 
@@ -114,27 +115,16 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 
 def test_means_over_videos_equal_the_suites_own_metrics() -> None:
-    from evals.metrics import Value, VideoMetric, create
     from evals.metrics.training import FrameConsistency, TemporalFlicker, TextVideoSimilarity
-    from evals.records import Prompt
 
     rng = np.random.default_rng(0)
-    prompt = Prompt(id="p", text="p")
-
-    def own(metric_id: str, rows: dict[str, dict[str, np.ndarray]]) -> float:
-        metric = create(metric_id)
-        assert isinstance(metric, VideoMetric)
-        found = metric.score(rows, prompt)
-        assert isinstance(found, Value)
-        return found.value
-
     features, texts = rng.normal(size=(5, 6, 8)), rng.normal(size=(5, 8))
     cut = np.zeros(1, np.int64)
     consistency, similarity = [], []
     for f, t in zip(features, texts, strict=True):
         rows = {"encoder:a/b": {"features": f[:, None]}, "text:a/b": {"features": t[None], "truncated": cut}}
-        consistency.append(own("subject_consistency[a/b]", rows))
-        similarity.append(own("clip_similarity[a/b]", rows))
+        consistency.append(number(score_of("subject_consistency[a/b]", rows)))
+        similarity.append(number(score_of("clip_similarity[a/b]", rows)))
     mine, words = FrameConsistency(), {f"text {i}": torch.from_numpy(t) for i, t in enumerate(texts)}
     match = TextVideoSimilarity(lambda x: x, lambda given: torch.stack([words[g] for g in given]))
     for part in (slice(0, 2), slice(2, 5)):

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from evals.encoders import published as weights
-from evals.encoders.published import WeightFile, fetch, locate
+from evals.encoders.fetching import fetch
+from evals.encoders.published import WeightFile, locate
 from evals.errors import UnknownName, WeightsError
 from tests.conftest import Cli
 

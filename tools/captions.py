@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evals import prompts
-from evals.encoders.embedded import split
+from evals.encoders.embedded_input import split
 from evals.errors import CannotDraw
 from evals.records import Prompt, Subject
 from evals.worlds import check

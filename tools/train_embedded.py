@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from evals.decoding.windows import Sampling
+from evals.encoders.embedded import Embedded
+from evals.encoders.embedded_input import FRAMES
 from evals.records import Prompt
 from evals.worlds import FLAWS, Film
 from evals.worlds.render import render, trajectories
@@ -90,27 +91,21 @@ def choose(count: int) -> tuple[list[Prompt], list[Prompt]]:
     return train, test
 
 
-def sampling() -> Sampling:
-    from evals.encoders.embedded import SAMPLING
-
-    return SAMPLING
-
-
 def draw(job: tuple[Prompt, int]) -> Sampled:
     """Twelve prepared frames of a film, and the paths of its main and its liveliest actor."""
     prompt, seed = job
     rng = np.random.default_rng([SEED, seed])
     width, height = SHAPES[int(rng.integers(len(SHAPES)))]
-    how = sampling()
+    resize = Embedded.resize
     duration = float(rng.uniform(1.5, 3.0))
-    times = [(2 * i + 1) * duration / (2 * how.frames) for i in range(how.frames)]
+    times = [(2 * i + 1) * duration / (2 * FRAMES) for i in range(FRAMES)]
     film = Film(prompt, seed, width, height)
     noise = float(rng.uniform(0, 4)) * float(rng.uniform() < 0.5)
     frames = []
     for picture in render(film.scene, times, width, height):
         if noise:
             picture = np.rint(np.clip(picture + rng.normal(0, noise, picture.shape), 0, 255)).astype(np.uint8)
-        frames.append(how.prepare(picture))
+        frames.append(resize.apply(picture))
     where = trajectories(film.scene, times, width, height)
     liveliest = max(where, key=lambda n: np.std(where[n]["x"]) + np.std(where[n]["y"]))
     path = []
@@ -150,7 +145,7 @@ def train(
     import torch
     from torch.nn import functional
 
-    from evals.encoders.embedded import split
+    from evals.encoders.embedded_input import split
     from evals.encoders.tiny import FEATURES, TextNet, VideoNet, numbers
 
     torch.manual_seed(SEED)
@@ -232,7 +227,7 @@ def retrieval(
     """Text to video among 64: the share of texts whose own film comes first, over groups of 64."""
     import torch
 
-    from evals.encoders.embedded import split
+    from evals.encoders.embedded_input import split
     from evals.encoders.tiny import numbers
 
     rng = np.random.default_rng(7)
@@ -260,13 +255,14 @@ def flawed(job: tuple[Prompt, int, str, float]) -> NDArray[np.uint8] | None:
     from evals.errors import CannotDraw
 
     prompt, seed, flaw, strength = job
-    how = sampling()
+    resize = Embedded.resize
     film = Film(prompt, seed, 192, 144, 24, 12.0, flaw, strength)
     try:
         pictures = list(film.pictures())
     except CannotDraw:
         return None
-    return np.stack([how.prepare(pictures[i]) for i in how.indices(len(pictures))[0]])
+    (window,) = Embedded.frames.windows(len(pictures), 12.0, "")
+    return np.stack([resize.apply(pictures[i]) for i in window])
 
 
 def measure_domain(
