@@ -30,7 +30,7 @@ def test_runs_of_one_name_keep_their_own_numbers(clips: MakeClips, cli: Cli, tmp
     report = tmp_path / "report"
     assert cli("compare", tmp_path / "x/runs/model", tmp_path / "y/runs/model", "--out", report).code == 0
     summary = pd.read_csv(report / "means.csv")
-    means = summary[summary["category"] == "all"].set_index("generator")["mean"]
+    means = summary[summary["category"] == "all"].set_index("run")["mean"]
     assert list(means.index) == ["x/runs/model", "y/runs/model"] and means.iloc[0] != means.iloc[1]
 
 
@@ -212,7 +212,7 @@ def test_odd_manifest_values(
         ("from evals import METRICS\nMETRICS.register(5)(object)", "without a name"),
         (
             "from evals import METRICS\n@METRICS.register('bad')\nclass B: pass",
-            "bad is not a metric: it lacks spec",
+            "bad is not a metric: its class extends neither",
         ),
         (
             "from evals import METRICS\n@METRICS.register('bad')\nclass B:\n    def __init__(self): 1/0",
@@ -356,11 +356,11 @@ def test_a_full_disk_for_output_is_no_traceback(tmp_path: Path) -> None:
 
 
 def test_the_unexpected_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from evals import overview
+    from evals.cli import list_
 
     def broken(what: str) -> None:
         raise KeyError("planted")
 
-    monkeypatch.setattr(overview, "catalogue", broken)
+    monkeypatch.setattr(list_, "catalogue", broken)
     done = cli("list", "metrics")
-    assert done.code == 2 and "should not happen" in done.err and "Traceback" not in done.err
+    assert done.code == 2 and "error: unexpected" in done.err and "Traceback" not in done.err

@@ -135,7 +135,7 @@ def test_vjepa2_is_the_mean_of_the_encoders_tokens(folder: Path) -> None:
 
 
 def test_vjepa2_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="hf download a/b"):
+    with pytest.raises(WeightsError, match="`t2v-evals weights fetch 'vjepa2:a/b'`"):
         create("vjepa2:a/b", {})
     with pytest.raises(WeightsError, match="needs a model"):
         create("vjepa2", {})

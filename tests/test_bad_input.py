@@ -289,7 +289,8 @@ def test_dry_run_makes_nothing(clips: MakeClips, cli: Cli, tmp_path: Path) -> No
     assert (
         done.code == 0
         and facts["samples"] == facts["samples_to_make"] == facts["videos_to_score"] == 3
-        and facts["seconds_for_folds"] > 0
+        and facts["seconds_to_score"] > 0 < facts["bytes_of_features"]
+        and "temporal_flicker" in facts["metrics"]
     )
     assert facts["bytes_to_read"] == sum(p.stat().st_size for p in folder.glob("*.mkv"))
     assert not (tmp_path / "runs").exists()
@@ -333,15 +334,13 @@ def test_list(cli: Cli, what: str) -> None:
     assert done.code == 0 and len(done.out.splitlines()) >= 1
 
 
-def test_doctor(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    import open_clip
-
-    def offline(*_: object, **__: object) -> str:
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr(open_clip, "download_pretrained", offline)
+def test_doctor_names_what_is_missing_with_its_size(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T2V_EVALS_WEIGHTS", str(tmp_path))
     done = cli("doctor")
-    assert done.code == 0 and "quick: can run" in done.out and "standard: cannot run here" in done.out
+    assert done.code == 0 and "quick: can run" in done.out
+    assert "i3d (51.2 MB)" in done.out and "`t2v-evals weights fetch standard`" in done.out
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

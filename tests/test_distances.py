@@ -35,7 +35,7 @@ def draw(seed: int, *shape: int) -> Matrix:
 # --- moments ---
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(1, 6))
 def test_moments_of_parts_are_those_of_the_whole(seed: int, sizes: list[int], d: int) -> None:
     parts = [draw(seed + i, n, d) + 5 for i, n in enumerate(sizes)]
@@ -251,7 +251,7 @@ def test_equality_with_prompts_changes_them_as_a_whole() -> None:
         lambda a, b: frechet_unbiased(a, b).raw,
     ],
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(5, 30), st.integers(5, 30), st.integers(1, 8))
 def test_distances_are_symmetric_and_blind_to_order_and_rotation(
     distance: Callable[[Matrix, Matrix], float], seed: int, n: int, m: int, d: int
@@ -262,8 +262,35 @@ def test_distances_are_symmetric_and_blind_to_order_and_rotation(
     turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
     for a, b in ((y, x), (x[::-1], y[rng.permutation(m)]), (x @ turn, y @ turn)):
         assert distance(a, b) == pytest.approx(found, rel=1e-6, abs=1e-7)
-    shifts = [distance(x, x + s) for s in (0.5, 2.0, 8.0)]
-    assert shifts[0] < shifts[1] < shifts[2]
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.integers(5, 30), st.integers(1, 8), st.floats(-8, 8))
+def test_a_shift_adds_its_squared_length_to_a_frechet_distance(seed: int, n: int, d: int, by: float) -> None:
+    """A shift leaves the covariances alone. Kernel distances promise no such thing: they weigh
+    higher moments, and may fall as a set is shifted."""
+    x = np.random.default_rng(seed).normal(size=(n, d))
+    wanted = pytest.approx(d * by**2, rel=1e-6, abs=1e-6)
+    assert frechet_distance(x, x + by) == wanted
+    assert frechet_unbiased(x, x + by).raw - frechet_unbiased(x, x).raw == wanted
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.integers(2, 30), st.integers(1, 8))
+def test_mmd2_is_never_negative_and_zero_for_a_set_and_itself(seed: int, n: int, m: int, d: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) * 1.5 + 0.3
+    assert mmd2(x, y) >= 0 and mmd2(x, x[rng.permutation(n)]) == pytest.approx(0, abs=1e-9)
+
+
+def test_large_sets_far_apart_are_at_a_large_kernel_distance() -> None:
+    """The truth for normal sets N(0, 1) and N(s, 1) in one dimension, of mmd2: 100 s⁴."""
+    x = np.random.default_rng(0).normal(size=(4000, 1))
+    x = (x - x.mean()) / x.std()
+    for shift in (0.5, 2.0, 8.0):
+        assert mmd2(x, x + shift) == pytest.approx(100 * shift**4, rel=1e-9)
+    near, far = (kernel_distance(x[::2], x[1::2] + s).value for s in (0.5, 2.0))
+    assert 0 < near < far
 
 
 @pytest.mark.slow

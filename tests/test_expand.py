@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evals.generators import expand
+from evals.runs.folder import RunFolder
 from tests.conftest import Cli
 from tests.test_jobs import samples, write_prompts
 from tests.videoserver import Handler, World, serve
@@ -75,7 +76,7 @@ def test_the_generator_gets_other_words_and_metrics_the_original(
         seen = [json.loads(x) for x in (tmp_path / "seen.jsonl").read_text().splitlines()]
         assert [s for s in seen if "a ball" in s[0]] == [[rows["p-0"]["details"]["sent"], s] for s in (0, 1)]
         assert world.submits["a ball", "gpt"] == 1  # once for both seeds
-        assert json.loads((tmp_path / "run" / "run.json").read_text())["prompts"][0]["text"] == "a ball"
+        assert RunFolder(tmp_path / "run").prompts["p-0"].text == "a ball"
         again = cli(*expanded, "--seeds", "3", "--prompt-id", "p-0")
         assert again.code in (0, 4) and world.submits["a ball", "gpt"] == 1  # kept for a later seed
         plain = cli(*made)

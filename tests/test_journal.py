@@ -76,7 +76,7 @@ def test_feature_store_keeps_first_and_names_broken_shards(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["000000.safetensors"]
     again = FeatureStore(tmp_path)
     assert np.array_equal(again.get("k")["row"], np.arange(3))
-    with pytest.raises(ValueError, match="no rows"):
+    with pytest.raises(ValueError, match="holds no arrays"):
         again.put("k", {})
     (tmp_path / "000001.safetensors").write_bytes(b"junk")
     with pytest.raises(RunError, match="000001"):
@@ -141,11 +141,11 @@ def test_a_flipped_bit_in_a_shard_is_noticed(scored: Path, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("samples.jsonl", '{"schema": "x"}\n', "samples.jsonl:2: schema 'x' is no number"),
+        ("samples.jsonl", '{"schema": "x"}\n', "samples.jsonl:2: schema 'x' is not a number"),
         ("scores.jsonl", '{"schema": null}\n', "scores.jsonl:2: schema"),
         ("samples.jsonl", "{}\n", "samples.jsonl:2: not a record of this suite"),
         ("run.json", "[" * 100_000, "not valid JSON"),
-        ("run.json", '{"schema": "x"}', "is no number"),
+        ("run.json", '{"schema": "x"}', "is not a number"),
         ("run.json", "[]", "is not a run's record"),
     ],
 )

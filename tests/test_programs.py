@@ -292,7 +292,7 @@ for line in sys.stdin:
     ("kind", "status"),
     [("closes", "failed"), ("deaf", "failed"), ("twice", "ok"), ("surrogate", "failed")],
 )
-def test_odd_programs_cost_their_samples_only(kind: str, outcome: str, cli: Cli, tmp_path: Path) -> None:
+def test_odd_programs_cost_their_samples_only(kind: str, status: str, cli: Cli, tmp_path: Path) -> None:
     script = tmp_path / "odd.py"
     script.write_text(ODD.format(root=str(Path(__file__).parent.parent)))
     texts = ["a" * (200_000 if kind == "deaf" else 10), "two", "three"]
@@ -302,9 +302,9 @@ def test_odd_programs_cost_their_samples_only(kind: str, outcome: str, cli: Cli,
         "generate", "--generator", f"command:{sys.executable} {script} {kind}", "-o", "serve=true",
         "-o", "time_limit=3", "--prompts", prompts, "--out", tmp_path, "--name", "run",
     )  # fmt: skip
-    assert found.code == (0 if outcome == "ok" else 4), found.err
+    assert found.code == (0 if status == "ok" else 4), found.err
     rows = samples(tmp_path / "run")
-    assert {r["status"] for r in rows.values()} == {outcome} and time.monotonic() - started < 45
+    assert {r["status"] for r in rows.values()} == {status} and time.monotonic() - started < 45
     if kind == "surrogate":
         assert "half an emoji ?" in rows["p-0"]["message"] and rows["p-0"]["details"]["x"] == "nan"
 

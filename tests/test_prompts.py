@@ -61,7 +61,7 @@ GOOD = "name: mine\nprompts:\n  - id: one\n    text: A ball rolls.\n"
         ("- just a list\n", 1, "mapping"),
         ("name: x\nprompt: []\n", 1, "at least one prompt"),
         ("name: x\nprompts: [text]\n", 2, "a prompt is a mapping"),
-        (GOOD + "licence: &a x\ndescription: *a\n", None, "aliases"),
+        (GOOD + "licence: &a x\ndescription: *a\n", 6, "aliases"),
         ("a: !!python/object/apply:os.getcwd []\n", 1, "not valid YAML"),
     ],
 )

@@ -316,7 +316,9 @@ def test_the_same_bytes_twice_are_decoded_once_and_scored_twice(
     )
     found = list(scores(tmp_path / "a").values())
     assert len(found) == 2 and found[0] == found[1]
-    assert len(rows(tmp_path / "a")) == 2  # mean and block_max of one video
+    stored = {name.partition("/")[2] for name in rows(tmp_path / "a")}
+    assert len(rows(tmp_path / "a")) == 5  # of one video
+    assert stored == {"mean", "block_max", "times", "shape", "notes"}
 
 
 def test_python_interface(clips: MakeClips, tmp_path: Path) -> None:

@@ -44,18 +44,18 @@ def test_other_prompts_are_no_vbench_score(clips: MakeClips, cli: Cli, tmp_path:
     generator = ("--generator", f"folder:{made.folder}", "--out", tmp_path)
     assert cli("run", *generator, "--metrics", "temporal_flicker,sharpness").code == 0
     report = tmp_path / "report"
-    base = ("compare", tmp_path / "a", "--normalization", "vbench", "--out", report, "--videos", "0")
+    base = ("compare", tmp_path / "a", "--vbench", "--out", report, "--videos", "0")
     found = cli(*base)
     assert found.code == 0 and "not a VBench score" in found.out
     assert found.out.count("missing") == 15  # all dimensions but the one that was scored
     table = pd.read_csv(report / "vbench.csv")
     assert table["value"].notna().sum() == 1 and not (table["value"] == 0).any()
     row = table[table["dimension"] == "temporal_flickering"].iloc[0]
-    assert row["normalised"] == pytest.approx((row["value"] - 0.6293) / (1 - 0.6293), abs=1e-9)
+    assert row["normalized"] == pytest.approx((row["value"] - 0.6293) / (1 - 0.6293), abs=1e-9)
     refused = cli(*base, "--submission", tmp_path / "sent")
     assert refused.code == 2 and "not a VBench score" in refused.err and not (tmp_path / "sent").exists()
     alone = cli("compare", tmp_path / "a", "--submission", tmp_path / "sent", "--out", report)
-    assert alone.code == 2 and "--normalization vbench" in alone.err
+    assert alone.code == 2 and "--vbench" in alone.err
 
 
 def test_vbenchs_own_prompts_can_be_submitted(
@@ -71,8 +71,7 @@ def test_vbenchs_own_prompts_can_be_submitted(
     compare = (
         "compare",
         tmp_path / "b",
-        "--normalization",
-        "vbench",
+        "--vbench",
         "--out",
         tmp_path / "r",
         "--videos",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import re
 import sys
 from collections.abc import Callable
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from evals.errors import ConfigError, UsageError, nearest
+from evals.cli import values
+from evals.errors import UsageError
 
 if TYPE_CHECKING:
     from evals.decoding.resources import Resources
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from evals.score import Metrics
 
 Function = Callable[..., Any]
-MAX_SEEDS = 10_000
 PATH = click.Path(path_type=Path)
 POSITIVE = click.FloatRange(0.1)
 
@@ -47,126 +46,6 @@ def _group(
         return decorated
 
     return decorate
-
-
-# --- how values are read ---
-
-
-def _finite(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """Refuse infinity and NaN, which pass a range's lower bound."""
-    if value is not None and not math.isfinite(value):
-        raise UsageError(f"{parameter.opts[-1]} {value}: must be a finite number")
-    return value
-
-
-def _key_values(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for value in values:
-        key, equals, setting = value.partition("=")
-        if not equals or not key or not setting:
-            raise UsageError(f"{parameter.opts[-1]} {value}: write KEY=VALUE")
-        if key in found:
-            raise UsageError(f"{parameter.opts[-1]} {key}: is given twice")
-        found[key] = setting
-    return found
-
-
-def _paths(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
-    return {key: Path(value) for key, value in _key_values(ctx, parameter, values).items()}
-
-
-def _seeds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
-    if value is None:
-        return None
-    try:
-        if "," not in value:
-            count = int(value)
-            if not 1 <= count <= MAX_SEEDS:
-                raise ValueError
-            return list(range(count))
-        given = [int(x) for x in value.split(",") if x.strip()]
-        if not given or len(given) > MAX_SEEDS:
-            raise ValueError
-        return list(dict.fromkeys(given))
-    except ValueError:
-        raise UsageError(
-            f"--seeds {value:.60}: write a count up to {MAX_SEEDS:,} (3: seeds 0, 1, 2) or a list (7,8 or 7,)"
-        ) from None
-
-
-def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    width, _, height = value.lower().partition("x")
-    if not (width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
-        raise UsageError(f"--size {value}: write WIDTHxHEIGHT, such as 832x480")
-    return int(width), int(height)
-
-
-# --- the configuration file ---
-
-
-def _config_file(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
-    """Keys of a configuration file become the options' defaults."""
-    if value is None:
-        return
-    from evals.prompts.document import Document
-
-    document = Document(value, ConfigError)
-    data = document.data or {}
-    if not isinstance(data, dict):
-        document.fail("a configuration is a mapping of option names to values", ())
-    names = _option_names(ctx)
-    found: dict[str, Any] = {}
-    for key, setting in data.items():
-        name = str(key).replace("-", "_")
-        if name not in names:
-            known = [n.replace("_", "-") for n in names]
-            document.fail(f"unknown key {key!r}{nearest(str(key), known)}", (str(key),))
-        option = names[name]
-        if ctx.command.name == "compare" and name == "out":
-            continue  # where runs are kept is not where a report goes
-        found[str(option.name)] = _from_yaml(document, str(key), option, setting)
-    ctx.default_map = {**(ctx.default_map or {}), **found}
-
-
-def _option_names(ctx: click.Context) -> dict[str, click.Option]:
-    """The options of all commands by the name that a configuration file has for them."""
-    group = ctx.find_root().command
-    commands = list(group.commands.values()) if isinstance(group, click.Group) else [ctx.command]
-    names = {
-        option.lstrip("-").replace("-", "_"): parameter
-        for command in commands
-        for parameter in command.params
-        if isinstance(parameter, click.Option)
-        for option in parameter.opts
-        if option.startswith("--") or option == "-o"
-    }
-    del names["config"]
-    return names
-
-
-def _from_yaml(document: Any, key: str, option: click.Option, setting: Any) -> Any:
-    """A YAML value in the form in which the option would be written."""
-
-    def plain(value: Any) -> str:
-        if value is None or isinstance(value, dict | list):
-            document.fail(f"{key!r}: {value!r:.60} is not a value for this option", (key,))
-        return str(value)
-
-    if isinstance(setting, dict):
-        if option.multiple:
-            return [f"{k}={plain(v)}" for k, v in setting.items()]
-        if option.name != "normalize":
-            document.fail(f"{key!r} takes one value, not a mapping", (key,))
-        return ",".join(f"{k}={plain(v)}" for k, v in setting.items())
-    if isinstance(setting, list):
-        values = [plain(x) for x in setting]
-        # The last comma makes a list of one seed a list.
-        return values if option.multiple else ",".join(values) + ("," if option.name == "seeds" else "")
-    if option.is_flag and isinstance(setting, bool):
-        return setting
-    return [plain(setting)] if option.multiple else plain(setting)
 
 
 # --- groups ---
@@ -210,14 +89,14 @@ class Common:
 common = _group(
     "common",
     Common,
-    click.option("--config", type=PATH, callback=_config_file, is_eager=True, expose_value=False,
+    click.option("--config", type=PATH, callback=values.config_file, is_eager=True, expose_value=False,
                  help="YAML file with any of these options; see `init`."),
     click.option("--workers", type=click.IntRange(1, 256), help="Decoder processes (default: one per core)."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 … for encoders."),
-    click.option("--time-limit", type=POSITIVE, callback=_finite, help="Seconds allowed per video."),
-    click.option("--stall-limit", type=POSITIVE, callback=_finite,
+    click.option("--time-limit", type=POSITIVE, callback=values.finite, help="Seconds allowed per video."),
+    click.option("--stall-limit", type=POSITIVE, callback=values.finite,
                  help="Seconds a decoder may make no progress."),
-    click.option("--memory-limit", type=click.FloatRange(0.5, 4096), callback=_finite,
+    click.option("--memory-limit", type=click.FloatRange(0.5, 4096), callback=values.finite,
                  help="GiB a decoder process may use."),
     click.option("--plugin", "plugins", type=PATH, multiple=True,
                  help="Python file with components of your own; repeatable."),
@@ -339,21 +218,21 @@ generating = _group(
                  help="KIND:ARGUMENT, such as folder:clips/modelA; several make several runs."),
     click.option("--interleave", type=click.IntRange(1), metavar="N",
                  help="With several generators: N prompts of one after N of the next."),
-    click.option("-o", "options", multiple=True, callback=_key_values, metavar="KEY=VALUE",
+    click.option("-o", "options", multiple=True, callback=values.key_values, metavar="KEY=VALUE",
                  help="Generator option."),
     click.option("--expand", metavar="openai-chat:MODEL[@URL]",
                  help="Have a language model rewrite the prompts; metrics use the originals."),
     click.option("--prompts", help="Prompt sets, names or files, with commas between them."),
-    click.option("--seeds", callback=_seeds, help="How many seeds (3: 0, 1, 2), or a list (7,8)."),
+    click.option("--seeds", callback=values.seeds, help="How many seeds (3: 0, 1, 2), or a list (7,8)."),
     click.option("--prompt-id", "prompt_ids", multiple=True, help="Only this prompt; repeatable."),
     click.option("--limit", type=click.IntRange(1), help="Only the first N prompts."),
     click.option("--frames", type=click.IntRange(1), help="Frames asked for."),
-    click.option("--fps", type=POSITIVE, callback=_finite, help="Frame rate asked for."),
-    click.option("--seconds", type=POSITIVE, callback=_finite, help="Length asked for; with --fps."),
-    click.option("--size", callback=_size, help="Size asked for, WIDTHxHEIGHT."),
+    click.option("--fps", type=POSITIVE, callback=values.finite, help="Frame rate asked for."),
+    click.option("--seconds", type=POSITIVE, callback=values.finite, help="Length asked for; with --fps."),
+    click.option("--size", callback=values.size, help="Size asked for, WIDTHxHEIGHT."),
     click.option("--out", type=PATH, default=Path("runs"), help="Where runs are kept (default: runs)."),
     click.option("--name", help="The run's name (default: after the generator)."),
-    click.option("--max-cost", type=click.FloatRange(0), callback=_finite,
+    click.option("--max-cost", type=click.FloatRange(0), callback=values.finite,
                  help="Of all videos of a run, in the API's currency (-o price= where it reports none)."),
     click.option("--layout", help="How a folder of clips is laid out, where it is not detected."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and what it would take."),
@@ -396,7 +275,7 @@ class Choosing:
         return ids
 
 
-weights = click.option("--weights", multiple=True, callback=_paths, metavar="ENCODER=PATH",
+weights = click.option("--weights", multiple=True, callback=values.paths, metavar="ENCODER=PATH",
                        help="Local weights of an encoder.")  # fmt: skip
 precision = click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
