@@ -59,7 +59,7 @@ def test_five_folders_into_one_report(runs: Path, cli: Cli, tmp_path: Path) -> N
     assert list(sets.loc[sets["metric"] == f"fvd[{TINY}]", "run"]) == MODELS[:4]
     unknown = sets[sets["metric"].isin(["fvd[embedded]", "kvd[embedded]"])]
     assert len(unknown) == 8 and unknown["value"].isna().all()
-    assert unknown["protocol"].str.endswith("out of domain").all()
+    assert set(unknown["reason"]) == {"out_of_domain"}
     assert (
         done.err.count("kvd[embedded]: cogvideo, text2video-zero, videofusion, zeroscope: out of domain") == 1
     )

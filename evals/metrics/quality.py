@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.encoders.published import WEIGHTS, locate
+from evals.encoders.published import entry, locate
 from evals.errors import WeightsError
 from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
 from evals.metrics.temporal import unit
@@ -71,7 +71,7 @@ class Aesthetic(VideoMetric):
     weights = ("aesthetic",)
 
     def __init__(self, encoder: str) -> None:
-        self.spec = Spec(name="aesthetic", version=1, params={"head_sha256": WEIGHTS["aesthetic"].sha256})
+        self.spec = Spec(name="aesthetic", version=1, params={"head_sha256": entry("aesthetic").sha256})
         self.about = About(
             "higher", None, None, source="LAION-AI aesthetic-predictor (Schuhmann 2022), over 10 as VBench",
             note="a taste learnt from pictures of the web: it likes saturated stills",
