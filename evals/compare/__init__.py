@@ -15,7 +15,7 @@ from evals.compare.distributions import Measuring
 from evals.compare.means import means
 from evals.compare.pairs import MIN_COVERAGE, paired_differences
 from evals.compare.reference import RunReference, Statistics
-from evals.compare.results import Comparison, Problem, ScoreNote
+from evals.compare.results import Comparison, Problem, RunSummary, ScoreNote
 from evals.compare.run_scores import RunScores, load_runs
 from evals.compare.vectors import Match
 from evals.errors import UsageError
@@ -53,7 +53,7 @@ def compare_scores(
         warnings += measuring.warnings
     return Comparison(
         normalization=", ".join(sorted({r.normalization for r in runs})),
-        runs=tuple(run.summary() for run in runs),
+        runs=tuple(RunSummary.of(run) for run in runs),
         metrics=infos,
         means=tuple(means(runs, video, distributions)),
         pairs=tuple(paired_differences(runs, [info.id for info in video])),

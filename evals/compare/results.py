@@ -64,6 +64,14 @@ class RunSummary(Record):
     generated: Provenance | None = None
     scored: Provenance | None = None
 
+    @classmethod
+    def of(cls, run: RunScores) -> RunSummary:
+        return cls(
+            run=run.label, generator=run.generator, normalization=run.normalization,
+            samples_planned=len(run.samples), samples_ok=run.counted("ok"),
+            generated=run.generated, scored=run.scored,
+        )  # fmt: skip
+
 
 class Mean(Record):
     """A metric's mean over the prompts of a category, with its 95 % interval where one is valid."""

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evals.compare.results import RunSummary
 from evals.errors import Reason, UsageError
 from evals.records import MetricInfo, Normalization, Prompt, Sample, Score
 from evals.runs.folder import RunFolder, SampleId
@@ -64,13 +63,6 @@ class RunScores:
     def counted(self, status: str) -> int:
         """How many samples have a status."""
         return int((self.samples["status"] == status).sum())
-
-    def summary(self) -> RunSummary:
-        return RunSummary(
-            run=self.label, generator=self.generator, normalization=self.normalization,
-            samples_planned=len(self.samples), samples_ok=self.counted("ok"),
-            generated=self.generated, scored=self.scored,
-        )  # fmt: skip
 
 
 def load_runs(paths: Sequence[Path], normalization: Normalization | None = None) -> list[RunScores]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +10,7 @@ from evals.records import Subject
 from evals.worlds import moves
 from evals.worlds.actors import Actor
 from evals.worlds.kinds import KINDS
-
-if TYPE_CHECKING:
-    from evals.worlds.crowd import Stage
+from evals.worlds.shared import Stage
 
 CEILING = 3.85
 

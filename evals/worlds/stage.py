@@ -17,11 +17,11 @@ from evals.records import Prompt, Subject
 from evals.worlds import crowd
 from evals.worlds.actors import Actor, Pose
 from evals.worlds.brush import COLOURS, Camera, Colour
-from evals.worlds.crowd import Stage
 from evals.worlds.figures.people import PEOPLE_COLOURS
 from evals.worlds.kinds import KINDS, cast
 from evals.worlds.physics import GRAVITY, Physics
 from evals.worlds.places import BASE, PERIOD, PLACES, VIEW, Place, under_water
+from evals.worlds.shared import Stage
 
 SIZES = {"small": 0.7, "medium": 1.0, "large": 1.3}
 LAWS = frozenset({
