@@ -2,9 +2,9 @@
 
     python -m benchmarks.distances [--seeds 4] [--page docs/flaws.md] [--work FOLDER]
 
-All standard prompts that can be drawn. A flawed set and the sound one of the same seeds are both
-measured to a sound set of other seeds. `kvd`: is the flawed set further away than swapping flawed and
-sound films prompt by prompt at random would make it? Matched by prompt: the difference of the two
+All standard prompts that can be simulated. A flawed set and the clean one of the same seeds are both
+measured to a clean set of other seeds. `kvd`: is the flawed set further away than swapping flawed and
+clean films prompt by prompt at random would make it? Matched by prompt: the difference of the two
 distances, with its interval over prompts.
 """
 
@@ -50,25 +50,25 @@ class Films:
 
 @dataclass(frozen=True)
 class Found:
-    """Distances of a flawed set to a sound one, and of the sound set that it stands beside."""
+    """Distances of a flawed set to a clean one, and of the clean set that it stands beside."""
 
     fvd: float
     kvd: float
-    sound_fvd: float
-    sound_kvd: float
-    p: float  # of kvd - sound_kvd under swaps
+    clean_fvd: float
+    clean_kvd: float
+    p: float  # of kvd - clean_kvd under swaps
     matched: Estimate  # difference of the means over prompts
-    sound_matched: float
+    clean_matched: float
 
 
-def measure(flawed: Films, sound: Films, reference: Films) -> Found:
+def measure(flawed: Films, clean: Films, reference: Films) -> Found:
     """Over the prompts and seeds that the flawed set has."""
-    keys = sorted(set(flawed.rows) & set(sound.rows))
+    keys = sorted(set(flawed.rows) & set(clean.rows))
     names = [prompt for prompt, _ in keys]
     known = set(names)
     others = sorted(key for key in reference.rows if key[0] in known)
     groups = (names, [prompt for prompt, _ in others])
-    x, y, r = flawed.of(keys), sound.of(keys), reference.of(others)
+    x, y, r = flawed.of(keys), clean.of(keys), reference.of(others)
 
     ours, theirs = (matched_kernel_distances(side, r, groups) for side in (x, y))
     change = np.array([ours[name] - theirs[name] for name in ours])
@@ -76,11 +76,11 @@ def measure(flawed: Films, sound: Films, reference: Films) -> Found:
     return Found(
         fvd=frechet_distance(x, r),
         kvd=further,
-        sound_fvd=frechet_distance(y, r),
-        sound_kvd=near,
+        clean_fvd=frechet_distance(y, r),
+        clean_kvd=near,
         p=swapped(x, y, r, groups, further - near),
         matched=difference_interval(change, 0),
-        sound_matched=float(np.mean(list(theirs.values()))),
+        clean_matched=float(np.mean(list(theirs.values()))),
     )
 
 
@@ -110,7 +110,7 @@ def swapped(x: Matrix, y: Matrix, r: Matrix, groups: tuple[list[str], list[str]]
 
 
 def drawable() -> PromptSet:
-    """Every standard prompt that can be drawn."""
+    """Every standard prompt that can be simulated."""
     found: list[Prompt] = []
     for name in SETS:
         for prompt in prompts.load(prompts.find(name)).prompts:
@@ -132,12 +132,12 @@ def films(name: str, generator: str, made: PromptSet, seeds: Sequence[int], work
     return Films(dict(zip(at, vectors.rows, strict=True)))
 
 
-def table(found: dict[tuple[str, float], Found], clean: Found) -> str:
-    """A row for every flaw and strength; the first is a sound set of further seeds."""
+def table(found: dict[tuple[str, float], Found], none: Found) -> str:
+    """A row for every flaw and strength; the first is a clean set of further seeds."""
     lines = [
-        "| flaw | strength | `fvd` | `kvd` | p (swaps) | matched by prompt, flawed − sound |",
+        "| flaw | strength | `fvd` | `kvd` | p (swaps) | matched by prompt, flawed − clean |",
         "|---|---|---|---|---|---|",
-        f"| none | | {clean.fvd:.3g} | {clean.kvd:.2g} | {clean.p:.3f} | {_interval(clean.matched)} |",
+        f"| none | | {none.fvd:.3g} | {none.kvd:.2g} | {none.p:.3f} | {_interval(none.matched)} |",
     ]
     for (flaw, strength), f in found.items():
         lines.append(
@@ -148,8 +148,8 @@ def table(found: dict[tuple[str, float], Found], clean: Found) -> str:
         [
             *lines,
             "",
-            f"The sound set itself: `fvd` {first.sound_fvd:.3g}, `kvd` {first.sound_kvd:.2g}, matched by"
-            f" prompt {first.sound_matched:.2g}.",
+            f"The clean set itself: `fvd` {first.clean_fvd:.3g}, `kvd` {first.clean_kvd:.2g}, matched by"
+            f" prompt {first.clean_matched:.2g}.",
         ]
     )
 
@@ -167,20 +167,20 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/distances"))
     o = parser.parse_args()
     made, n = drawable(), o.seeds
-    sound, reference, third = (
+    clean, reference, third = (
         films(name, "simulated:clean", made, range(start, start + n), o.work)
-        for name, start in (("sound", 0), ("reference", n), ("third", 2 * n))
+        for name, start in (("clean", 0), ("reference", n), ("third", 2 * n))
     )
     renamed = Films({(prompt, seed - 2 * n): row for (prompt, seed), row in third.rows.items()})
-    clean = measure(renamed, sound, reference)
+    none = measure(renamed, clean, reference)
     found = {}
     for flaw in FLAWS:
         for strength in STRENGTHS:
             name = f"{flaw}-{strength:g}"
             flawed = films(name, f"simulated:{flaw}@{strength:g}", made, range(n), o.work)
-            found[flaw, strength] = one = measure(flawed, sound, reference)
+            found[flaw, strength] = one = measure(flawed, clean, reference)
             print(name, f"kvd {one.kvd:.2g}, p {one.p:.3f}, matched {_interval(one.matched)}", flush=True)
-    text = table(found, clean)
+    text = table(found, none)
     print(text)
     if o.page:
         put(o.page, "distances", text)

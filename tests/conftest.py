@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +14,20 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from evals.video import Frames, encode
+
+# Property tests try the same examples each time; `EXAMPLES=20 pytest …` tries 20 times as many, at random.
+MORE = int(os.environ.get("EXAMPLES", "1"))
+settings.register_profile("t2v-evals", derandomize=MORE == 1, deadline=None, database=None)
+settings.load_profile("t2v-evals")
+
+
+def examples(count: int) -> settings:
+    """For a property test: how many examples it tries by default."""
+    return settings(max_examples=count * MORE, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT.parent / "shared" / "assets"

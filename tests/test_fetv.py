@@ -12,11 +12,17 @@ import pytest
 
 from evals.compare import load_runs
 from evals.compare.vectors import vectors_of
+from evals.decoding.resources import Resources
+from evals.generate import RunConfig, generate_run
+from evals.generators import create
+from evals.metrics import suites
 from evals.metrics.frechet import frechet_distance
 from evals.runs.folder import RunFolder
-from evals.score import prepare
+from evals.score import prepare, score_run
 from tests.conftest import Cli, call
 from tests.test_run import rows, scores
+
+pytestmark = pytest.mark.xdist_group("fetv")  # what its fixtures make is made once
 
 MODELS = ["cogvideo", "text2video-zero", "videofusion", "zeroscope", "gt"]
 TINY = "tiny/random"
@@ -26,11 +32,11 @@ TINY = "tiny/random"
 def runs(assets: Path, tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All five folders scored with `quick` and the Fréchet distance's features."""
     out = tmp_path_factory.mktemp("fetv")
-    for model in MODELS:
-        base = ("run", "--generator", f"folder:{assets / 'fetv' / model}", "--out", out)
-        assert call(*base).code == 0
-        score = ("score", out / model, "--metrics", f"fvd[{TINY}]", "--weights", f"{TINY}={tiny_clip}")
-        assert call(*score).code == 0
+    metrics = prepare([*suites.load("quick").metrics, f"fvd[{TINY}]"], {TINY: tiny_clip})
+    with Resources() as resources:
+        for model in MODELS:
+            config = RunConfig(create(f"folder:{assets / 'fetv' / model}"), out / model)
+            score_run(generate_run(config, resources), metrics, resources=resources)
     return out
 
 

@@ -14,6 +14,18 @@ from evals.records import PromptSet
 
 
 @pytest.mark.slow
+def test_flaws_at_their_strongest_are_detected_without_flow(tmp_path: Path) -> None:
+    """In small; all metrics and strengths are checked nightly."""
+    wanted = {"temporal_flicker", "frozen_frames", "sharpness"}
+    promised = {k: s[-1] for k, s in PROMISED.items() if k[1] in wanted}
+    cases = sorted({(flaw, s) for (flaw, _), s in promised.items()})
+    cells = paired(choose_prompts(7), cases, sorted({metric for _, metric in promised}), tmp_path)
+    found = {key: cells[key[0], s, key[1]].detected for key, s in promised.items()}
+    assert all(found.values()), found
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_each_flaw_moves_its_metric_and_more_of_it_moves_it_further(tmp_path: Path) -> None:
     """With the middle and the largest strength: at the weakest, 24 prompts are too few for some."""
@@ -33,20 +45,21 @@ def test_each_flaw_moves_its_metric_and_more_of_it_moves_it_further(tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
-def test_distances_rise_with_the_strength_and_sound_sets_are_at_zero(tmp_path: Path) -> None:
+def test_distances_rise_with_the_strength_and_clean_sets_are_at_zero(tmp_path: Path) -> None:
     made = PromptSet(name="some", prompts=drawable().prompts[::2])
-    sound, reference, third = (
+    clean, reference, third = (
         films(name, "simulated:clean", made, seeds, tmp_path)
-        for name, seeds in (("sound", (0, 1)), ("reference", (2, 3)), ("third", (4, 5)))
+        for name, seeds in (("clean", (0, 1)), ("reference", (2, 3)), ("third", (4, 5)))
     )
-    clean = measure(Films({(p, s - 4): row for (p, s), row in third.rows.items()}), sound, reference)
-    assert abs(clean.kvd) < 0.005 and clean.p > 0.05
+    other = measure(Films({(p, s - 4): row for (p, s), row in third.rows.items()}), clean, reference)
+    assert abs(other.kvd) < 0.005 and other.p > 0.05
     far = [
-        measure(films(f"vanish-{s}", f"simulated:vanish@{s}", made, (0, 1), tmp_path), sound, reference)
+        measure(films(f"vanish-{s}", f"simulated:vanish@{s}", made, (0, 1), tmp_path), clean, reference)
         for s in (0.3, 1.0)
     ]
-    assert max(clean.kvd, far[0].sound_kvd) < far[0].kvd < far[1].kvd and far[1].kvd > 0.02
-    assert far[0].sound_fvd < far[0].fvd < far[1].fvd
+    assert max(other.kvd, far[0].clean_kvd) < far[0].kvd < far[1].kvd and far[1].kvd > 0.02
+    assert far[0].clean_fvd < far[0].fvd < far[1].fvd
     assert far[1].p == pytest.approx(0.001) and far[0].p < 0.05
     assert far[1].matched.low is not None and far[1].matched.low > 0

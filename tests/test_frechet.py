@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -13,6 +13,7 @@ from evals.errors import MetricError
 from evals.metrics.distances import FrechetVideoDistance
 from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
 from evals.records import Need
+from tests.conftest import examples
 
 Matrix = NDArray[np.float64]
 
@@ -86,7 +87,7 @@ def test_constant_features_and_duplicates() -> None:
 shapes = st.tuples(st.integers(2, 30), st.integers(2, 30), st.integers(1, 25), st.integers(0, 10_000))
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(shapes)
 def test_properties(shape: tuple[int, int, int, int]) -> None:
     n, m, d, seed = shape

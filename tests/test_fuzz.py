@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from av.video.stream import VideoStream
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evals import prompts
@@ -25,11 +25,11 @@ from evals.runs import journal
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
 from evals.video import encode
-from tests.conftest import ball, call
+from tests.conftest import ball, call, examples
 from tests.damage import DAMAGE, damaged
 
 TIME_LIMIT = 20.0
-FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = examples(150)
 
 
 def whole_files(folder: Path, assets: Path) -> list[Path]:

@@ -323,10 +323,12 @@ def finish(made: tuple[object, ...], limit: int = 40) -> Result:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_200_jobs_killed_at_ten_moments_are_paid_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("jobs", "kills"), [(60, 4), pytest.param(200, 10, marks=pytest.mark.nightly)])
+def test_jobs_killed_at_many_moments_are_paid_once(jobs: int, kills: int, tmp_path: Path) -> None:
     rng = random.Random(4)
-    kinds = [k for k in FAULTS if "*9" not in k and k != "poll=never"]
-    texts = [f"a ball, number {i} [{rng.choice(kinds)}]" for i in range(200)]
+    # What ends a job stays true for whoever asks again: a kill may come between the answer and its record.
+    kinds = [k if FAULTS[k][0] == "ok" else f"{k}*99" for k in FAULTS if "*9" not in k and k != "poll=never"]
+    texts = [f"a ball, number {i} [{rng.choice(kinds)}]" for i in range(jobs)]
     prompts = write_prompts(tmp_path / "p.yaml", texts)
     whole, broken = World(tmp_path / "s1"), World(tmp_path / "s2")
     with serve(whole) as base:
@@ -347,9 +349,9 @@ def test_200_jobs_killed_at_ten_moments_are_paid_once(tmp_path: Path) -> None:
                 os.kill(process.pid, signal.SIGKILL)
                 killed += 1
             process.communicate()
-            if killed == 10:
+            if killed == kills:
                 break
-        assert killed == 10
+        assert killed == kills
         assert finish(made).code == 4
     found = samples(tmp_path / "broken" / "run")
     assert max(broken.accepted.values()) == 1

@@ -17,6 +17,8 @@ from evals.validate.degrade import DEGRADATIONS
 from evals.validate.detection import detect
 from tests.conftest import Cli, MakeClips, ball
 
+pytestmark = pytest.mark.xdist_group("ladder")  # what its fixtures make is made once
+
 
 @pytest.mark.parametrize("name", sorted(DEGRADATIONS))
 def test_degradations_keep_shape_and_repeat(name: str) -> None:
@@ -131,18 +133,29 @@ def test_the_command_detects_and_resumes(clips: MakeClips, cli: Cli, tmp_path: P
     assert all(p.stat().st_mtime_ns == t for p, t in written.items())
 
 
+FAST = (
+    "temporal_flicker", "temporal_ssim", "frozen_frames", "sharpness", "colorfulness", "exposure_clipping",
+)  # fmt: skip
+FLOW = (
+    "warping_error[dis]", "dynamic_degree[dis]", "flow_magnitude[dis]", "motion_smoothness[dis]",
+    "temporal_quality[dis]",
+)  # fmt: skip
+
+
 @pytest.mark.slow
-def test_the_committed_claims_hold_on_real_clips(assets: Path, tmp_path: Path) -> None:
-    names = [
-        "temporal_flicker", "temporal_ssim", "frozen_frames", "sharpness", "colorfulness",
-        "exposure_clipping", "warping_error[dis]", "dynamic_degree[dis]", "flow_magnitude[dis]",
-        "motion_smoothness[dis]", "temporal_quality[dis]",
-    ]  # fmt: skip
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("names", "only", "least"),
+    [(FAST, ("noise", "blur", "freeze"), 3), pytest.param((*FAST, *FLOW), (), 20, marks=pytest.mark.nightly)],
+)
+def test_the_committed_claims_hold_on_real_clips(
+    names: tuple[str, ...], only: tuple[str, ...], least: int, assets: Path, tmp_path: Path
+) -> None:
     claims = load_claims()
     folders = [assets / "fetv" / "gt", assets / "ucf"]
     with Resources(device="cpu") as resources:
-        found = validate_metrics(folders, prepare(names), claims, (), 10, tmp_path, resources, Progress())
+        found = validate_metrics(folders, prepare(names), claims, only, 10, tmp_path, resources, Progress())
     failed = {key for key, v in found.items() if v.holds is False}
     # Claimed, and not so: see docs/metrics.md. Its mean is that of a few clips.
     assert failed <= {("warping_error[dis]", "flicker")}
-    assert len([key for key, v in found.items() if v.holds]) >= 20
+    assert len([key for key, v in found.items() if v.holds]) >= least

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evals import prompts
 from evals.errors import EvalsError, PromptError, UnknownName
 from evals.records import Prompt, PromptSet
+from tests.conftest import examples
 
 
 @pytest.mark.parametrize("name", ["parks", "animals", "physics"])
@@ -100,7 +101,7 @@ def test_one_set_never_holds_an_id_twice() -> None:
         PromptSet(name="x", prompts=(prompt, prompt))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(data=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda s: (GOOD + s).encode())))
 def test_any_bytes_are_a_set_or_a_typed_error(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "fuzz.yaml"

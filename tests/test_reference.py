@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.compare.reference import Statistics, import_statistics
@@ -21,8 +21,10 @@ from evals.metrics.frechet import frechet_distance_from_moments
 from evals.metrics.moments import Moments
 from evals.records import Spec
 from evals.video import FirstFrames
-from tests.conftest import Cli, MakeClips
+from tests.conftest import Cli, MakeClips, examples
 from tests.test_fuzz import mutated
+
+pytestmark = pytest.mark.xdist_group("reference")  # what its fixtures make is made once
 
 TINY = "tiny/random"
 METRICS = f"fvd[{TINY}],kvd[{TINY}],fid_frames[{TINY}],precision[{TINY}],mmd2[{TINY}],fvd_unbiased[{TINY}],"
@@ -208,7 +210,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(data=st.data())
 def test_mutated_files_load_as_they_were_or_are_refused(
     tmp_path: Path, whole: bytes, data: st.DataObject

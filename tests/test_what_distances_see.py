@@ -36,6 +36,7 @@ def flickering(frames: Frames, rng: np.random.Generator) -> Frames:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_reordering_moves_the_video_distance_alone_and_flicker_both(tmp_path: Path, tiny_clip: Path) -> None:
     sets = {
         "clean": (1, lambda frames, rng: frames),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evals import prompts
@@ -21,6 +21,7 @@ from evals.worlds.kinds import KINDS, stand_ins
 from evals.worlds.physics import GRAVITY, Physics
 from evals.worlds.places import PLACES
 from evals.worlds.stage import generator_of
+from tests.conftest import examples
 
 STANDARD = {p.id: p for n in ("parks", "animals", "physics") for p in prompts.load(prompts.find(n)).prompts}
 
@@ -187,7 +188,7 @@ def test_the_world_does_not_depend_on_frame_rate_or_length() -> None:
     assert np.array_equal(few, many[:8:2])
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(16, 130), st.integers(16, 130), st.integers(1, 3), st.floats(0.5, 120))
 def test_any_size_length_and_rate(width: int, height: int, frames: int, fps: float) -> None:
     film = Film(STANDARD["park-kite"], 3, width, height, frames, fps)
@@ -252,7 +253,7 @@ def test_time_flaws_only_choose_among_the_worlds_frames() -> None:
     assert sum(a == b for a, b in itertools.pairwise(half)) == 10
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.sampled_from(["frozen", "low-fps", "reversed", "shuffled"]), st.floats(0, 1), st.integers(1, 60))
 def test_an_order_stays_inside_the_film(name: str, strength: float, count: int) -> None:
     order = reorder(name, strength, count, generator_of(name, strength, count))
