@@ -276,13 +276,21 @@ def _place(run: RunFolder, task: Task) -> Path:
     return run.videos / prompt.id / f"{task.request.seed}-{digest(prompt.text)[:8]}.mp4"
 
 
+def _out(run: RunFolder, generator: Generator, task: Task) -> Path:
+    """Where a generator puts a video; the folder is there for one that makes its videos."""
+    place = _place(run, task)
+    if not generator.existing:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 def _make_together(
     run: RunFolder, generator: Generator, tasks: Sequence[Task]
 ) -> Iterator[tuple[Task, Generation, float]]:
     """Several in one go; where that fails, each by itself."""
     started = time.monotonic()
     try:
-        made = generator.generate_batch([t.request for t in tasks], [_place(run, t) for t in tasks])
+        made = generator.generate_batch([t.request for t in tasks], [_out(run, generator, t) for t in tasks])
     except EvalsError as error:
         if not isinstance(error, SampleError):
             raise
@@ -299,7 +307,7 @@ def _make_together(
 
 
 def _make(run: RunFolder, generator: Generator, task: Task) -> tuple[Generation, float]:
-    out = _place(run, task)
+    out = _out(run, generator, task)
     started = time.monotonic()
     try:
         made = generator.generate(task.request, out)
@@ -329,6 +337,8 @@ def _sample(run: RunFolder, task: Task, made: Generation, seconds: float, probe:
         except SampleError as error:
             status, reason, message = "failed", error.reason, f"{made.path.name}: {error}"
             transient = isinstance(error, DecoderDied) and error.transient
+    elif status == "ok":
+        status, message = "failed", "the generator reports ok and names no video; set Generation.path"
     if status != "ok" and reason is None:  # a plugin's generator may leave it out
         reason = Reason.REFUSED if status == "refused" else Reason.GENERATOR_ERROR
     generated_here = made.path is not None and made.path.with_suffix("") == _place(run, task).with_suffix("")

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Registry:
-    """One family of components (`generator`, `fold`, `encoder`, `metric`)."""
+    """One family of components (`generator`, `extractor`, `encoder`, `metric`)."""
 
     def __init__(self, kind: str, table: dict[str, str], group: str) -> None:
         self.kind, self.group = kind, group

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 import warnings
@@ -152,3 +153,25 @@ def test_aliases_fit_the_pipelines_of_diffusers(kind: str, frames: str, fps: str
     assert made._name("frames") == frames and made._name("fps") == fps
     assert made._asked(Settings(width=64, frames=9)) == {"width": 64, frames: 9}
     assert set(ALIASES) >= {"steps", "guidance"} and made._name("steps") == "num_inference_steps"
+
+
+def test_pipelines_that_take_turns_are_loaded_once_each(
+    tiny_wan: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = shutil.copytree(tiny_wan, tmp_path / "other-wan")
+    loaded: list[str] = []
+    load = diffusers.WanPipeline.from_pretrained
+
+    def counted(folder: Path, **options: object) -> object:
+        loaded.append(Path(folder).name)
+        return load(folder, **options)
+
+    monkeypatch.setattr(diffusers.WanPipeline, "from_pretrained", counted)
+    prompts = write_prompts(tmp_path / "p.yaml", ["a", "b", "c"])
+    both = ("--generator", f"diffusers:{tiny_wan}", "--generator", f"diffusers:{other}")
+    base = ("generate", *both, *OPTIONS, *SHAPE, "--prompts", prompts, "--out", tmp_path / "runs")
+    found = cli(*base, "--interleave", "1")
+    assert found.code == 0, found.err
+    assert loaded == [tiny_wan.name, other.name]
+    runs = sorted((tmp_path / "runs").iterdir())
+    assert [len(hashes(run)) for run in runs] == [3, 3]

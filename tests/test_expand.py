@@ -103,3 +103,18 @@ def test_mistakes(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     folder = cli("generate", "--generator", f"folder:{tmp_path / 'clips'}", "--expand",
                  "openai-chat:m@http://127.0.0.1:1/v1", "--out", tmp_path)  # fmt: skip
     assert folder.code == 2 and "exist already" in folder.err
+
+
+def test_a_dry_run_of_rewritten_prompts_shows_the_cost_and_asks_nobody(cli: Cli, tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "p.yaml", ["a ball", "a cube"])
+    world = World(tmp_path / "server")
+    with serve(world, ChatHandler) as base:
+        found = cli(
+            "run", "--generator", f"openai-videos:tiny@{base}", "-o", "price=0.5", "--prompts", prompts,
+            "--seeds", "2", "--out", tmp_path / "runs", "--metrics", "temporal_flicker",
+            "--expand", f"openai-chat:gpt@{base}", "--dry-run", "--json",
+        )  # fmt: skip
+    assert found.code == 0, found.err
+    facts = json.loads(found.out)
+    assert facts["cost"] == 2.0 and facts["samples_to_make"] == 4 and facts["metrics"] == ["temporal_flicker"]
+    assert not world.seen and not world.submits and not (tmp_path / "runs").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ from evals.encoders import published as weights
 from evals.encoders.fetching import fetch
 from evals.encoders.published import WeightFile, locate
 from evals.errors import UnknownName, WeightsError
-from tests.conftest import Cli
+from tests.conftest import Cli, MakeClips
 
 DATA = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
 
@@ -136,3 +137,65 @@ def test_a_file_put_there_by_hand_is_checked(server: Server, cli: Cli, tmp_path:
     assert cli("weights", "fetch", "net").code == 0 and server.asked == [None]
     with pytest.raises(UnknownName, match="did you mean 'net'"):
         fetch("nets")
+
+
+def test_a_suites_weights_are_fetched_by_the_suites_name(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evals.encoders import fetching, hub
+    from evals.encoders.hub import HubModel
+
+    asked: list[str] = []
+
+    def of_hub(model: HubModel) -> Path:
+        asked.append(model.name)
+        return Path("hub")
+
+    def of_table(name: str, progress: object) -> Path:
+        asked.append(name)
+        return Path("file")
+
+    monkeypatch.setattr(hub, "fetch", of_hub)
+    monkeypatch.setattr(fetching, "fetch", of_table)
+    done = cli("weights", "fetch", "standard")
+    assert done.code == 0, done.err
+    assert sorted(asked) == ["ViT-B-32-quickgelu/openai", "dino", "i3d", "raft-small"]
+    asked.clear()
+    assert cli("weights", "fetch", "quick").code == 0 and asked == []
+
+
+def test_a_hub_model_is_pinned_to_the_commit_of_its_first_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    from evals.encoders.hub import HUB_MODELS, cached, pins
+    from evals.encoders.hub import fetch as fetch_model
+
+    asked: list[tuple[str | None, bool]] = []
+    commit = tmp_path / "hub" / "0123abcd"
+
+    def snapshot(repo: str, revision: str | None = None, local_files_only: bool = False, **_: object) -> str:
+        asked.append((revision, local_files_only))
+        commit.mkdir(parents=True, exist_ok=True)
+        (commit / "model.safetensors").touch()
+        return str(commit)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "weights"))
+    model = HUB_MODELS["dino"]
+    assert fetch_model(model) == commit and pins() == {model.repo: "0123abcd"}
+    assert fetch_model(model) == commit and cached(model) == commit
+    assert asked == [(None, False), ("0123abcd", False), ("0123abcd", True)]
+
+
+def test_scoring_downloads_nothing(
+    clips: MakeClips, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("scoring opened a connection")
+
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "weights"))
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    folder = clips("a").write(1).folder
+    for name in ("subject_consistency[dino]", "clip_similarity[ViT-L-14-quickgelu/openai]", "fvd[i3d]"):
+        done = cli("run", "--generator", f"folder:{folder}", "--out", tmp_path / "r", "--metrics", name)
+        assert done.code == 2 and "t2v-evals weights fetch" in done.err, done.err

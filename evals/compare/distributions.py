@@ -73,7 +73,7 @@ class Measuring:
         return row.model_copy(update={
             "value": value.value, "ci_low": value.low, "ci_high": value.high,
             "n": value.n, "n_reference": value.n_reference,
-            "key": distribution_key(info.spec, ours.keys, theirs.keys or [self.reference.digest]),
+            "key": distribution_key(info.spec, ours.keys, theirs.keys or [self.reference.digest], self.match),
         })  # fmt: skip
 
     def _value(self, run: RunScores, metric: DistributionMetric, ours: Vectors, theirs: Vectors) -> SetValue:

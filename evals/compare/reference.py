@@ -94,7 +94,7 @@ class Statistics:
         return False
 
     def check(self, name: str, info: MetricInfo) -> None:
-        """Raises `MetricError` for another encoder, other weights, protocol or normalisation."""
+        """Raises `MetricError` for another encoder, other weights, protocol or normalization."""
         need = str(Need("encoder", self.encoder))
         if need not in info.extractors:
             raise MetricError(f"the reference file holds features of {self.encoder}", Reason.OTHER_EXTRACTOR)

@@ -58,7 +58,7 @@ class VideoMae(Encoder):
 
 
 class MeanToken(nn.Module):
-    """transformers' VideoMAE, its tokens averaged and normalised as the authors' classifier does."""
+    """transformers' VideoMAE, its tokens averaged and normalized as the authors' classifier does."""
 
     def __init__(self, trunk: nn.Module, width: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Dense optical flow without weights: DIS (Kroeger et al. 2016), as in OpenCV.
 
-FlowField is computed on frames whose short side is at most 256 pixels (area averaging), so that cost and
+Flow is computed on frames whose short side is at most 256 pixels (area averaging), so that cost and
 numbers don't run away with the video's size. Displacements are in pixels at that size.
 """
 

@@ -38,7 +38,7 @@ def failed(reason: Reason, message: str, transient: bool = False, **more: Any) -
 
 
 def refused(message: str, **more: Any) -> Generation:
-    """A generation that was refused: an outcome, not an error."""
+    """A generation that was refused: a status, not an error."""
     return Generation("refused", reason=Reason.REFUSED, message=message, **more)
 
 
@@ -96,7 +96,8 @@ class Generator(ABC):
 
     @abstractmethod
     def generate(self, request: Request, out: Path) -> Generation:
-        """Make one video at `out`. An exception is recorded as `failed`, for this sample alone."""
+        """Make one video at `out`, whose folder exists. An exception is recorded as `failed`, for this sample
+        alone."""
 
     def generate_batch(self, requests: Sequence[Request], outs: Sequence[Path]) -> list[Generation]:
         """Make several videos in one call. Where that fails, each is asked for by itself."""

@@ -65,7 +65,7 @@ class Fal(JobGenerator):
         return RemoteJob(found, extra)
 
     def _handle(self, job: RemoteJob) -> Any:
-        """The SDK's normalization of a job. The key must go to the API's own origin only. Raises
+        """The SDK's handle of a job. The key must go to the API's own origin only. Raises
         `Trouble`."""
         for name in PLACES:
             parts, own = urlsplit(str(job.extra[name])), urlsplit(self.http.base)

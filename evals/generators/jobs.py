@@ -1,4 +1,4 @@
-"""RemoteJob APIs: submit, poll, download. Everything that costs money is written to the job log first.
+"""Job APIs: submit, poll, download. Everything that costs money is written to the job log first.
 
 A submit is logged as an intent before it is sent, and the job's id before the first poll, so a restart goes
 on with the job instead of paying again. A submit whose outcome is unknown is looked up where the server lists

@@ -40,7 +40,7 @@ def encodable(text: str) -> bool:
 
 
 def rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Features with their line numbers. Raises `ManifestError`."""
+    """Rows with their line numbers. Raises `ManifestError`."""
     try:
         if manifest.stat().st_size > MAX_BYTES:
             raise ManifestError(f"larger than {MAX_BYTES:,} bytes", manifest)

@@ -62,7 +62,7 @@ def neighbours(generated: ArrayLike, reference: ArrayLike, k: int = 5) -> Neighb
 
 
 def copies(generated: ArrayLike, reference: ArrayLike) -> Copies:
-    """Whether generated features (n, d) sit on top of reference ones (m, d): memorization clips."""
+    """Whether generated features (n, d) sit on top of reference ones (m, d): memorized clips."""
     x, y = _sets(generated, reference, 1)
     least, nearest = np.full(len(x), np.inf), np.zeros(len(x), np.int64)
     for rows, columns, squares in _tiles(x, y):

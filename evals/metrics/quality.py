@@ -63,7 +63,7 @@ class ExposureClipping(VideoMetric):
 class Aesthetic(VideoMetric):
     """Mean over frames of LAION's aesthetic score of CLIP ViT-L/14's feature, over 10.
 
-    A linear head on the normalised feature (`weights fetch aesthetic`, 4 KB). On
+    A linear head on the normalized feature (`weights fetch aesthetic`, 4 KB). On
     `ViT-L-14-quickgelu/openai:vbench` VBench's aesthetic_quality.
     """
 
