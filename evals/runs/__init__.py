@@ -1,0 +1,1 @@
+"""A run on disk: its folder, keys, journals, lock, features and provenance."""

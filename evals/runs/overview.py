@@ -1,0 +1,50 @@
+"""The state of a run: samples by status, scores by metric, and why things are missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from evals.runs.folder import RunFolder
+
+
+def describe(path: Path, normalization: str | None = None) -> dict[str, Any]:
+    """A run's state. `normalization` picks one (default: all that were scored)."""
+    run = RunFolder(path)
+    samples, planned = run.samples(), run.sample_ids()
+    statuses = Counter(samples[at].status if at in samples else "missing" for at in planned)
+    problems: Counter[tuple[str, str, str]] = Counter()  # what, its status, the sentence
+    for at in planned:
+        if at in samples and samples[at].status != "ok":
+            problems["sample", samples[at].status, samples[at].message] += 1
+    ok = [at for at in planned if at in samples and samples[at].status == "ok"]
+    scored: dict[str, dict[str, dict[str, int]]] = {}
+    failed_scores = 0
+    for name in [normalization] if normalization else list(run.info.metrics):
+        scores = run.scores(name, samples)
+        for metric, info in run.info.metrics.get(name, {}).items():
+            if info.kind != "video":
+                continue
+            found = [scores.get(at, {}).get(metric) for at in ok]
+            counts = Counter("missing" if s is None else s.status for s in found)
+            scored.setdefault(name, {})[metric] = dict(counts)
+            failed_scores += counts["failed"]
+            for s in found:
+                if s is not None and s.status != "ok":
+                    problems[metric, s.status, s.message] += 1
+    every = {name: info for metrics in run.info.metrics.values() for name, info in metrics.items()}
+    return {
+        "run": str(path),
+        "generator": run.info.label,
+        "status": run.info.status,
+        "prompts": len(run.prompts),
+        "samples": {"planned": len(planned), **statuses},
+        "scores": scored,
+        "distribution_metrics": sorted(n for n, info in every.items() if info.kind == "distribution"),
+        "problems": [
+            {"what": what, "status": status, "message": message, "count": count}
+            for (what, status, message), count in problems.most_common()
+        ],
+        "failed": statuses["failed"] + failed_scores,
+    }
