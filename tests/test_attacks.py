@@ -16,8 +16,6 @@ from evals.runs.folder import RunFolder
 from evals.video import encode
 from tests.conftest import ROOT, Cli, MakeClips, ball, call
 
-pytestmark = pytest.mark.xdist_group("attacks")  # what its fixtures make is made once
-
 FAST = ("--metrics", "temporal_flicker")
 
 

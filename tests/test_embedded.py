@@ -25,8 +25,6 @@ from evals.worlds import FLAWS, Film
 from tests.helpers import number, score_of
 from tools.captions import held_out, scene, standard, tell
 
-pytestmark = pytest.mark.xdist_group("embedded")  # what its fixtures make is made once
-
 
 @pytest.fixture(scope="module")
 def embedded() -> Embedded:

@@ -22,8 +22,6 @@ from evals.score import prepare, score_run
 from tests.conftest import Cli, call
 from tests.test_run import rows, scores
 
-pytestmark = pytest.mark.xdist_group("fetv")  # what its fixtures make is made once
-
 MODELS = ["cogvideo", "text2video-zero", "videofusion", "zeroscope", "gt"]
 TINY = "tiny/random"
 

@@ -27,8 +27,6 @@ from tests.conftest import Cli, MakeClips, ball
 from tests.helpers import number, score_of
 from tests.test_extractors import extracted, in_chunks
 
-pytestmark = pytest.mark.xdist_group("flow")  # what its fixtures make is made once
-
 
 @pytest.fixture(scope="module")
 def small(assets: Path) -> Raft:

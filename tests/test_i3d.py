@@ -26,8 +26,6 @@ from evals.errors import DoesNotApply, UnknownName, WeightsError
 from evals.metrics.distances import FrechetVideoDistance
 from tests.conftest import Cli, MakeClips, ball
 
-pytestmark = pytest.mark.xdist_group("i3d")  # what its fixtures make is made once
-
 
 def network(classes: int = 7, seed: int = 0) -> InflatedInception:
     """Random weights and statistics, with values that stay in range through 57 layers."""

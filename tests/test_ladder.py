@@ -17,8 +17,6 @@ from evals.validate.degrade import DEGRADATIONS
 from evals.validate.detection import detect
 from tests.conftest import Cli, MakeClips, ball
 
-pytestmark = pytest.mark.xdist_group("ladder")  # what its fixtures make is made once
-
 
 @pytest.mark.parametrize("name", sorted(DEGRADATIONS))
 def test_degradations_keep_shape_and_repeat(name: str) -> None:

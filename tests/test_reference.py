@@ -24,8 +24,6 @@ from evals.video import FirstFrames
 from tests.conftest import Cli, MakeClips, examples
 from tests.test_fuzz import mutated
 
-pytestmark = pytest.mark.xdist_group("reference")  # what its fixtures make is made once
-
 TINY = "tiny/random"
 METRICS = f"fvd[{TINY}],kvd[{TINY}],fid_frames[{TINY}],precision[{TINY}],mmd2[{TINY}],fvd_unbiased[{TINY}],"
 METRICS += f"memorization[{TINY}]"

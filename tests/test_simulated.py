@@ -23,8 +23,6 @@ from evals.runs.folder import RunFolder
 from evals.video import read
 from tests.conftest import Cli, call, start
 
-pytestmark = pytest.mark.xdist_group("simulated")  # what its fixtures make is made once
-
 KITE = next(p for p in prompts.load(prompts.find("parks")).prompts if p.id == "park-kite")
 SMALL = ("--size", "96x72", "--frames", 13, "--fps", 8)
 

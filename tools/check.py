@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 ALONE = ("tests/test_pool.py", "tests/test_memory.py")
 PYTEST: list[Path | str] = [sys.executable, "-m", "pytest"]
-TOGETHER: list[Path | str] = ["-n", "auto", "--dist", "loadgroup"]
+TOGETHER: list[Path | str] = ["-n", "auto", "--dist", "loadfile"]
 CHECKS: dict[str, list[Path | str]] = {
     "style": [BIN / "ruff", "check", "."],
     "format": [BIN / "ruff", "format", "--check", "."],

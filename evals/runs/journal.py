@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from evals.errors import RunError, OtherSchema
+from evals.errors import OtherSchema, RunError
 from evals.records import SCHEMA
 
 
@@ -116,7 +116,9 @@ def check_schema(record: dict[str, Any], where: str) -> None:
     """Refuse a record of another version. Raises `OtherSchema`, or `RunError` for a version that is no number."""
     schema = record.get("schema", SCHEMA)
     if type(schema) is not int:
-        raise RunError(f"{where}: schema {str(schema)[:40]!r} is not a number; the record was edited or damaged")
+        raise RunError(
+            f"{where}: schema {str(schema)[:40]!r} is not a number; the record was edited or damaged"
+        )
     if schema > SCHEMA:
         raise OtherSchema(
             f"{where}: written with schema {schema}, this version reads {SCHEMA}; install a newer t2v-evals"

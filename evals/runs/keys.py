@@ -26,9 +26,7 @@ def generation_key(generator: Spec, request: Request, identity: Any) -> str:
 def job_key(generator: Spec, request: Request) -> str:
     """A job that an API is asked for."""
     prompt = request.prompt
-    return digest(
-        [generator.to_json(), prompt.id, prompt.text, request.seed, request.settings.to_json()]
-    )
+    return digest([generator.to_json(), prompt.id, prompt.text, request.seed, request.settings.to_json()])
 
 
 def feature_key(sha256: str, extractor: Spec, normalization: Normalization) -> str:
