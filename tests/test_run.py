@@ -137,7 +137,7 @@ def test_kills_change_nothing(reference: tuple[list[object], Path], tmp_path: Pa
     base, one = reference
     out = tmp_path / "killed"
     kills = 0
-    for patience in np.linspace(0.4, 6.0, 12):
+    for patience in np.linspace(0.5, 5.0, 6):
         process = start(*base, "--out", out, "--workers", 2)
         try:
             process.communicate(timeout=float(patience))

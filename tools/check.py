@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-ALONE = ("tests/test_pool.py", "tests/test_memory.py")
+ALONE = ("tests/test_pool.py",)
 PYTEST: list[Path | str] = [sys.executable, "-m", "pytest"]
 TOGETHER: list[Path | str] = ["-n", "auto", "--dist", "loadfile"]
 CHECKS: dict[str, list[Path | str]] = {

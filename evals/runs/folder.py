@@ -96,7 +96,7 @@ class RunFolder:
 
     @cached_property
     def prompts(self) -> dict[str, Prompt]:
-        """Every prompt that was ever asked for, by id, in order; a corrected prompt replaces the older one."""
+        """Every prompt that was ever asked for, by id, in order; a corrected one replaces the older."""
         found: dict[str, Prompt] = {}
         for name in self.info.prompt_sets:
             path = self.path / "prompts" / f"{name}.json"

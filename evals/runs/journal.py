@@ -113,7 +113,7 @@ def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def check_schema(record: dict[str, Any], where: str) -> None:
-    """Refuse a record of another version. Raises `OtherSchema`, or `RunError` for a version that is no number."""
+    """Refuse a record of another version. Raises `OtherSchema`, or `RunError` where it has no valid one."""
     schema = record.get("schema", SCHEMA)
     if type(schema) is not int:
         raise RunError(
@@ -125,6 +125,6 @@ def check_schema(record: dict[str, Any], where: str) -> None:
         )
     if schema < SCHEMA:
         raise OtherSchema(
-            f"{where}: written with schema {schema} by an earlier development version; this one reads {SCHEMA}."
-            " Make the run again under another --name (`--generator folder:RUN/videos` scores its videos)"
+            f"{where}: written with schema {schema} by an earlier development version; this one reads"
+            f" {SCHEMA}. Make the run again under another --name (`--generator folder:RUN/videos` scores its videos)"
         )

@@ -63,8 +63,8 @@ def metric_digest(info: MetricInfo) -> str:
 
 
 def distribution_key(metric: Spec, features: Iterable[str], reference: Iterable[str], match: str) -> str:
-    """A number about two sets of videos: the metric as it was recorded, both sides' features by key (of a file
-    of statistics, its digest), and how the sets were matched."""
+    """A number about two sets of videos: the metric as it was recorded, both sides' features by key (of a
+    file of statistics, its digest), and how the sets were matched."""
     return digest(["distribution", metric.to_json(), sorted(features), sorted(reference), match])
 
 
