@@ -123,6 +123,11 @@ def scored(clips: Callable[[str], Clips], cli: Cli, tmp_path: Path) -> Path:
     return tmp_path / "a"
 
 
+def run_of(folder: Path, out: Path, *more: object) -> tuple[object, ...]:
+    """Arguments of `run` on a folder of clips."""
+    return ("run", "--generator", f"folder:{folder}", "--out", out, *more)
+
+
 def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
     """Start the command line as a process of its own."""
     return subprocess.Popen(

@@ -12,7 +12,7 @@ from evals.errors import OtherSchema, RunError
 from evals.runs import journal
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
-from tests.conftest import Cli, MakeClips, call
+from tests.conftest import Cli, MakeClips, call, run_of
 from tests.test_run import scores
 
 FAST = ("--metrics", "temporal_flicker")
@@ -20,15 +20,7 @@ FAST = ("--metrics", "temporal_flicker")
 
 def test_readers_skip_a_torn_line_and_writers_close_it(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(2).folder
-    base: tuple[object, ...] = (
-        "run",
-        "--generator",
-        f"folder:{folder}",
-        "--out",
-        tmp_path,
-        "--metrics",
-        "temporal_flicker",
-    )
+    base = run_of(folder, tmp_path, "--metrics", "temporal_flicker")
     assert cli(*base).code == 0
     path = tmp_path / "a" / "scores.jsonl"
     whole = path.read_bytes()

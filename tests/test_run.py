@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from evals.runs.folder import RunFolder
 from evals.video import encode
-from tests.conftest import Cli, Clips, MakeClips, ball, start
+from tests.conftest import Cli, Clips, MakeClips, ball, run_of, start
 
 TINY = "tiny/random"
 METRICS = f"temporal_flicker,warping_error[dis],clip_similarity[{TINY}],clip_consistency[{TINY}],fvd[{TINY}]"
@@ -188,15 +188,7 @@ def test_another_generator_or_setting_is_refused(clips: MakeClips, cli: Cli, tmp
 
 def test_a_replaced_clip_never_shows_its_old_number(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(prompts=2).folder
-    base: tuple[object, ...] = (
-        "run",
-        "--generator",
-        f"folder:{folder}",
-        "--out",
-        tmp_path,
-        "--metrics",
-        "temporal_flicker",
-    )
+    base = run_of(folder, tmp_path, "--metrics", "temporal_flicker")
     assert cli(*base).code == 0
     old = scores(tmp_path / "a")
     encode(folder / "0-0.mkv", ball(12, seed=99, step=5), 8, "ffv1")
@@ -213,15 +205,7 @@ def test_a_corrected_prompt_never_shows_its_old_number(
     clips: MakeClips, cli: Cli, tmp_path: Path, tiny_clip: Path
 ) -> None:
     made = clips("a").write(prompts=2)
-    base: tuple[object, ...] = (
-        "run",
-        "--generator",
-        f"folder:{made.folder}",
-        "--out",
-        tmp_path,
-        "--weights",
-        f"{TINY}={tiny_clip}",
-    )
+    base = run_of(made.folder, tmp_path, "--weights", f"{TINY}={tiny_clip}")
     base = (*base, *("--metrics", f"clip_similarity[{TINY}],temporal_flicker"))
     assert cli(*base).code == 0
     old = scores(tmp_path / "a")
@@ -239,15 +223,7 @@ def test_a_corrected_prompt_never_shows_its_old_number(
 def test_an_annotation_that_a_metric_reads_counts(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     made = clips("a").write(prompts=1)
     prompts = tmp_path / "mine.yaml"
-    base: tuple[object, ...] = (
-        "run",
-        "--generator",
-        f"folder:{made.folder}",
-        "--out",
-        tmp_path,
-        "--prompts",
-        prompts,
-    )
+    base = run_of(made.folder, tmp_path, "--prompts", prompts)
     base = (*base, *("--metrics", "frozen_frames,temporal_flicker"))
     for motion, status in [("high", "ok"), ("none", "skipped"), ("high", "ok")]:
         text = f"prompts: [{{id: disc-0, text: 'a disc, number 0', motion: {motion}}}]"
@@ -259,15 +235,7 @@ def test_an_annotation_that_a_metric_reads_counts(clips: MakeClips, cli: Cli, tm
 
 def test_two_writers_exclude_each_other(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(1).folder
-    base: tuple[object, ...] = (
-        "run",
-        "--generator",
-        f"folder:{folder}",
-        "--out",
-        tmp_path,
-        "--metrics",
-        "temporal_flicker",
-    )
+    base = run_of(folder, tmp_path, "--metrics", "temporal_flicker")
     assert cli(*base).code == 0
     with RunFolder(tmp_path / "a").writing():
         second = start(*base)
@@ -280,15 +248,7 @@ def test_two_writers_exclude_each_other(clips: MakeClips, cli: Cli, tmp_path: Pa
 
 def test_normalized_scores_stand_beside_native_ones(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(2).folder
-    base: tuple[object, ...] = (
-        "run",
-        "--generator",
-        f"folder:{folder}",
-        "--out",
-        tmp_path,
-        "--metrics",
-        "temporal_flicker",
-    )
+    base = run_of(folder, tmp_path, "--metrics", "temporal_flicker")
     assert cli(*base).code == 0
     assert (
         cli("score", tmp_path / "a", "--metrics", "temporal_flicker", "--normalize", "fps=4,seconds=1").code

@@ -126,5 +126,6 @@ def check_schema(record: dict[str, Any], where: str) -> None:
     if schema < SCHEMA:
         raise OtherSchema(
             f"{where}: written with schema {schema} by an earlier development version; this one reads"
-            f" {SCHEMA}. Make the run again under another --name (`--generator folder:RUN/videos` scores its videos)"
+            f" {SCHEMA}. Make the run again under another --name (`--generator folder:RUN/videos` scores its"
+            " videos)"
         )
