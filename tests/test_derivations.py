@@ -74,4 +74,4 @@ def test_what_is_derived_is_stored_and_read_again(clips: MakeClips, tmp_path: Pa
         path.unlink()
     again = call("score", tmp_path / "a", "--metrics", "doubled_max", "--plugin", plugin)
     assert again.code == 0, again.err
-    assert run.scores("native")["disc-0", 0]["doubled_max"].value == 2 * plain.max()
+    assert RunFolder(run.path).scores("native")["disc-0", 0]["doubled_max"].value == 2 * plain.max()
