@@ -19,7 +19,8 @@ VARIABLE = "T2V_EVALS_WEIGHTS"
 @dataclass(frozen=True)
 class WeightFile:
     """One published file. `sha256` is of its bytes, whose number is `size`. PyTorch's own files are
-    published with the first 8 digits of their hash and no size: these are what is checked, size is 0."""
+    published with the first 8 digits of their hash, which are what is checked, and about how many
+    `megabytes` they have; then `size` is 0."""
 
     name: str
     file: str
@@ -28,6 +29,7 @@ class WeightFile:
     sha256: str
     licence: str
     use: str
+    megabytes: int = 0
 
     @property
     def path(self) -> Path:
@@ -36,8 +38,12 @@ class WeightFile:
 
     @property
     def shown_size(self) -> str:
-        """Its size for people; empty where it is not published."""
-        return f"{self.size / 1e6:.3g} MB" if self.size else ""
+        """Its size for people; empty where it is not known."""
+        if self.size >= 1e5:
+            return f"{self.size / 1e6:{',.0f' if self.size >= 1e8 else '.3g'}} MB"
+        if self.size:
+            return f"{self.size / 1e3:.3g} kB"
+        return f"about {self.megabytes} MB" if self.megabytes else ""
 
     def is_here(self) -> bool:
         return self.path.exists()
@@ -82,6 +88,7 @@ WEIGHTS: dict[str, WeightFile] = {
             "01064c6d",
             "BSD-3-Clause (torchvision)",
             "encoder raft-small: optical flow",
+            4,
         ),
         WeightFile(
             "raft-large",
@@ -91,6 +98,7 @@ WEIGHTS: dict[str, WeightFile] = {
             "22a6c225",
             "BSD-3-Clause (RAFT's authors, ported by torchvision)",
             "encoder raft-large: optical flow, raft-things",
+            21,
         ),
         WeightFile(
             "alexnet",
@@ -100,6 +108,7 @@ WEIGHTS: dict[str, WeightFile] = {
             "7be5be79",
             "BSD-3-Clause (torchvision)",
             "encoder lpips-alex: the trunk of LPIPS",
+            244,
         ),
     )
 }
