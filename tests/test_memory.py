@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -25,14 +26,15 @@ COUNT = int(os.environ.get("SHORT_VIDEOS", "800"))
 
 
 def resident(pid: int) -> int:
-    """Resident bytes of a process and all below it; 0 when it is gone."""
+    """Resident bytes of a process and all below it; 0 when it is gone. A page that several share counts
+    once: a process that has just forked would else be counted twice."""
     total = 0
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        total += pages * os.sysconf("SC_PAGE_SIZE")
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += 1024 * int(re.search(r"^Pss: +(\d+) kB", rollup, re.M)[1])  # type: ignore[index]
         for task in Path(f"/proc/{pid}/task").iterdir():
             total += sum(resident(int(child)) for child in (task / "children").read_text().split())
-    except (OSError, IndexError):
+    except (OSError, IndexError, TypeError):
         pass
     return total
 
