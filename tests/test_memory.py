@@ -65,7 +65,7 @@ def scene(count: int, height: int, width: int) -> Iterator[Frames]:
 
 
 def test_a_long_1080p_video_leaves_memory_flat_and_under_one_and_a_half_gigabytes(tmp_path: Path) -> None:
-    """240 frames are 1.5 GB of pixels; the second half of the pass needs no more than the first."""
+    """240 frames are 1.5 GB of pixels; the second half of the pass keeps none of its own."""
     folder = tmp_path / "clips"
     folder.mkdir()
     encode(folder / "0.mp4", scene(240, 1080, 1920), 24)
@@ -78,7 +78,8 @@ def test_a_long_1080p_video_leaves_memory_flat_and_under_one_and_a_half_gigabyte
     half = len(seen) // 2
     early, late = (max(size for _, size in part) for part in (seen[:half], seen[half:]))
     assert len(seen) > 20 and peak < 1500 * MIB, f"{peak / MIB:.0f} MiB"
-    assert late < early + 100 * MIB, f"{early / MIB:.0f} MiB, then {late / MIB:.0f} MiB"
+    # The encoder is loaded near the end (115 MiB seen); the frames of the second half would be 746 MB.
+    assert late < early + 300 * MIB, f"{early / MIB:.0f} MiB, then {late / MIB:.0f} MiB"
     print(f"peak {peak / MIB:.0f} MiB")
 
 
