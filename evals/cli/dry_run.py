@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import click
 
 from evals.decoding.resources import Resources
 from evals.extract import Hooks, Source, extract_features
@@ -16,6 +19,25 @@ from evals.records import Normalization, file_sha256, is_regular
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
 from evals.score import Metrics
+
+
+def print_forecasts(
+    configs: Sequence[RunConfig],
+    metrics: Metrics | None,
+    normalization: Normalization | None,
+    resources: Resources,
+    as_json: bool,
+) -> int:
+    """Say what each run would do and take; gives the exit code."""
+    for config in configs:
+        facts = forecast(config, metrics, normalization, resources)
+        if as_json:
+            click.echo(json.dumps(facts, ensure_ascii=False))
+            continue
+        for key, value in facts.items():
+            shown = ", ".join(value) if isinstance(value, list) else "unknown" if value is None else value
+            click.echo(f"{key.replace('_', ' '):24s} {shown}")
+    return 0
 
 
 def forecast(

@@ -6,7 +6,7 @@ import click
 
 from evals.cli.options import Common, Generating, Retrying, common, generating, retrying
 from evals.cli.run import generate_all
-from evals.cli.show import print_plan, print_run
+from evals.cli.show import print_run
 
 
 @click.command(name="generate")
@@ -21,9 +21,8 @@ def command(generating: Generating, retrying: Retrying, common: Common) -> int:
     configs = generating.configs(retrying.retry)
     with common.resources() as resources, Bar(common.quiet) as bar:
         if generating.dry_run:
-            from evals.cli.dry_run import forecast
+            from evals.cli.dry_run import print_forecasts
 
-            facts = [forecast(config, None, None, resources) for config in configs]
-            return max(print_plan(one, common.as_json) for one in facts)
+            return print_forecasts(configs, None, None, resources, common.as_json)
         made = generate_all(configs, generating.interleave, retrying, resources, bar)
     return max(print_run(one.path, None, common.as_json) for one in made)

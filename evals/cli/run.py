@@ -19,7 +19,7 @@ from evals.cli.options import (
     rescore,
     retrying,
 )
-from evals.cli.show import print_plan, print_run
+from evals.cli.show import print_run
 
 if TYPE_CHECKING:
     from evals.cli.progress import Bar
@@ -52,10 +52,9 @@ def command(
     configs = generating.configs(retrying.retry)
     with common.resources() as resources, Bar(common.quiet) as bar:
         if generating.dry_run:
-            from evals.cli.dry_run import forecast
+            from evals.cli.dry_run import print_forecasts
 
-            facts = [forecast(config, chosen, normalization, resources) for config in configs]
-            return max(print_plan(one, common.as_json) for one in facts)
+            return print_forecasts(configs, chosen, normalization, resources, common.as_json)
         made = generate_all(configs, generating.interleave, retrying, resources, bar)
         for one in made:
             score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)

@@ -34,17 +34,6 @@ def print_run(path: Path, normalization: str | None, as_json: bool) -> int:
     return SOME_FAILED if facts["failed"] else 0
 
 
-def print_plan(facts: dict[str, Any], as_json: bool) -> int:
-    """What a dry run found out; gives the exit code."""
-    if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
-        return 0
-    for key, value in facts.items():
-        shown = ", ".join(value) if isinstance(value, list) else "unknown" if value is None else value
-        click.echo(f"{key.replace('_', ' '):24s} {shown}")
-    return 0
-
-
 def _short(facts: dict[str, Any]) -> str:
     """A run's state in a few lines."""
     samples = facts["samples"]

@@ -6,6 +6,7 @@ ones when they are read."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,15 +61,15 @@ class Prepared:
         return (*frames, *(Need("encoder", name) for name in self.encoders))
 
 
-class Resolver:
+class Resolver(ABC):
     """Base: one kind of need. `kinds` are the resolvers of all kinds."""
 
     def __init__(self, specs: Specs, normalization: Normalization, kinds: Mapping[str, Resolver]) -> None:
         self.specs, self.normalization, self.kinds = specs, normalization, kinds
 
+    @abstractmethod
     def key(self, need: Need, of: VideoAndText) -> str:
         """Where the features are stored."""
-        raise NotImplementedError
 
     def inputs(self, need: Need) -> tuple[Need, ...]:
         """What the features are made from; nothing where they come from a video or a text itself."""

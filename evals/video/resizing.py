@@ -6,6 +6,7 @@ does."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -22,7 +23,7 @@ _PILLOW = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BIL
 _PLAIN = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
-class _Resize(Record):
+class _Resize(Record, ABC):
     """Base. `dtype` is that of resized frames: `uint8`, or `float32` from 0 to 255."""
 
     @property
@@ -30,13 +31,13 @@ class _Resize(Record):
         return "float32" if getattr(self, "filter", "") in _PLAIN else "uint8"
 
     @property
+    @abstractmethod
     def largest(self) -> tuple[int, int]:
         """Height and width of the largest frame to plan memory for; a wide one where shapes vary."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, frame: Frames) -> NDArray[Any]:
         """A frame (H, W, 3) uint8 at its new size."""
-        raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
         """All fields: the defaults of a rule are part of what it is."""

@@ -5,6 +5,7 @@ A window is a list of frame indices that the encoder takes together.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,18 +19,18 @@ Windows = list[list[int]]
 Labels = dict[str, NDArray[np.int64]]
 
 
-class _Selection(Record):
+class _Selection(Record, ABC):
     """Base: `length` frames make a window."""
 
     @property
+    @abstractmethod
     def length(self) -> int:
         """Frames in a window."""
-        raise NotImplementedError
 
+    @abstractmethod
     def windows(self, count: int, fps: float = 8.0, video: str = "") -> Windows:
         """The windows of a video of `count` frames at `fps` with hash `video`, in the order of their last
         frames. Raises `DoesNotApply` if it is too short."""
-        raise NotImplementedError
 
     def labels(self, windows: Windows, fps: float) -> Labels:
         """What is stored beside the features of the windows: `index`, the first frame of each (n,)."""
