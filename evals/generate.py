@@ -184,8 +184,12 @@ class _Generation:
         with ExitStack() as stack:
             stack.enter_context(self.run.writing())
             self.started = provenance.now()
-            self.tasks = tasks_of(self.run, self.generator, self.requests)
-            self.due = [task for task in self.tasks if task.is_due(self.config.retry)]
+            tasks = tasks_of(self.run, self.generator, self.requests)
+            self.due = [task for task in tasks if task.is_due(self.config.retry)]
+            by_prompt: dict[str, list[Task]] = {}
+            for task in tasks:
+                by_prompt.setdefault(task.request.prompt.id, []).append(task)
+            self._by_prompt = list(by_prompt.values())
             _warn_of_leftovers(self.run, self.config)
             self.run.add([(r.prompt, r.seed) for r in self.requests])
             stack.callback(self.generator.close)
@@ -207,8 +211,7 @@ class _Generation:
 
     def turn(self, start: int, count: int) -> list[Task]:
         """All tasks of `count` prompts, from a place on."""
-        ids = list(dict.fromkeys(task.request.prompt.id for task in self.tasks))[start : start + count]
-        return [task for task in self.tasks if task.request.prompt.id in set(ids)]
+        return [task for tasks in self._by_prompt[start : start + count] for task in tasks]
 
     def make(self, tasks: Sequence[Task]) -> None:
         """Do tasks and journal their samples, as many at once as the generator and the machine allow."""

@@ -107,6 +107,8 @@ class _OfTexts(Resolver):
             encoder = self.specs[Need("text", need.id)]
             keys = [text_key(text, encoder) for text in sorted(set(of.texts))]
             found = [store.get(key) for key in keys if key in store]
+            if not found:
+                raise KeyError(need)
             self._gathered[need] = {n: np.concatenate([one[n] for one in found]) for n in found[0]}
         return self._gathered[need]
 
