@@ -13,6 +13,7 @@
     ├── RunError                   a run folder cannot be used as asked
     │   ├── RunMismatch            another generator or other settings live there
     │   ├── RunLocked              another process writes to it
+    │   ├── OutsideRun             it names a file outside of itself, and somebody else recorded it
     │   └── OtherSchema            written by another version of this package
     ├── WeightsError               a weight file is missing, wrong or of another architecture
     ├── DeviceError                the device has too little memory or cannot be used
@@ -20,6 +21,7 @@
     │   └── OutOfDomain            too many videos are unlike what the encoder was made for
     └── SampleError                costs one sample, never the run; carries a `Reason`
         ├── VideoError             the file is not a usable video
+        │   └── FileUnavailable    it is gone, or another one than was recorded
         ├── CannotDraw             a simulated world cannot show what the prompt asks for
         ├── DoesNotApply           a metric or normalization has no meaning for this video: skipped, final
         └── DecoderDied            the decoder process crashed or ran past a limit
@@ -102,6 +104,10 @@ class Reason(StrEnum):
     NO_SHARED_SCORE = "no_shared_score"
     LOW_COVERAGE = "low_coverage"
     TOO_FEW_PROMPTS = "too_few_prompts"
+
+
+BECAUSE_OF_THE_PROMPT = frozenset({Reason.PROMPT_EXCLUDES, Reason.UNKNOWN_WORDS, Reason.NO_OTHER_PROMPT})
+"""Reasons to skip that no video could help: they cost a model nothing. Any other is the video's."""
 
 
 class EvalsWarning(UserWarning):
@@ -194,6 +200,12 @@ class RunLocked(RunError):
     code = "run_locked"
 
 
+class OutsideRun(RunError):
+    """A run that somebody else made names a file outside of itself."""
+
+    code = "outside_run"
+
+
 class OtherSchema(RunError):
     """A record was written by another version of this package."""
 
@@ -245,6 +257,13 @@ class VideoError(SampleError):
     """The file is not a usable video."""
 
     reason = Reason.UNREADABLE_VIDEO
+
+
+class FileUnavailable(VideoError):
+    """A recorded file is gone, cannot be read, or is another one now; it may come back."""
+
+    reason = Reason.FILE_MISSING
+    transient = True
 
 
 class CannotDraw(SampleError):

@@ -7,7 +7,7 @@ committed in shards; `extract_features` reports a video only after its features 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,8 +121,7 @@ class _State:
         waiting = [n for n in self.encoders if Need("encoder", n) not in self.problems]
         return all(len(self.encoded.get(n, {})) == len(self.arrays[f"{n}/index"]) for n in waiting)
 
-    def fail(self, problem: Problem) -> None:
-        needs = [Need("frames", n) for n in self.frames] + [Need("encoder", n) for n in self.encoders]
+    def fail(self, problem: Problem, needs: Iterable[Need]) -> None:
         self.problems = dict.fromkeys(needs, problem)
         self.arrays, self.frames, self.encoders = {}, [], []
 
@@ -189,7 +188,9 @@ class _Pass:
         made = self.prepared.encoders
         fields = {
             "normalization": self.normalization.model_dump(mode="json"),
-            "extractors": {n: str(self.prepared.weights.get(n, "")) for n in frames},
+            "extractors": {
+                n: [str(self.prepared.weights.get(n, "")), self.prepared.frames[n].digest] for n in frames
+            },
             "windows": {n: [made[n].frames.to_json(), made[n].resize.to_json()] for n in encoders},
             "sha256": source.sha256,
         }
@@ -201,7 +202,8 @@ class _Pass:
         if event.error is not None:
             skip = isinstance(event.error, DoesNotApply)
             state.attempt += 1
-            state.fail(Problem(skip, event.error.reason, str(event.error), event.error.transient))
+            problem = Problem(skip, event.error.reason, str(event.error), event.error.transient)
+            state.fail(problem, self.prepared.of_video)
             self._settle()
             return
         assert event.message is not None
@@ -219,7 +221,7 @@ class _Pass:
             self._count(head)
             for name, (kind, reason, message) in head["problems"].items():
                 need = Need("frames" if name in state.frames else "encoder", name)
-                state.problems[need] = Problem(kind == "skip", Reason(reason), message)
+                state.problems[need] = Problem(kind == "skip", Reason(reason), message, kind == "again")
         self._settle()
 
     def _count(self, head: Mapping[str, Any]) -> None:

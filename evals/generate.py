@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Literal
 
 from evals.decoding.resources import Progress, Resources
-from evals.errors import DecoderDied, EvalsError, EvalsWarning, Reason, SampleError, UsageError, nearest
+from evals.errors import EvalsError, EvalsWarning, Reason, SampleError, UsageError, nearest
 from evals.generators.base import Generation, Generator, Probe, failed
 from evals.records import (
     PromptSet,
     Request,
     Sample,
     Settings,
-    VideoFacts,
     digest,
-    file_sha256,
     recordable,
 )
 from evals.runs import folder as run_folders
-from evals.runs import provenance
+from evals.runs import origin, provenance
+from evals.runs.files import Measured
 from evals.runs.folder import RunFolder, SampleId
 from evals.runs.journal import Journal
 from evals.runs.keys import generation_key, text_digest
@@ -220,7 +219,7 @@ class _Generation:
             at_once = min(self.resources.at_once, at_once)
         for task, generation, seconds in _made(self.run, self.generator, tasks, max(1, at_once)):
             sample = _sample(self.run, task, generation, seconds, self.resources.pool.probe)
-            self.journal.append({"schema": sample.schema_, **sample.to_json()})
+            self.journal.append(sample.to_json())
             self.made += 1
             self.progress.advance(sample.status != "ok")
 
@@ -325,21 +324,19 @@ def _make(run: RunFolder, generator: Generator, task: Task) -> tuple[Generation,
 
 def _sample(run: RunFolder, task: Task, made: Generation, seconds: float, probe: Probe) -> Sample:
     """The record of what was made: hashed, measured."""
-    facts: VideoFacts | None = None
-    sha256, size, place = None, None, None
+    measured: Measured | None = None
+    place, signature = None, ""
     status, reason, message, transient = made.status, made.reason, made.message, made.transient
     if made.path is not None:
         whole, root = made.path.resolve(), run.path.resolve()
         place = str(whole.relative_to(root) if whole.is_relative_to(root) else whole)
+        if place == str(whole):
+            signature = origin.signed(whole)
         try:
-            sha256, size = made.sha256 or file_sha256(made.path), made.path.stat().st_size
-            facts = probe(made.path)
-        except OSError as error:
-            status, reason = "failed", Reason.FILE_UNREADABLE
-            message = f"{made.path.name}: cannot be read: {error.strerror}"
+            measured = probe(made.path)
         except SampleError as error:
             status, reason, message = "failed", error.reason, f"{made.path.name}: {error}"
-            transient = isinstance(error, DecoderDied) and error.transient
+            transient = error.transient
     elif status == "ok":
         status, message = "failed", "the generator reports ok and names no video; set Generation.path"
     if status != "ok" and reason is None:  # a plugin's generator may leave it out
@@ -355,10 +352,11 @@ def _sample(run: RunFolder, task: Task, made: Generation, seconds: float, probe:
         message=recordable(message),
         transient=transient,
         video=place,
-        sha256=sha256,
-        bytes=size,
+        origin=signature,
+        sha256=measured.sha256 if measured else None,
+        bytes=measured.size if measured else None,
         requested=task.request.settings,
-        actual=facts,
+        actual=measured.facts if measured else None,
         wall_seconds=round(seconds, 3) if generated_here else None,  # a clip that existed took no time
         cost=made.cost,
         job_id=made.job_id,

@@ -25,7 +25,7 @@ from pydantic import (
 
 from evals.errors import Reason, UsageError, nearest
 
-SCHEMA = 2
+SCHEMA = 3
 
 PROMPT_ID = r"^[a-z0-9-]+$"
 PromptId = Annotated[str, StringConstraints(pattern=PROMPT_ID, max_length=120)]
@@ -235,8 +235,9 @@ class VideoFacts(Record):
 class Sample(Record):
     """One (generator, prompt, seed) and what became of it.
 
-    `key` is the generation key; `text_digest` that of the prompt's words it was made from. Where there is no
-    video, `reason` is the code and `message` the sentence. `details` is what the generator reports: a model's
+    `key` is the generation key; `text_digest` that of the prompt's words it was made from. `origin` is its
+    user's signature of a `video` outside of the run (`runs.origin`). Where there is no video, `reason` is the
+    code and `message` the sentence. `details` is what the generator reports: a model's
     version, peak memory, the words that were sent instead …
     """
 
@@ -250,6 +251,7 @@ class Sample(Record):
     message: str = ""
     transient: bool = False
     video: str | None = None
+    origin: str = ""
     sha256: str | None = None
     bytes: int | None = None
     requested: Settings = Settings()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
@@ -17,9 +18,10 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from evals.errors import UnknownName, UsageError
-from evals.records import is_regular
+from evals.records import Spec, digest, file_sha256, is_regular
 
 T = TypeVar("T")
+_HASH = "__evals_sha256__"
 
 
 class Registry:
@@ -73,6 +75,39 @@ class Registry:
         return found
 
 
+def with_code(component: T) -> T:
+    """The component; where its class is not of this package, the SHA-256 of its code joins its spec, so that
+    numbers of edited code never stand beside those of the old. A class whose source cannot be found, as in an
+    interactive session, is taken as it is."""
+    found = _code_sha256(type(component))
+    spec = getattr(component, "spec", None)
+    if found and isinstance(spec, Spec):
+        params = {**spec.params, "code_sha256": found}
+        object.__setattr__(component, "spec", spec.model_copy(update={"params": params}))
+    return component
+
+
+def _code_sha256(kind: type) -> str:
+    """Of the files that a class and its bases outside of this package come from; empty where all are ours."""
+    hashes = {}
+    for one in kind.__mro__:
+        package = one.__module__.partition(".")[0]
+        if package not in ("evals", "builtins") and package not in sys.stdlib_module_names:
+            module = sys.modules.get(one.__module__)
+            hashes[one.__module__] = getattr(module, _HASH, None) or _source_sha256(one)
+    return digest([h for _, h in sorted(hashes.items()) if h]) if any(hashes.values()) else ""
+
+
+def _source_sha256(kind: type) -> str:
+    try:
+        file = inspect.getsourcefile(kind)
+        if file and is_regular(Path(file)):
+            return file_sha256(Path(file))
+        return digest(inspect.getsource(kind))
+    except (OSError, TypeError):
+        return ""
+
+
 def load_plugin(path: Path) -> None:
     """Import a user's Python file once, so that it can register components. A plugin is code."""
     try:
@@ -94,6 +129,7 @@ def import_file(path: Path, name: str, called: str) -> ModuleType:
         raise UsageError(f"{called}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    setattr(module, _HASH, file_sha256(path))  # of what runs, whatever the file becomes later
     try:
         spec.loader.exec_module(module)
     except UsageError:

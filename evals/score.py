@@ -31,7 +31,6 @@ from evals.records import (
     Sample,
     Score,
     ScoreLine,
-    file_sha256,
     is_regular,
 )
 from evals.runs import provenance
@@ -188,7 +187,7 @@ class _Scoring:
             normalization=str(self.normalization),
             scores={m: self._score(m, item, problems) for m in item.metrics},
         )
-        journal.append({"schema": line.schema_, **line.to_json()})
+        journal.append(line.to_json())
         self.written += 1
 
     def _read(self, need: Need, item: _Item) -> Features:
@@ -283,21 +282,13 @@ def _work(
     work.no_text = encode_texts(_texts(work, items), work.chosen.prepared.encoders, work.store, device)
     with Journal(work.run.path / "scores.jsonl") as journal:
         waiting: dict[str, list[_Item]] = {}
-        sources: list[Source] = []
         stored: list[_Item] = []
         for item in items:
             if item.at not in lacking:
                 stored.append(item)
                 continue
-            source = Source(item.of.sha256, work.run.video_path(item.sample))
-            changed = _changed(source) if source.sha256 not in waiting else None
-            if changed is not None:
-                work.write(journal, item, dict.fromkeys(work.of_video, changed))
-                progress.advance(True)
-                continue
-            if source.sha256 not in waiting:
-                sources.append(source)
-            waiting.setdefault(source.sha256, []).append(item)
+            waiting.setdefault(item.of.sha256, []).append(item)
+        sources = [Source(sha256, _place(work.run, same)) for sha256, same in waiting.items()]
         _write_stored(work, journal, stored, progress)
 
         def complete(source: Source, problems: Problems) -> None:
@@ -317,6 +308,12 @@ def _work(
             sources, work.chosen.prepared, work.store, work.normalization, resources.pool, device, hooks
         )
     log.info("%s: %s", work.run.path, cost)
+
+
+def _place(run: RunFolder, same: Sequence[_Item]) -> Path:
+    """Where to read a video that several samples may have: the first place that holds a file."""
+    places = [run.video_path(item.sample) for item in same]
+    return next((place for place in places if is_regular(place)), places[0])
 
 
 def _texts(work: _Scoring, items: Sequence[_Item]) -> list[str]:
@@ -341,19 +338,3 @@ def _write_stored(work: _Scoring, journal: Journal, items: Sequence[_Item], prog
         work.write(journal, item, {})
         if item.metrics:
             progress.advance(False)
-
-
-def _changed(source: Source) -> Problem | None:
-    """Why a video must not be scored: it is gone, or is another one than was recorded."""
-    name = source.path.name
-    try:
-        if not is_regular(source.path):
-            message = f"{name}: the file cannot be read any more: it is gone"
-            return Problem(False, Reason.FILE_MISSING, message, transient=True)
-        if file_sha256(source.path) == source.sha256:
-            return None
-        message = f"{name}: the file has changed since it was recorded; run `generate` again"
-        return Problem(False, Reason.FILE_CHANGED, message, transient=True)
-    except OSError as error:
-        message = f"{name}: the file cannot be read any more: {error.strerror}"
-        return Problem(False, Reason.FILE_UNREADABLE, message, transient=True)

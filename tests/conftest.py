@@ -165,3 +165,11 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     model = open_clip.model.CLIP(**config)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep this user's real secret out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

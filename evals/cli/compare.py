@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evals.cli.options import PATH, Common, Normalizing, common, normalizing, open_page, weights
+from evals.cli.options import (
+    PATH,
+    Common,
+    Normalizing,
+    allow_outside,
+    common,
+    normalizing,
+    open_page,
+    weights,
+)
 from evals.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ NOT_COMPARABLE = 3
 @click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
 @click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the findings.")
 @click.option("--submission", type=PATH, help="With --vbench: write VBench's result files of one run there.")
+@allow_outside
 @open_page
 @weights
 @normalizing
@@ -51,8 +61,9 @@ def command(runs: tuple[Path, ...], normalizing: Normalizing, common: Common, **
     normalization = normalizing.normalization() if normalizing.normalize else None
     with common.resources() as resources:
         found = compare_runs(
-            runs, normalization, o["reference"], o["out"], o["weights"], resources, o["match"]
-        )
+            runs, normalization, o["reference"], o["out"], o["weights"], resources, o["match"],
+            o["allow_outside"],
+        )  # fmt: skip
         terms = _in_vbench_terms(found, o["out"], o["submission"]) if o["vbench"] else None
         page = write_report(found, o["out"], resources.pool if o["videos"] > 0 else None, o["videos"])
     if common.as_json:

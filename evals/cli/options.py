@@ -310,5 +310,9 @@ normalizing = _group(
                  help="Score all videos alike: fps=8,seconds=2,short_side=256."),
 )  # fmt: skip
 rescore = click.option("--rescore", is_flag=True, help="Compute scores again from the stored features.")
+allow_outside = click.option(
+    "--allow-outside", is_flag=True,
+    help="Open files outside of a run that somebody else recorded.",
+)  # fmt: skip
 open_page = click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 Clips = Literal["first", "random"]

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from evals.cli.options import PATH, Common, Normalizing, common, normalizing, precision, weights
+from evals.cli.options import (
+    PATH,
+    Common,
+    Normalizing,
+    allow_outside,
+    common,
+    normalizing,
+    precision,
+    weights,
+)
 
 _out = click.option("--out", type=PATH, required=True, help="The file to write (.npz).")
 _encoder = click.option("--encoder", required=True, help="Encoder, such as i3d or i3d:videogpt.")
@@ -35,6 +44,7 @@ def command() -> None:
     show_default=True,
     help="Where a video's one clip starts: StyleGAN-V takes random clips of real videos.",
 )
+@allow_outside
 @weights
 @precision
 @normalizing
@@ -47,7 +57,7 @@ def build(source: Path, normalizing: Normalizing, common: Common, **o: Any) -> i
     with common.resources() as resources:
         made = build_reference(
             source, o["encoder"], o["out"], normalizing.normalization(), o["weights"], resources,
-            o["features"], o["clips"], o["precision"],
+            o["features"], o["clips"], o["precision"], o["allow_outside"],
         )  # fmt: skip
     _say(o["out"], made)
     return 0

@@ -12,6 +12,7 @@ from evals.cli.options import (
     Common,
     Normalizing,
     Retrying,
+    allow_outside,
     choosing,
     common,
     normalizing,
@@ -26,6 +27,7 @@ from evals.cli.show import print_run
 @choosing
 @normalizing
 @rescore
+@allow_outside
 @retrying
 @common
 def command(
@@ -33,6 +35,7 @@ def command(
     choosing: Choosing,
     normalizing: Normalizing,
     rescore: bool,
+    allow_outside: bool,
     retrying: Retrying,
     common: Common,
 ) -> int:
@@ -43,7 +46,7 @@ def command(
 
     common.start()
     chosen, normalization = choosing.chosen(), normalizing.normalization()
-    opened = [RunFolder(path) for path in runs]
+    opened = [RunFolder(path, allow_outside) for path in runs]
     retrying.break_locks(*runs)
     with common.resources() as resources, Bar(common.quiet) as bar:
         for one in opened:

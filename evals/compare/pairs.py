@@ -11,7 +11,7 @@ import pandas as pd
 from evals.compare import statistics
 from evals.compare.results import Pair, Verdict
 from evals.compare.run_scores import RunScores, by_prompt, why_not_comparable
-from evals.errors import Reason
+from evals.errors import BECAUSE_OF_THE_PROMPT, Reason
 from evals.runs.keys import random_seed
 
 MIN_COVERAGE = 0.8
@@ -66,7 +66,7 @@ def _measure(name: str, a: RunScores, b: RunScores, left_out: set[str], flips: i
     if a.digests[name] != b.digests[name]:
         return _Measured(_not_comparable(pair, *why_not_comparable(a.metrics[name], b.metrics[name])))
     both = _joined(a, b, name, left_out)
-    applies = both[(both["status_a"] != "skipped") & (both["status_b"] != "skipped")]
+    applies = both[both["applies_a"] & both["applies_b"]]
     scored = applies[(applies["status_a"] == "ok") & (applies["status_b"] == "ok")]
     coverage = len(scored) / len(applies) if len(applies) else None
     pair = pair.model_copy(update={"n_pairs": len(scored), "coverage": coverage})
@@ -88,16 +88,19 @@ def _measure(name: str, a: RunScores, b: RunScores, left_out: set[str], flips: i
 
 
 def _joined(a: RunScores, b: RunScores, name: str, left_out: set[str]) -> pd.DataFrame:
-    """Statuses and values of both runs by (prompt id, seed), over all that either planned."""
+    """Statuses and values of both runs by (prompt id, seed), over all that either planned; the metric
+    `applies` unless it was skipped because of the prompt."""
     sides = []
     for run, side in ((a, "a"), (b, "b")):
         rows = run.by_metric.get(name, run.scores.iloc[:0].set_index(["prompt_id", "seed"]))
-        kept = rows[["status", "value"]].add_suffix(f"_{side}")
-        sides.append(kept.assign(**{f"planned_{side}": True}))
+        skipped = (rows["status"] == "skipped") & rows["reason"].isin(BECAUSE_OF_THE_PROMPT)
+        kept = rows[["status", "value"]].assign(applies=~skipped, planned=True)
+        sides.append(kept.add_suffix(f"_{side}"))
     both = sides[0].join(sides[1], how="outer")
     for side in ("a", "b"):
         both[f"status_{side}"] = both[f"status_{side}"].fillna("missing")
         both[f"planned_{side}"] = both[f"planned_{side}"].eq(True)
+        both[f"applies_{side}"] = both[f"applies_{side}"].ne(False)
     return both[~both.index.get_level_values("prompt_id").isin(left_out)]
 
 

@@ -65,13 +65,15 @@ class RunScores:
         return int((self.samples["status"] == status).sum())
 
 
-def load_runs(paths: Sequence[Path], normalization: Normalization | None = None) -> list[RunScores]:
+def load_runs(
+    paths: Sequence[Path], normalization: Normalization | None = None, allow_outside: bool = False
+) -> list[RunScores]:
     """Read run folders under one normalization: the given one, else `native`, else the only one they share.
 
     Runs that share none are read each under its own, and nothing of them is comparable. Raises `UsageError`
     for a normalization that a run was not scored under, or where there are several to choose from.
     """
-    runs = [RunFolder(path) for path in paths]
+    runs = [RunFolder(path, allow_outside) for path in paths]
     labels = _labels(runs)
     return [_read(run, label, name) for run, label, name in zip(runs, labels, _chosen(runs, normalization),
                                                                 strict=True)]  # fmt: skip

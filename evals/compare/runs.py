@@ -29,10 +29,12 @@ def compare_runs(
     weights: Mapping[str, Path] | None = None,
     resources: Resources | None = None,
     match: Match = "none",
+    allow_outside: bool = False,
 ) -> Comparison:
     """Compare run folders. `reference` is a run, a file that `build_reference` wrote, or a folder of clips,
-    which is scored first, into `out`/reference, at the precision of the runs. Raises `UsageError`."""
-    runs = load_runs(paths, normalization)
+    which is scored first, into `out`/reference, at the precision of the runs. `allow_outside` opens files
+    outside of a run that another user recorded. Raises `UsageError`."""
+    runs = load_runs(paths, normalization, allow_outside)
     if match != "none" and reference is None:
         raise UsageError("--match needs a --reference")
     if weights and (reference is None or reference.is_file() or (reference / "run.json").is_file()):
@@ -54,7 +56,7 @@ def compare_runs(
         raise UsageError("--reference: the runs were scored under different normalizations")
     normalization = Normalization.parse(shared.pop())
     if (reference / "run.json").is_file():
-        return compare_scores(runs, load_runs([reference], normalization)[0], match)
+        return compare_scores(runs, load_runs([reference], normalization, allow_outside)[0], match)
     if out is None:
         raise UsageError("a folder of clips as reference needs a place to be scored in: give `out`")
     chosen = prepare(names, weights, _precision(runs))
@@ -79,9 +81,7 @@ def _precision(runs: Sequence[RunScores]) -> Precision:
 def _reference_run(
     path: Path, cache: Path, chosen: Metrics, normalization: Normalization, resources: Resources | None
 ) -> RunFolder:
-    """A reference as a run: a run folder as it is, a folder of clips through a run made in `cache`."""
-    if (path / "run.json").is_file():
-        return RunFolder(path)
+    """A folder of clips as a run, made and scored in `cache`."""
     generator = generators.create(f"folder:{path}")
     # Named after what the folder holds now, so that clips which left it never count.
     requests = generator.plan(None, None, Settings())
@@ -102,6 +102,7 @@ def build_reference(
     keep: bool = True,
     clips: Start = "first",
     precision: Precision = "fp32",
+    allow_outside: bool = False,
 ) -> Statistics:
     """Statistics of a folder of clips or of a run's videos, written to `out`; `keep` their features too.
 
@@ -117,9 +118,11 @@ def build_reference(
             raise UsageError(f"{source}: a run's features are of first frames; --clips random takes a folder")
         random_for = prepare([name], weights, precision).prepared.encoders[encoder].spec
     with tempfile.TemporaryDirectory() as scratch:
-        run = _reference_run(source, Path(scratch), chosen, normalization, resources)
-        if run.path.resolve() == source.resolve():
+        if (source / "run.json").is_file():
+            run = RunFolder(source, allow_outside)
             score_run(run, chosen, normalization, resources)
+        else:
+            run = _reference_run(source, Path(scratch), chosen, normalization, resources)
         loaded = load_runs([run.path], normalization)[0]
         found = build(loaded, encoder, name, chosen.distribution[name], keep, random_for)
     found.save(out)

@@ -17,8 +17,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from evals.decoding import wire
-from evals.errors import DecoderDied, DoesNotApply, Reason, SampleError, UsageError, VideoError
+from evals.errors import (
+    DecoderDied,
+    DoesNotApply,
+    FileUnavailable,
+    Reason,
+    SampleError,
+    UsageError,
+    VideoError,
+)
 from evals.records import VideoFacts
+from evals.runs.files import Measured
 from evals.video import Limits
 
 START_SECONDS = 120.0
@@ -101,6 +110,12 @@ class _Worker:
         return f": {lines[-1]}" if lines else ""
 
 
+def _error(head: Mapping[str, Any]) -> SampleError:
+    """What a worker says of a job that gave nothing."""
+    kind = DoesNotApply if head["kind"] == "skip" else FileUnavailable if head["again"] else VideoError
+    return kind(head["message"], Reason(head["reason"]))
+
+
 class Pool:
     """A set of decoder processes; use as a context manager.
 
@@ -141,9 +156,10 @@ class Pool:
         assert last is not None
         return last
 
-    def probe(self, path: Path) -> VideoFacts:
-        """A file's facts. Raises `SampleError` for what is not a usable video."""
-        return VideoFacts.model_validate(self.ask(DecoderJob(path, "probe")).head["facts"])
+    def probe(self, path: Path) -> Measured:
+        """A file's facts and hash. Raises `SampleError` for what is not a usable video."""
+        head = self.ask(DecoderJob(path, "probe")).head
+        return Measured(VideoFacts.model_validate(head["facts"]), head["sha256"], head["size"])
 
     def run(self, jobs: Iterable[DecoderJob]) -> Iterator[Event]:
         """Run all jobs; yields what they give as it comes, and for each one `done` or `error` at its end.
@@ -242,9 +258,7 @@ class Pool:
                 if kind in ("done", "error"):
                     worker.job = None
                 if kind == "error":
-                    error = DoesNotApply if message.head["kind"] == "skip" else VideoError
-                    reason = Reason(message.head["reason"])
-                    events.append(Event(job, error=error(message.head["message"], reason)))
+                    events.append(Event(job, error=_error(message.head)))
                     if message.head.get("last"):
                         self._drop(worker)  # it is leaving and must not get another job
                         return events

@@ -28,10 +28,11 @@ from evals.extractors import FrameExtractor, create
 from evals.records import Normalization
 from evals.registry import load_plugin
 from evals.runs.features import Features
+from evals.runs.files import hashed_file, recorded_file, still_the_same
 from evals.video import FrameSelection, Resize
 
 Problem = tuple[str, Reason, str]
-"""`skip` or `failed`, the reason, the sentence."""
+"""`skip`, `failed` or `again` (failed, and may be tried again), the reason, the sentence."""
 _SELECTION: TypeAdapter[FrameSelection] = TypeAdapter(FrameSelection)
 _RESIZE: TypeAdapter[Resize] = TypeAdapter(Resize)
 
@@ -59,7 +60,7 @@ def main() -> None:
         except DoesNotApply as error:
             _refuse(sock, "skip", error.reason, str(error))
         except SampleError as error:
-            _refuse(sock, "video", error.reason, str(error))
+            _refuse(sock, "video", error.reason, str(error), again=error.transient)
         except EvalsError as error:
             _refuse(sock, "video", Reason.DECODER_ERROR, str(error))
         except MemoryError:
@@ -70,9 +71,13 @@ def main() -> None:
             _refuse(sock, "video", Reason.DECODER_ERROR, f"decoder error: {type(error).__name__}: {error}")
 
 
-def _refuse(sock: socket.socket, kind: str, reason: Reason, message: str, last: bool = False) -> None:
-    """Say that a job gave nothing, and why; `last` where this process ends."""
-    wire.send(sock, {"type": "error", "kind": kind, "reason": reason, "message": message, "last": last})
+def _refuse(
+    sock: socket.socket, kind: str, reason: Reason, message: str, last: bool = False, again: bool = False
+) -> None:
+    """Say that a job gave nothing, and why; `last` where this process ends, `again` where another try may
+    help."""
+    head = {"type": "error", "kind": kind, "reason": reason, "message": message}
+    wire.send(sock, {**head, "last": last, "again": again})
 
 
 def _restrain(limits: video.Limits) -> None:
@@ -94,34 +99,44 @@ def _restrain(limits: video.Limits) -> None:
 
 
 def _probe(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> None:
-    found = video.probe(Path(job["path"]), limits)
-    wire.send(sock, {"type": "done", "facts": found.facts.model_dump(mode="json")})
+    """A video's facts, and the hash of the bytes that they are of."""
+    file = hashed_file(Path(job["path"]))
+    found = video.probe(file.path, limits)
+    still_the_same(file)
+    facts = found.facts.model_dump(mode="json")
+    wire.send(sock, {"type": "done", "facts": facts, "sha256": file.sha256, "size": file.size})
 
 
 def _preview(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> None:
     """A small H.264 copy for a report: at most `seconds` long, `short_side` pixels on its short side."""
-    found = video.probe(Path(job["path"]), limits)
+    file = recorded_file(Path(job["path"]), job["sha256"])
+    found = video.probe(file.path, limits)
     facts = found.facts
     side = min(job["short_side"], facts.width, facts.height)
     seconds = min(job["seconds"], facts.duration)
     small = Normalization(short_side=side if side >= 16 else None, seconds=seconds)
     frames = (f for c in video.decode(found, small, limits.chunk_bytes) for f in c.new)
     video.encode(Path(job["out"]), frames, min(facts.fps, 60.0), crf=30)
+    still_the_same(file)
     wire.send(sock, {"type": "done"})
 
 
 def _extract(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> None:
-    found = video.probe(Path(job["path"]), limits)
+    """Features and windows of the bytes with the job's hash, and of no others."""
+    file = recorded_file(Path(job["path"]), job["sha256"])
+    found = video.probe(file.path, limits)
     normalization = Normalization.model_validate(job["normalization"])
     count = found.facts.frames
     try:
-        _pass(sock, job, limits, found, normalization, count)
+        done = _pass(sock, job, limits, found, normalization, count)
     except video.FrameCountDiffers as error:
         if error.decoded == 0:
             raise
         # Windows were chosen by a wrong count: start over with the right one, and say so in the record.
         wire.send(sock, {"type": "restart"})
-        _pass(sock, job, limits, found, normalization, error.decoded, [str(error)])
+        done = _pass(sock, job, limits, found, normalization, error.decoded, [str(error)])
+    still_the_same(file)
+    wire.send(sock, *done)
 
 
 def _pass(
@@ -132,13 +147,17 @@ def _pass(
     normalization: Normalization,
     count: int,
     notes: list[str] | None = None,
-) -> None:
+) -> tuple[dict[str, Any], wire.Arrays]:
+    """Decode once: windows are sent as they are complete, everything else is the last message."""
     notes = notes or []
     kept, fps = video.select(found, normalization, count), normalization.fps or found.facts.fps
     problems: dict[str, Problem] = {}
-    extractors: dict[str, FrameExtractor] = {
-        name: create(name, Path(path) if path else None) for name, path in job["extractors"].items()
-    }
+    extractors: dict[str, FrameExtractor] = {}
+    for name, (path, spec) in job["extractors"].items():
+        extractors[name] = create(name, Path(path) if path else None)
+        if extractors[name].spec.digest != spec:
+            message = f"frame extractor {name}: its code or weights have changed; run the command again"
+            problems[name] = ("again", Reason.EXTRACTOR_ERROR, message)
     parts: dict[str, list[Features]] = {name: [] for name in extractors}
     cutters: dict[str, WindowCutter] = {}
     for name, (frames, resize) in job["windows"].items():
@@ -177,7 +196,7 @@ def _pass(
     head = {"type": "done", "problems": problems, "notes": notes, "frames": len(kept)}
     head |= {"fps": fps, "height": shape[0], "width": shape[1]}
     head |= {"seconds": clock.seconds, "peak": _peak_memory()}
-    wire.send(sock, head, arrays)
+    return head, arrays
 
 
 def _times(found: video.Video, normalization: Normalization, kept: list[int]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evals.encoders.base import CrossEncoder, Encoder, Precision, Setup, Start, TextEncoder
 from evals.errors import UsageError
-from evals.registry import Registry
+from evals.registry import Registry, with_code
 from evals.video import FirstFrames
 
 __all__ = [
@@ -73,4 +73,4 @@ def create(
         raise UsageError(f"{name} has a precision of its own; leave --precision out")
     if start == "random" and not (isinstance(encoder.frames, FirstFrames) and encoder.frames.start == start):
         raise UsageError(f"{name}: takes the whole video; only encoders of one clip can take a random one")
-    return encoder
+    return with_code(encoder)

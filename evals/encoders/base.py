@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evals.encoders.hub import HubModel
 from evals.encoders.published import WeightFile
-from evals.errors import DoesNotApply
+from evals.errors import DoesNotApply, WeightsError
 from evals.records import Spec
 from evals.runs.features import Features
+from evals.runs.files import HashedFile
 from evals.video import FirstFrames, FrameSelection, Resize
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Encoder(ABC):
 
     A subclass sets in `__init__`: `frames`, which frames make a window; `resize`, their size; `batch`, how
     many windows it takes at once; then `spec = self.describe(...)`, which holds all that shapes its numbers.
+    Files are hashed by `hashed`, so that another file in the place of one is refused when it is loaded.
     `_network` is there after `load`, on `_device`, until `unload`."""
 
     spec: Spec
@@ -50,6 +52,16 @@ class Encoder(ABC):
         """`name` is the id in a metric's brackets. Finds and hashes weights; loads no network. Raises
         `WeightsError`."""
         self.name, self.setup = name, setup or Setup()
+        self._files: list[HashedFile] = []
+
+    def hashed(self, path: Path) -> str:
+        """The SHA-256 of a file that shapes the numbers, for the spec. Raises `WeightsError`."""
+        try:
+            file = HashedFile.of(path)
+        except OSError as error:
+            raise WeightsError(f"weights of {self.name}: {path}: {error.strerror}") from None
+        self._files.append(file)
+        return file.sha256
 
     @classmethod
     def published(cls, name: str) -> WeightFile | HubModel | None:
@@ -67,9 +79,18 @@ class Encoder(ABC):
         return FirstFrames(frames=frames, start=self.setup.start)
 
     def load(self, device: str) -> None:
-        """Bring the network onto the device; called before every batch, so cheap where it is there."""
-        if self._device != device:
-            self._network, self._device = self._open(device), device
+        """Bring the network onto the device; called before every batch, so cheap where it is there. Raises
+        `WeightsError` where a file is not the one that was hashed any more."""
+        if self._device == device:
+            return
+        network = self._open(device)
+        for file in self._files:
+            if not file.is_unchanged():
+                raise WeightsError(
+                    f"{file.path}: was replaced or written to while the command ran, so its values would"
+                    " stand under the hash of another network; run the command again, on a copy of the file"
+                )
+        self._network, self._device = network, device
 
     def unload(self) -> None:
         """Free the network; `load` brings it back."""

@@ -19,7 +19,6 @@ from evals.encoders.base import Setup, TextEncoder
 from evals.encoders.exact import exact
 from evals.encoders.hub import CLIP_FILES, HUB_MODELS, HubModel, locate
 from evals.errors import DoesNotApply, UnknownName, WeightsError
-from evals.records import file_sha256
 from evals.runs.features import Features
 from evals.video import CenterCrop, Resize, SpacedWindows, Stretch
 
@@ -74,7 +73,7 @@ class OpenClip(TextEncoder):
             "open_clip", 1,
             model=self.arch,
             config=json.loads(json.dumps(config)),
-            weights_sha256=file_sha256(self.path),
+            weights_sha256=self.hashed(self.path),
             mean=list(self.preprocess["mean"]),
             std=list(self.preprocess["std"]),
         )  # fmt: skip

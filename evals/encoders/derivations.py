@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from evals.encoders.base import CrossEncoder, Encoder
 from evals.errors import UsageError
 from evals.records import Need, Spec
-from evals.registry import Registry
+from evals.registry import Registry, with_code
 from evals.runs.features import Features
 
 
@@ -77,4 +77,4 @@ def create(name: str, encoders: Mapping[str, Encoder]) -> Derivation:
     made = DERIVATIONS.get(kind)(argument, encoders)
     if not isinstance(made, Derivation):
         raise UsageError(f"{name} is not a derivation: its class does not extend evals.Derivation")
-    return made
+    return with_code(made)

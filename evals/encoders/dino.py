@@ -10,7 +10,7 @@ from torch import Tensor
 
 from evals.encoders.base import Encoder, Setup
 from evals.encoders.hub import HUB_MODELS, HubModel, locate
-from evals.encoders.network import fill, normalized, state_dict, weights_file
+from evals.encoders.network import fill, normalized, state_dict
 from evals.errors import WeightsError
 from evals.video import EVERY_FRAME, ShortSide
 
@@ -37,7 +37,7 @@ class Dino(Encoder):
         if patch is None or not _known(self.model):
             raise WeightsError(f"{name}: timm has no transformer of this name with `patchN` in it")
         given = self.setup.weights or locate(self.published(name)) / "model.safetensors"
-        self.path, digest = weights_file(name, given)
+        self.path, digest = given, self.hashed(given)
         self.frames = EVERY_FRAME
         self.resize = ShortSide(side=SIDE, filter="linear", multiple=int(patch[1]))
         self.spec = self.describe("timm", 1, model=self.model, weights_sha256=digest)

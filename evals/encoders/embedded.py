@@ -15,8 +15,7 @@ import numpy as np
 
 from evals.encoders.base import Setup, TextEncoder
 from evals.encoders.embedded_input import FRAMES, HEIGHT, WIDTH, WORDS, split
-from evals.errors import DoesNotApply, Reason, WeightsError
-from evals.records import file_sha256
+from evals.errors import DoesNotApply, Reason
 from evals.runs.features import Features
 from evals.video import SpreadFrames, Stretch
 
@@ -41,11 +40,7 @@ class Embedded(TextEncoder):
         self.path = self.setup.weights or Path(
             str(resources.files("evals.encoders") / "weights" / "embedded.safetensors")
         )
-        try:
-            digest = file_sha256(self.path)
-        except OSError as error:
-            raise WeightsError(f"{name}: {self.path}: {error.strerror}") from None
-        self.spec = self.describe("embedded", 1, weights_sha256=digest)
+        self.spec = self.describe("embedded", 1, weights_sha256=self.hashed(self.path))
 
     def _open(self, device: str) -> Any:
         from evals.encoders.tiny import Networks

@@ -14,11 +14,10 @@ from torch.jit._fuser import optimized_execution
 
 from evals.encoders.base import Encoder, Setup
 from evals.encoders.inflated import InflatedInception
-from evals.encoders.network import fill, state_dict, weights_file
+from evals.encoders.network import fill, state_dict
 from evals.encoders.protocols import protocol_of
 from evals.encoders.published import WEIGHTS, WeightFile, locate
 from evals.errors import WeightsError
-from evals.records import file_sha256
 
 
 class _I3D(Encoder):
@@ -32,12 +31,13 @@ class _I3D(Encoder):
         protocol = protocol_of(name)
         assert protocol is not None
         self.frames, self.resize = self.clip(protocol.frames), protocol.resize
-        self.path, sha256 = self._weights()
+        self.path = self._weights()
+        sha256 = self.hashed(self.path)
         self.spec = self.describe(self.family, 1, weights_sha256=sha256, protocol=protocol.name)
 
     @abstractmethod
-    def _weights(self) -> tuple[Path, str]:
-        """The weight file and its SHA-256. Raises `WeightsError`."""
+    def _weights(self) -> Path:
+        """The weight file. Raises `WeightsError`."""
 
     @abstractmethod
     def _logits(self, videos: Tensor) -> Tensor:
@@ -57,9 +57,8 @@ class ScriptedI3D(_I3D):
 
     family = "i3d"
 
-    def _weights(self) -> tuple[Path, str]:
-        found = locate("i3d", self.setup.weights)  # an archive is code: nothing opens it before this
-        return found, file_sha256(found)
+    def _weights(self) -> Path:
+        return locate("i3d", self.setup.weights)  # an archive is code: nothing opens it before this
 
     @classmethod
     def published(cls, name: str) -> WeightFile:
@@ -89,13 +88,13 @@ class NativeI3D(_I3D):
 
     family = "i3d-native"
 
-    def _weights(self) -> tuple[Path, str]:
+    def _weights(self) -> Path:
         if self.setup.weights is None:
             raise WeightsError(
                 f"{self.name} needs a state dict in the naming of the PyTorch ports: --weights"
                 f" '{self.name}=PATH'"
             )
-        return weights_file(self.name, self.setup.weights)
+        return self.setup.weights
 
     def _open(self, device: str) -> Any:
         return load_inception(self.path).to(device).eval()

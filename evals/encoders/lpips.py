@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from evals.encoders.base import Encoder, Setup
-from evals.encoders.network import fill, state_dict, weights_file
-from evals.encoders.published import WEIGHTS, WeightFile
+from evals.encoders.network import fill, state_dict
+from evals.encoders.published import WEIGHTS, WeightFile, locate
 from evals.errors import WeightsError
 from evals.video import Bounded, SpacedWindows
 
@@ -30,7 +30,8 @@ class Lpips(Encoder):
 
     def __init__(self, name: str, setup: Setup | None = None) -> None:
         super().__init__(name, setup)
-        self.path, digest = weights_file(name, self.setup.weights, "alexnet")
+        self.path = self.setup.weights or locate("alexnet")
+        digest = self.hashed(self.path)
         self.spec = self.describe("lpips", 1, trunk="alexnet", heads="0.1", weights_sha256=digest)
 
     @classmethod

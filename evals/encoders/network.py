@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evals.encoders.published import locate
 from evals.errors import WeightsError
-from evals.records import file_sha256
 
+CONFIG, MODEL = "config.json", "model.safetensors"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation that most vision networks were trained with."""
 
@@ -21,18 +20,6 @@ def normalized(windows: Tensor, constants: tuple[tuple[float, ...], tuple[float,
     """(B, T, H, W, 3), 0 to 255, to (B, T, 3, H, W): scaled to [0, 1], less a mean, over a deviation."""
     mean, std = (torch.tensor(v, device=windows.device).view(3, 1, 1) for v in constants)
     return (windows.permute(0, 1, 4, 2, 3).to(torch.float32) / 255 - mean) / std
-
-
-def weights_file(name: str, given: Path | None, published: str | None = None) -> tuple[Path, str]:
-    """A weight file and its SHA-256: the one given, or the `published` one of the table of weights.
-
-    Raises `WeightsError`. A given file may be any; its hash stands in the encoder's record.
-    """
-    try:
-        path = given or locate(published or name)
-        return path, file_sha256(path)
-    except OSError as error:
-        raise WeightsError(f"weights of {name}: {given}: {error.strerror}") from None
 
 
 def state_dict(path: Path, of: str) -> dict[str, Tensor]:
@@ -68,13 +55,15 @@ def fill(network: torch.nn.Module, state: dict[str, Tensor], path: Path, of: str
     return network
 
 
-def config_of(folder: Path, model_type: str) -> tuple[dict[str, Any], str]:
-    """`config.json` of a transformers model and the SHA-256 of its weights. Raises `WeightsError`."""
+def config_of(folder: Path, model_type: str) -> dict[str, Any]:
+    """`config.json` of a transformers model with weights beside it. Raises `WeightsError`."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if config["model_type"] != model_type:
             raise ValueError(f"its model_type is {config['model_type']!r}")
-        return config, file_sha256(folder / "model.safetensors")
+        if not (folder / MODEL).is_file():
+            raise ValueError("model.safetensors is not there")
+        return config
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(
             f"{folder}: no {model_type} model with config.json and model.safetensors ({error})"

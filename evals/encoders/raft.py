@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from evals.encoders.base import Encoder, Setup
-from evals.encoders.network import fill, state_dict, weights_file
-from evals.encoders.published import WEIGHTS, WeightFile
+from evals.encoders.network import fill, state_dict
+from evals.encoders.published import WEIGHTS, WeightFile, locate
 from evals.encoders.warping import halfway, top5, visible, warp
 from evals.errors import UnknownName, WeightsError
 from evals.video import Bounded, FlowPairs
@@ -47,7 +47,8 @@ class Raft(Encoder):
             raise UnknownName("RAFT protocol", protocol, [p for p in PROTOCOLS if p])
         side = PROTOCOLS[protocol]
         self.batch = 4 if side <= 256 else 1
-        self.path, digest = weights_file(name, self.setup.weights, self.arch)
+        self.path = self.setup.weights or locate(self.arch)
+        digest = self.hashed(self.path)
         self.resize = Bounded(most=side)
         self.spec = self.describe("raft", 1, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS)
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from evals.encoders.base import Encoder, Setup
 from evals.encoders.published import WEIGHTS, WeightFile, locate
 from evals.errors import WeightsError
-from evals.records import file_sha256
 from evals.video import Stretch
 
 EPSILON = 1e-6
@@ -43,7 +42,7 @@ class VideoMae(Encoder):
         super().__init__(name, setup)
         self.frames = self.clip(16)
         self.path = locate("videomae", self.setup.weights)
-        self.spec = self.describe("videomae", 1, weights_sha256=file_sha256(self.path), protocol="cd-fvd")
+        self.spec = self.describe("videomae", 1, weights_sha256=self.hashed(self.path), protocol="cd-fvd")
 
     @classmethod
     def published(cls, name: str) -> WeightFile:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from evals.encoders.base import Encoder, Setup
 from evals.encoders.hub import HubModel, locate
-from evals.encoders.network import IMAGENET, config_of, normalized, transformers
+from evals.encoders.network import CONFIG, IMAGENET, MODEL, config_of, normalized, transformers
 from evals.errors import WeightsError
 from evals.video import CenterCrop, SpreadFrames
 
@@ -33,13 +33,20 @@ class VJepa2(Encoder):
     def __init__(self, name: str, setup: Setup | None = None) -> None:
         super().__init__(name, setup)
         self.folder = self.setup.weights or locate(self.published(name))
-        config, digest = config_of(self.folder, "vjepa2")
+        config = config_of(self.folder, "vjepa2")
         if not isinstance(config.get("crop_size"), int):
             raise WeightsError(f"{self.folder}: config.json gives no crop_size")
         side = config["crop_size"]
         self.resize = CenterCrop(side=side)
         mean, std = (list(values) for values in IMAGENET)
-        self.spec = self.describe("vjepa2", 1, weights_sha256=digest, mean=mean, std=std)
+        self.spec = self.describe(
+            "vjepa2",
+            1,
+            weights_sha256=self.hashed(self.folder / MODEL),
+            config_sha256=self.hashed(self.folder / CONFIG),
+            mean=mean,
+            std=std,
+        )
 
     @classmethod
     def published(cls, name: str) -> HubModel:

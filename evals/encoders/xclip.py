@@ -12,7 +12,7 @@ from torch import Tensor
 from evals.encoders.base import CrossEncoder, Setup
 from evals.encoders.exact import exact
 from evals.encoders.hub import HUB_MODELS, HubModel, locate
-from evals.encoders.network import config_of, normalized, transformers
+from evals.encoders.network import CONFIG, MODEL, config_of, normalized, transformers
 from evals.errors import DoesNotApply, WeightsError
 from evals.runs.features import Features
 from evals.video import CenterCrop, SpreadFrames
@@ -33,13 +33,19 @@ class XClip(CrossEncoder):
     def __init__(self, name: str, setup: Setup | None = None) -> None:
         super().__init__(name, setup)
         self.folder = self.setup.weights or locate(self.published(name))
-        config, digest = config_of(self.folder, "xclip")
+        config = config_of(self.folder, "xclip")
         vision = config.get("vision_config", {})
         side, frames = int(vision.get("image_size", 224)), int(vision.get("num_frames", 8))
         self.context = int(config.get("text_config", {}).get("max_position_embeddings", 77))
         self.frames = SpreadFrames(frames=frames)
         self.resize = CenterCrop(side=side, filter="bilinear")
-        self.spec = self.describe("xclip", 1, weights_sha256=digest, context=self.context)
+        self.spec = self.describe(
+            "xclip",
+            1,
+            weights_sha256=self.hashed(self.folder / MODEL),
+            config_sha256=self.hashed(self.folder / CONFIG),
+            context=self.context,
+        )
         self._small: Any = None
 
     @classmethod

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evals.errors import UsageError
 from evals.records import Spec
-from evals.registry import Registry
+from evals.registry import Registry, with_code
 from evals.runs.features import Features
 from evals.video import Chunk
 
@@ -61,4 +61,4 @@ def create(name: str, weights: Path | None = None) -> FrameExtractor:
     made = FRAME_EXTRACTORS.get(name)(name, weights)
     if not isinstance(made, FrameExtractor):
         raise UsageError(f"{name} is not a frame extractor: its class does not extend evals.FrameExtractor")
-    return made
+    return with_code(made)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from evals.errors import UsageError, nearest
 from evals.generators.base import Generation, Generator
 from evals.records import Record, explain
-from evals.registry import Registry
+from evals.registry import Registry, with_code
 
 __all__ = ["GENERATORS", "Generation", "Generator", "create", "scalar"]
 
@@ -57,7 +57,7 @@ def create(name: str, options: Mapping[str, str] | None = None) -> Generator:
     generator = maker(argument, parsed, extra) if extra else maker(argument, parsed)
     if not isinstance(generator, Generator):
         raise UsageError(f"{kind} is not a generator: its class does not extend evals.Generator")
-    return generator
+    return with_code(generator)
 
 
 def scalar(text: str) -> Any:

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from evals.errors import Reason, UsageError
-from evals.records import PromptSet, Record, Request, Settings, Spec, Status, VideoFacts
+from evals.records import PromptSet, Record, Request, Settings, Spec, Status
+from evals.runs.files import Measured
 
-Probe = Callable[[Path], VideoFacts]
-"""Measures a file in a decoder process; raises `SampleError` for what is not a usable video."""
+Probe = Callable[[Path], Measured]
+"""Measures and hashes a file in a decoder process; raises `SampleError` for what is not a usable video."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What became of one request. `path` is the finished video where the status is `ok`, `sha256` its hash,
-    where the generator knows it already; else `reason` and `message` say why there is none, and `transient`
-    whether trying again may help."""
+    """What became of one request. `path` is the finished video where the status is `ok`; else `reason` and
+    `message` say why there is none, and `transient` whether trying again may help."""
 
     status: Status
     path: Path | None = None
-    sha256: str | None = None
     reason: Reason | None = None
     message: str = ""
     transient: bool = False

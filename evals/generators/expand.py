@@ -15,7 +15,7 @@ from typing import Any
 from evals.errors import Reason, UsageError
 from evals.generators.base import Generation, Generator, Probe, failed
 from evals.generators.jobs import TRIES
-from evals.records import SCHEMA, PromptSet, Request, Settings, Spec, digest
+from evals.records import PromptSet, Request, Settings, Spec, digest
 from evals.remote.client import Client, key_from
 from evals.remote.outcomes import Rejected, Unknown
 from evals.runs.journal import Journal, read
@@ -147,7 +147,7 @@ class Expanded(Generator):
                     continue
                 if self._journal is not None:
                     spec = self._chat.spec.digest
-                    self._journal.append({"schema": SCHEMA, "spec": spec, "text": text, "sent": sent})
+                    self._journal.append({"spec": spec, "text": text, "sent": sent})
                 self._known[text] = sent
         return self._known[text]
 

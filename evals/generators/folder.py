@@ -69,11 +69,13 @@ class _Contents:
 
 class Folder(Generator):
     """Existing clips as a generator. `-o manifest=NAME` picks another manifest in the folder;
-    `-o follow_symlinks=true` admits links that lead out of it; `--layout` names what is not detected."""
+    `-o follow_symlinks=true` admits links that lead out of it, `-o allow_outside=true` the files that a run
+    which somebody else made names outside of itself; `--layout` names what is not detected."""
 
     class Options(Record):
         manifest: str | None = None
         follow_symlinks: bool = False
+        allow_outside: bool = False
         layout: str | None = None
 
     existing = True
@@ -147,7 +149,7 @@ class Folder(Generator):
             return failed(Reason.FILE_MISSING, f"{clip.path.name}: no such file{where}")
         if clip.member:
             return _unpacked(clip, out)
-        return Generation("ok", clip.path.resolve(), self._hash(clip.path))
+        return Generation("ok", clip.path.resolve())
 
     def _hash(self, path: Path) -> str | None:
         if path not in self._hashes:
@@ -247,7 +249,7 @@ class Folder(Generator):
             yield replace(clip, member=one.member)
 
     def _from_run(self) -> Iterator[_Clip]:
-        run = RunFolder(self.folder)
+        run = RunFolder(self.folder, self.options.allow_outside)
         for (prompt_id, seed), sample in run.samples().items():
             if sample.status == "ok":
                 yield _Clip(run.prompts[prompt_id], seed, run.video_path(sample))

@@ -44,8 +44,9 @@ def rows(manifest: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         if manifest.stat().st_size > MAX_BYTES:
             raise ManifestError(f"larger than {MAX_BYTES:,} bytes", manifest)
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            if manifest.suffix == ".csv":
+        is_csv = manifest.suffix == ".csv"
+        with manifest.open(encoding="utf-8-sig", newline="" if is_csv else "\n") as file:
+            if is_csv:
                 reader = csv.DictReader(file, strict=True)
                 if reader.fieldnames is None or "path" not in reader.fieldnames:
                     raise ManifestError(f"needs a header with {', '.join(COLUMNS[:2])}", manifest, 1)

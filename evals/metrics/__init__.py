@@ -14,7 +14,7 @@ from evals.errors import EvalsError, UsageError
 from evals.metrics.base import DistributionMetric, VideoMetric, checked
 from evals.metrics.needs import Specs, expanded
 from evals.records import MetricInfo, Normalization
-from evals.registry import Registry
+from evals.registry import Registry, with_code
 
 METRICS = Registry(
     "metric",
@@ -77,7 +77,7 @@ def create(metric_id: str) -> VideoMetric | DistributionMetric:
         raise
     except Exception as error:
         raise UsageError(f"{metric_id} cannot be made: {type(error).__name__}: {error}") from error
-    return checked(metric_id, metric)
+    return with_code(checked(metric_id, metric))
 
 
 def info(

@@ -28,7 +28,8 @@ class Value:
 
 @dataclass(frozen=True)
 class Skip:
-    """The metric does not apply to this video; final."""
+    """The metric has no number for this video; final. With a `reason` of `BECAUSE_OF_THE_PROMPT` that is no
+    fault of the video; with any other it counts against the model's coverage."""
 
     message: str
     reason: Reason = Reason.DOES_NOT_APPLY

@@ -36,9 +36,10 @@ def vbench(path: Path, entries: list[Any]) -> PromptSet:
 
 def lines(path: Path) -> PromptSet:
     """A text file with a prompt on every line, as EvalCrafter and T2V-CompBench have them; ids are
-    `FILE-0001` …, the category is the file's name. Raises `PromptError`."""
+    `FILE-0001` …, the category is the file's name. A line ends with a line feed, with or without a carriage
+    return before it, and with nothing else. Raises `PromptError`."""
     try:
-        texts = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        texts = [line.strip() for line in path.read_bytes().decode("utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise PromptError(f"cannot be read: {error}", path) from None
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "prompts"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import Reason
-from evals.records import SCHEMA, recordable
+from evals.records import recordable
 from evals.runs.journal import Journal, read
 
 
@@ -71,7 +71,7 @@ class JobLog:
     def write(self, key: str, event: str, **fields: Any) -> datetime:
         """On the disk when it returns; gives the time that was written."""
         now = datetime.now(UTC)
-        record = {"schema": SCHEMA, "key": key, "event": event, "time": now.isoformat(), **recordable(fields)}
+        record = {"key": key, "event": event, "time": now.isoformat(), **recordable(fields)}
         with self._lock:
             self._journal.append(record)
             self._take(record)

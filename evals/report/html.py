@@ -16,6 +16,7 @@ import jinja2
 from evals.compare import Comparison, RunScores
 from evals.compare.results import ALL
 from evals.decoding.pool import DecoderJob, Pool
+from evals.errors import OutsideRun
 from evals.records import MetricInfo, Prompt
 from evals.report import tables
 from evals.report.tables import arrow, cells, findings, interval, number, value_or_reason
@@ -25,6 +26,14 @@ PREVIEW = {"short_side": 192, "seconds": 4.0}
 PREVIEW_BYTES = 40_000_000
 PreviewId = tuple[str, SampleId]
 """Run label and sample."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A small copy of a video as a data URL, or why there is none."""
+
+    data: str | None
+    why_none: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,7 @@ def _side_by_side(comparison: Comparison, pool: Pool, prompts: int) -> tuple[lis
     return rows, len(shown) - len(rows)
 
 
-def _tile(comparison: Comparison, run: RunScores, at: SampleId, previews: dict[PreviewId, str]) -> Tile:
+def _tile(comparison: Comparison, run: RunScores, at: SampleId, previews: dict[PreviewId, Preview]) -> Tile:
     samples = run.samples[(run.samples["prompt_id"] == at[0]) & (run.samples["seed"] == at[1])]
     if samples.empty or samples.iloc[0]["status"] == "missing":
         return Tile(run.label, None, "missing", [])
@@ -117,13 +126,13 @@ def _tile(comparison: Comparison, run: RunScores, at: SampleId, previews: dict[P
             values.append((info.id, number(float(str(value))) if status == "ok" else str(status)))
     size = f"{int(sample['width'])}×{int(sample['height'])}"
     caption = f"{size}, {int(sample['frames'])} frames, {sample['fps']:g} fps"
-    data = previews.get((run.label, at))
-    return Tile(run.label, data, caption + ("" if data else " (no preview)"), values)
+    found = previews.get((run.label, at), Preview(None, "no preview"))
+    return Tile(run.label, found.data, caption + (f" ({found.why_none})" if found.why_none else ""), values)
 
 
-def _previews(runs: Sequence[RunScores], chosen: Sequence[SampleId], pool: Pool) -> dict[PreviewId, str]:
-    """Small H.264 copies as data URLs, made in decoder processes, up to a total size."""
-    found: dict[PreviewId, str] = {}
+def _previews(runs: Sequence[RunScores], chosen: Sequence[SampleId], pool: Pool) -> dict[PreviewId, Preview]:
+    """Small H.264 copies of the videos that were recorded, made in decoder processes, up to a total size."""
+    found: dict[PreviewId, Preview] = {}
     numbers = itertools.count()
     with tempfile.TemporaryDirectory() as folder:
 
@@ -131,21 +140,34 @@ def _previews(runs: Sequence[RunScores], chosen: Sequence[SampleId], pool: Pool)
             for at in chosen:
                 for run in runs:
                     sample = run.videos.get(at)
-                    if sample is not None and run.folder is not None:
-                        out = Path(folder) / f"{next(numbers)}.mp4"
+                    if sample is None or run.folder is None:
+                        continue
+                    try:
                         path = run.folder.video_path(sample)
-                        yield DecoderJob(path, "preview", (run.label, at, out), {**PREVIEW, "out": str(out)})
+                    except OutsideRun:
+                        found[run.label, at] = Preview(None, "outside of the run: --allow-outside shows it")
+                        continue
+                    out = Path(folder) / f"{next(numbers)}.mp4"
+                    fields = {**PREVIEW, "out": str(out), "sha256": sample.sha256}
+                    yield DecoderJob(path, "preview", (run.label, at, out), fields)
 
         for event in pool.run(jobs()):
             label, at, out = event.job.tag
-            if event.kind == "done":
-                found[label, at] = "data:video/mp4;base64," + base64.b64encode(out.read_bytes()).decode()
+            if event.error is not None:
+                found[label, at] = Preview(None, f"no preview: {event.error}")
+            elif event.kind == "done":
+                data = "data:video/mp4;base64," + base64.b64encode(out.read_bytes()).decode()
+                found[label, at] = Preview(data)
                 out.unlink()
+    return _within_size(found, [(run.label, at) for at in chosen for run in runs])
+
+
+def _within_size(found: dict[PreviewId, Preview], order: Sequence[PreviewId]) -> dict[PreviewId, Preview]:
+    """The first previews that fit into a page."""
     total, kept = 0, {}
-    for at in chosen:
-        for run in runs:
-            key = (run.label, at)
-            total += len(found.get(key, ""))
-            if key in found and total <= PREVIEW_BYTES:
-                kept[key] = found[key]
+    for key in order:
+        one = found.get(key)
+        if one is not None:
+            total += len(one.data or "")
+            kept[key] = one if total <= PREVIEW_BYTES else Preview(None, "no preview: the page is full")
     return kept

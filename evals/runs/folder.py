@@ -16,6 +16,7 @@ Readers take no lock and write nothing.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -24,7 +25,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from evals.errors import RunError, RunMismatch, UsageError
+from evals.errors import OutsideRun, RunError, RunMismatch, UsageError
 from evals.records import (
     SCHEMA,
     MetricInfo,
@@ -36,9 +37,10 @@ from evals.records import (
     ScoreLine,
     Settings,
     Spec,
+    digest,
     explain,
 )
-from evals.runs import journal
+from evals.runs import journal, origin
 from evals.runs.keys import fields_digest, metric_digest, text_digest
 from evals.runs.lock import held
 from evals.runs.provenance import Provenance
@@ -51,12 +53,13 @@ R = TypeVar("R", bound=Record)
 class RunInfo(Record):
     """The contents of `run.json`.
 
-    `prompt_sets` are digests, oldest first; `seeds` the seeds of every prompt by its id; `metrics` the record
-    of every metric by normalization and id; `generated` and `scored` (by normalization) where and when the
-    work was last done.
+    `id` is random: journals carry it, so that lines of two runs cannot mix. `prompt_sets` are digests, oldest
+    first; `seeds` the seeds of every prompt by its id; `metrics` the record of every metric by normalization
+    and id; `generated` and `scored` (by normalization) where and when the work was last done.
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")
+    id: str = ""
     name: str
     label: str
     generator: Spec
@@ -72,10 +75,12 @@ class RunInfo(Record):
 
 
 class RunFolder:
-    """A run folder, for reading; `writing` gives the lock and the right to append."""
+    """A run folder, for reading; `writing` gives the lock and the right to append.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Files outside of the run that another user recorded are opened with `allow_outside` only."""
+
+    def __init__(self, path: Path, allow_outside: bool = False) -> None:
+        self.path, self.allow_outside = path, allow_outside
         self.info = self._read_info()
 
     @property
@@ -92,6 +97,10 @@ class RunFolder:
         if not isinstance(data, dict):
             raise RunError(f"{path}: is not a run's record")
         journal.check_schema(data, str(path))
+        if data.pop("check", None) != digest(data):
+            raise RunError(
+                f"{path}: is damaged or was edited: its check does not hold; restore it from a copy"
+            )
         return _valid(RunInfo, data, str(path))
 
     @cached_property
@@ -100,8 +109,10 @@ class RunFolder:
         found: dict[str, Prompt] = {}
         for name in self.info.prompt_sets:
             path = self.path / "prompts" / f"{name}.json"
-            for prompt in _valid(PromptSet, _read_json(path, self.path), str(path)).prompts:
-                found[prompt.id] = prompt
+            held = _valid(PromptSet, _read_json(path, self.path), str(path))
+            if held.digest != name:
+                raise RunError(f"{path}: is damaged or was edited: it holds other prompts than its name says")
+            found |= {prompt.id: prompt for prompt in held.prompts}
         return found
 
     def sample_ids(self) -> list[SampleId]:
@@ -137,7 +148,7 @@ class RunFolder:
         found: dict[SampleId, Sample] = {}
         path = self.path / "samples.jsonl"
         for number, record in journal.read(path):
-            sample = _valid(Sample, record, f"{path}:{number}", "; remove that line to go on")
+            sample = _valid(Sample, record, f"{path}:{number}")
             if sample.text_digest == words.get(sample.prompt_id):
                 found[sample.prompt_id, sample.seed] = sample
             else:
@@ -145,10 +156,22 @@ class RunFolder:
         return found
 
     def video_path(self, sample: Sample) -> Path:
-        """Where a sample's video lies: inside the run, or where the user keeps it."""
+        """Where a sample's video lies: inside the run, or where the user keeps it. Raises `OutsideRun` for a
+        file elsewhere that another user recorded."""
         if sample.video is None:
             raise ValueError(f"sample {sample.prompt_id}/{sample.seed} has no video")
-        return self.path / sample.video
+        place = self.path / sample.video
+        if self.allow_outside or _is_inside(place, self._root) or origin.is_ours(place, sample.origin):
+            return place
+        raise OutsideRun(
+            f"{self.path}: sample {sample.prompt_id}, seed {sample.seed}, names a file outside of the run,"
+            " and it was not you on this machine who recorded it; if these files may be opened, add"
+            " --allow-outside (to `folder:` as a generator: -o allow_outside=true)"
+        )
+
+    @cached_property
+    def _root(self) -> Path:
+        return self.path.resolve()
 
     def scores(
         self, normalization: str, samples: Mapping[SampleId, Sample] | None = None
@@ -166,7 +189,7 @@ class RunFolder:
         found: dict[SampleId, dict[str, Score]] = {}
         path = self.path / "scores.jsonl"
         for number, record in journal.read(path):
-            line = _valid(ScoreLine, record, f"{path}:{number}", "; remove that line to go on")
+            line = _valid(ScoreLine, record, f"{path}:{number}")
             at = (line.prompt_id, line.seed)
             sample = samples.get(at)
             if line.normalization != normalization or sample is None or sample.sha256 != line.sha256:
@@ -203,16 +226,23 @@ def _read_json(path: Path, run: Path) -> Any:
         raise RunError(f"{path}: not valid JSON ({error}); the run cannot be read without it") from None
 
 
-def _valid(kind: type[R], record: Any, where: str, hint: str = "") -> R:
+def _is_inside(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # a link to itself
+        return False
+
+
+def _valid(kind: type[R], record: Any, where: str) -> R:
     try:
         return kind.model_validate(record)
     except ValidationError as error:
-        raise RunError(f"{where}: not a record of this suite ({explain(error)}){hint}") from None
+        raise RunError(f"{where}: not a record of this suite ({explain(error)})") from None
 
 
 def _write_info(path: Path, info: RunInfo) -> None:
-    data = info.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    text = json.dumps({"schema": SCHEMA, **data}, indent=1, ensure_ascii=False)
+    data = {"schema": SCHEMA, **info.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
+    text = json.dumps({**data, "check": digest(data)}, indent=1, ensure_ascii=False)
     journal.write_atomically(path / "run.json", text.encode())
 
 
@@ -232,7 +262,8 @@ def create(path: Path, label: str, generator: Spec, settings: Settings) -> RunFo
         if not (path / "run.json").exists():
             if any(p for p in path.glob("[!.]*") if p.name != "features" or any(p.iterdir())):
                 raise RunMismatch(f"{path}: holds other files and no run.json; choose an empty or new folder")
-            _write_info(path, RunInfo(name=path.name, label=label, generator=generator, settings=settings))
+            made = {"id": secrets.token_hex(8), "name": path.name, "label": label}
+            _write_info(path, RunInfo(**made, generator=generator, settings=settings))
         (path / "features").mkdir(exist_ok=True)
         run = RunFolder(path)
         if run.info.generator != generator:

@@ -1,11 +1,13 @@
 """What is written for good: append-only JSON lines (one writer, many readers), and whole files at once.
 
-A record is one line, flushed to the disk before `append` returns. A line cut by a crash is skipped
-by readers and closed by the next writer, so nothing recorded after it is lost.
+A record is one line, flushed to the disk before `append` returns. Its last field, `check`, is a hash of the
+line and of the run it belongs to, so a damaged line, an edited one and one of another run are errors that
+name file and line. A last line that a crash left unfinished is skipped by readers and cut by the next writer.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,36 +18,54 @@ from typing import Any
 from evals.errors import OtherSchema, RunError
 from evals.records import SCHEMA
 
+_CHECK = b',"check":"'
+_DIGITS = 16
+_END = len(_CHECK) + _DIGITS + len(b'"}')
+
 
 class Journal:
     """Writer of one journal file; use as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._owner = path, _owner(path)
         try:
             # Unbuffered: what a full disk did not take must not be written later, by `close`.
             self._file = path.open("ab", buffering=0)
-            if self._file.tell():
-                with path.open("rb") as old:
-                    old.seek(-1, os.SEEK_END)
-                    if old.read(1) != b"\n":
-                        self._write(b"\n")
+            self._cut_unfinished_line()
         except OSError as error:
             raise RunError(f"{path}: cannot be written: {error.strerror}") from None
 
+    def _cut_unfinished_line(self) -> None:
+        end = self._file.tell()
+        if not end:
+            return
+        with self.path.open("rb") as old:
+            old.seek(-1, os.SEEK_END)
+            if old.read(1) == b"\n":
+                return
+            tail = _last_line(old, end)
+        whole = _whole(tail, self._owner)
+        os.ftruncate(self._file.fileno(), end - len(tail) + len(whole))
+        if whole:
+            self._write(b"\n")
+
     def _write(self, data: bytes) -> None:
+        start = os.fstat(self._file.fileno()).st_size
         try:
             left = memoryview(data)
             while left:
                 left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
+            with suppress(OSError):  # half a line must not become the beginning of the next one
+                os.ftruncate(self._file.fileno(), start)
             raise RunError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one record; it is on the disk when this returns."""
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._write(line.encode() + b"\n")
+        """Write one record, with the schema; it is on the disk when this returns."""
+        record = {"schema": SCHEMA, **record}
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        self._write(sealed(line, self._owner) + b"\n")
 
     def close(self) -> None:
         self._file.close()
@@ -55,6 +75,45 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _owner(path: Path) -> bytes:
+    """The run that a journal belongs to, by the `run.json` beside it; empty for a journal of no run."""
+    try:
+        found = json.loads((path.parent / "run.json").read_bytes())
+        return str(found.get("id", "")).encode()
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return b""
+
+
+def _sum(line: bytes, owner: bytes) -> bytes:
+    return hashlib.sha256(owner + b"\n" + line).hexdigest()[:_DIGITS].encode()
+
+
+def sealed(line: bytes, owner: bytes = b"") -> bytes:
+    """A JSON object with its `check` as the last field."""
+    return line[:-1] + _CHECK + _sum(line, owner) + b'"}'
+
+
+def _record(line: bytes, owner: bytes) -> bytes | None:
+    """A sealed line's object without its `check`; None where the check does not hold."""
+    body, check = line[:-_END] + b"}", line[-_END:]
+    return body if check == _CHECK + _sum(body, owner) + b'"}' else None
+
+
+def _last_line(file: Any, end: int) -> bytes:
+    """What stands after a file's last end of line."""
+    tail, block = b"", 1 << 16
+    while b"\n" not in tail and len(tail) < end:
+        step = min(block, end - len(tail))
+        file.seek(end - len(tail) - step)
+        tail = file.read(step) + tail
+    return tail.rpartition(b"\n")[2]
+
+
+def _whole(line: bytes, owner: bytes) -> bytes:
+    """A last line whose record is whole, though its end of line is not there or damaged; else nothing."""
+    return next((x for x in (line, line[:-1]) if _record(x, owner) is not None), b"")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -92,29 +151,45 @@ def _renamed_into(path: Path, data: bytes) -> bool:
 
 
 def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """All whole records of a journal with their line numbers, oldest first; an absent file holds none.
+    """All records of a journal with their line numbers, oldest first; an absent file holds none.
 
-    Raises `OtherSchema` for a record of another version, `RunError` for a file that cannot be read.
+    Raises `OtherSchema` for a record of another version, `RunError` for a line that is damaged, edited or of
+    another run, and for a file that cannot be read.
     """
+    owner = _owner(path)
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue  # cut off by a crash: what it would have said was never reported as done
-                if isinstance(record, dict):
-                    check_schema(record, f"{path}:{number}")
-                    yield number, record
+                found = line[:-1] if line.endswith(b"\n") else _whole(line, owner)
+                if found:
+                    yield number, _parsed(found, owner, f"{path}:{number}")
+                elif line.endswith(b"\n"):
+                    raise RunError(f"{path}:{number}: an empty line; remove it to go on")
     except FileNotFoundError:
         return
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def _parsed(line: bytes, owner: bytes, where: str) -> dict[str, Any]:
+    body = _record(line, owner)
+    try:
+        record = json.loads(body or line)
+    except (ValueError, RecursionError):
+        record = None
+    if isinstance(record, dict):
+        check_schema(record, where)
+    if body is None or not isinstance(record, dict):
+        raise RunError(
+            f"{where}: this line is damaged, was edited, or is of another run: its check does not hold;"
+            " restore the file from a copy, or remove the line (what it recorded is then done again)"
+        )
+    return record
+
+
 def check_schema(record: dict[str, Any], where: str) -> None:
     """Refuse a record of another version. Raises `OtherSchema`, or `RunError` where it has no valid one."""
-    schema = record.get("schema", SCHEMA)
+    schema = record.get("schema")
     if type(schema) is not int:
         raise RunError(
             f"{where}: schema {str(schema)[:40]!r} is not a number; the record was edited or damaged"

@@ -57,9 +57,9 @@ def texts_spec(encoder: Spec, texts: Iterable[str]) -> Spec:
 
 
 def metric_digest(info: MetricInfo) -> str:
-    """A metric's numbers: two of them may be compared only where this is equal."""
-    extractors = {name: spec.to_json() for name, spec in info.extractors.items()}
-    return digest([info.id, info.spec.to_json(), extractors, info.normalization])
+    """A metric's numbers and how a verdict reads them (direction, range, what the prompt gives): two of them
+    may be compared only where this is equal. Only words for people are left out."""
+    return digest(info.model_dump(mode="json", exclude={"source", "note"}))
 
 
 def distribution_key(metric: Spec, features: Iterable[str], reference: Iterable[str], match: str) -> str:
