@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from evals.encoders import Encoder, create
 from evals.metrics import create as create_metric
 from evals.metrics.base import Clip, PromptFields, Skip, Value, VideoMetric
-from evals.records import Need, Prompt
+from evals.records import Need, Prompt, digest
 from evals.runs.features import Features
 
 
@@ -32,3 +34,12 @@ def made(name: str, weights: Path) -> Encoder:
     found = create(name, {name.partition(":")[0] if name.startswith("tiny/") else name: weights})
     found.load("cpu")
     return found
+
+
+def edit_run(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Change a run's `run.json` as this package would write it."""
+    path = folder / "run.json"
+    data = json.loads(path.read_text())
+    del data["check"]
+    edit(data)
+    path.write_text(json.dumps({**data, "check": digest(data)}))

@@ -37,6 +37,7 @@ from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal
 from evals.runs.keys import feature_key, fields_digest, metric_digest, text_digest
+from tests.helpers import edit_run
 
 Values = dict[tuple[str, int], float | str]
 
@@ -95,8 +96,9 @@ def made(tmp_path: Path) -> Callable[..., Path]:
                     said = {"reason": OUTSIDE.reason, "message": OUTSIDE.message}
                     score = Score.model_validate({"status": "skipped", **said, **stamp})
                 elif isinstance(value, str):
-                    said = {"reason": Reason.METRIC_ERROR, "message": "planted"}
-                    score = Score.model_validate({"status": value, **said, **stamp})
+                    status, _, code = value.partition(":")
+                    said = {"reason": code or Reason.METRIC_ERROR, "message": "planted"}
+                    score = Score.model_validate({"status": status, **said, **stamp})
                 else:
                     score = Score.model_validate({"status": "ok", "value": value, **stamp})
                 line = ScoreLine(
@@ -197,13 +199,32 @@ def test_failures_lower_the_coverage_and_forbid_a_verdict(made: Callable[..., Pa
     assert "a: 15 of 40 samples have no video" in said(found, Caution.MISSING_VIDEOS)[0]
 
 
-def test_what_does_not_apply_is_not_a_failure(made: Callable[..., Path]) -> None:
+def test_what_does_not_apply_to_a_prompt_is_not_a_failure(made: Callable[..., Path]) -> None:
     skipped = values(5.0, n=40)
     for i in range(15):
-        skipped[f"p{i}", 0] = "skipped"
+        skipped[f"p{i}", 0] = "skipped:prompt_excludes"
     found = of(made("a", skipped), made("b", values(0.0, n=40, seed=1)))
     pair = found.pairs[0]
     assert pair.coverage == 1 and pair.verdict == "better" and pair.n_pairs == 25
+
+
+@pytest.mark.parametrize("why", ["too_few_frames", "too_short", "frame_rate_too_low", "does_not_apply"])
+def test_videos_that_cannot_be_scored_are_no_coverage(made: Callable[..., Path], why: str) -> None:
+    """Two prompts of three answered with one-frame clips: the third does not make the better model."""
+    good = values(5.0, n=60)
+    for i in range(40):
+        good[f"p{i}", 0] = f"skipped:{why}"
+    pair = of(made("a", good), made("b", values(0.0, n=60, seed=1))).pairs[0]
+    assert (pair.verdict, pair.reason) == ("inconclusive", Reason.LOW_COVERAGE)
+    assert pair.coverage == pytest.approx(1 / 3)
+
+
+def test_a_score_that_a_flipped_direction_would_read_otherwise_is_not_read(
+    made: Callable[..., Path],
+) -> None:
+    a = made("a", values(1.0))
+    edit_run(a, lambda data: data["metrics"]["native"]["m"].update(direction="lower"))
+    assert set(load_runs([a])[0].scores["status"]) == {"missing"}
 
 
 @pytest.mark.parametrize(
@@ -332,9 +353,12 @@ def test_a_distance_is_keyed_by_its_sets_and_not_computed_by_another_version(
     other = with_features(made("other", values(0.0)), y)
     [moved] = compare_scores(load_runs([other]), load_runs([r])[0]).distributions
     assert moved.key != row.key
+
+    def newer(data: dict[str, Any]) -> None:
+        data["metrics"]["native"]["fvd[a/b]"]["spec"]["version"] = 7
+
     for run in (a, r):
-        path = run / "run.json"
-        path.write_text(path.read_text().replace('"name": "fvd"', '"name": "fvd", "version": 7'))
+        edit_run(run, newer)
     refused = compare_scores(load_runs([a]), load_runs([r])[0])
     assert not refused.distributions
     assert "was recorded at version 7" in said(refused, Caution.NOT_MEASURED)[0]
@@ -343,8 +367,13 @@ def test_a_distance_is_keyed_by_its_sets_and_not_computed_by_another_version(
 def test_a_reference_of_another_encoder_is_refused(made: Callable[..., Path]) -> None:
     a = with_features(made("a", values(0.0)), np.zeros((30, 4), np.float32))
     r = with_features(made("r", values(0.0)), np.zeros((30, 4), np.float32))
-    path = r / "run.json"
-    path.write_text(path.read_text().replace('"weights_sha256": "w"', '"weights_sha256": "other"'))
+
+    def other(data: dict[str, Any]) -> None:
+        encoder = data["metrics"]["native"]["fvd[a/b]"]["extractors"]["encoder:a/b"]
+        assert encoder["params"]["weights_sha256"] == "w"
+        encoder["params"]["weights_sha256"] = "other"
+
+    edit_run(r, other)
     found = compare_scores(load_runs([a]), load_runs([r])[0])
     assert not found.distributions
     said_so = said(found, Caution.NOT_MEASURED)

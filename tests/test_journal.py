@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from evals.errors import OtherSchema, RunError
+from evals.errors import EvalsError, OtherSchema, RunError
+from evals.records import SCHEMA
 from evals.runs import journal
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
-from tests.conftest import Cli, MakeClips, call, run_of
+from evals.video import encode
+from tests.conftest import Cli, MakeClips, ball, call, run_of
+from tests.helpers import edit_run
 from tests.test_run import scores
 
 FAST = ("--metrics", "temporal_flicker")
 
 
-def test_readers_skip_a_torn_line_and_writers_close_it(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+def test_readers_skip_an_unfinished_line_and_writers_cut_it(
+    clips: MakeClips, cli: Cli, tmp_path: Path
+) -> None:
     folder = clips("a").write(2).folder
     base = run_of(folder, tmp_path, "--metrics", "temporal_flicker")
     assert cli(*base).code == 0
@@ -28,7 +34,7 @@ def test_readers_skip_a_torn_line_and_writers_close_it(clips: MakeClips, cli: Cl
     torn = path.read_bytes()
     assert len(scores(tmp_path / "a")) == 1 and path.read_bytes() == torn
     assert cli(*base).code == 0
-    assert len(scores(tmp_path / "a")) == 2 and path.read_bytes().startswith(torn + b"\n")
+    assert len(scores(tmp_path / "a")) == 2 and path.read_bytes() == whole
 
 
 def test_a_later_schema_is_refused(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
@@ -38,12 +44,65 @@ def test_a_later_schema_is_refused(clips: MakeClips, cli: Cli, tmp_path: Path) -
         == 0
     )
     lines = (tmp_path / "a" / "samples.jsonl").read_text()
-    (tmp_path / "a" / "samples.jsonl").write_text(lines.replace('"schema":2', '"schema":3'))
+    (tmp_path / "a" / "samples.jsonl").write_text(lines.replace(f'"schema":{SCHEMA}', '"schema":99'))
     with pytest.raises(OtherSchema, match="install a newer"):
         RunFolder(tmp_path / "a").samples()
-    info = tmp_path / "a" / "run.json"
-    info.write_text(info.read_text().replace('"schema": 2', '"schema": 9'))
-    assert "schema 9" in cli("show", tmp_path / "a").err
+    edit_run(tmp_path / "a", lambda data: data.update(schema=99))
+    assert "schema 99" in cli("show", tmp_path / "a").err
+
+
+@pytest.mark.parametrize("schema", [0, -5, True, None, "3", 1.5])
+@pytest.mark.parametrize("file", ["run.json", "samples.jsonl", "scores.jsonl"])
+def test_no_other_schema_is_taken(scored: Path, cli: Cli, schema: object, file: str) -> None:
+    path = scored / file
+    old = f'"schema": {SCHEMA}' if file == "run.json" else f'"schema":{SCHEMA}'
+    path.write_text(path.read_text().replace(old, f'"schema": {json.dumps(schema)}'))
+    done = cli("show", scored)
+    assert done.code == 2 and "schema" in done.err and file in done.err, done.err
+
+
+def test_journals_of_two_runs_do_not_mix(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    folder = clips("a").write(1).folder
+    for name in ("one", "two"):
+        assert cli(*run_of(folder, tmp_path, "--name", name, *FAST)).code == 0
+    for file in ("samples.jsonl", "scores.jsonl"):
+        both = [(tmp_path / name / file).read_bytes() for name in ("one", "two")]
+        (tmp_path / "two" / file).write_bytes(both[0] + both[1])
+        done = cli("show", tmp_path / "two")
+        assert done.code == 2 and f"two/{file}:1" in done.err and "another run" in done.err
+        (tmp_path / "two" / file).write_bytes(both[1])
+    assert cli("show", tmp_path / "two").code == 0
+
+
+@pytest.mark.parametrize("file", ["samples.jsonl", "scores.jsonl", "run.json"])
+def test_no_flipped_bit_changes_what_is_read(clips: MakeClips, cli: Cli, tmp_path: Path, file: str) -> None:
+    """Every bit of the newest line: a sample's older record, and its old score, never come back."""
+    made = clips("a").write(1)
+    assert cli(*run_of(made.folder, tmp_path, *FAST)).code == 0
+    encode(made.folder / "0-0.mkv", ball(9, seed=5), 8, "ffv1")
+    assert cli(*run_of(made.folder, tmp_path, *FAST)).code == 0
+    path = tmp_path / "a" / file
+    whole = path.read_bytes()
+    start = whole[:-1].rfind(b"\n") + 1 if file != "run.json" else 0
+    truth = everything(tmp_path / "a")
+    silent = []
+    for at in range(start, len(whole)):
+        for bit in range(8) if at % 7 == 0 or at >= len(whole) - 2 else (at % 8,):
+            data = bytearray(whole)
+            data[at] ^= 1 << bit
+            path.write_bytes(data)
+            try:
+                if everything(tmp_path / "a") != truth:
+                    silent.append((at, bit))
+            except EvalsError as error:
+                assert str(path) in str(error), error
+    assert not silent
+
+
+def everything(path: Path) -> object:
+    """All that a reader makes of a run."""
+    run = RunFolder(path)
+    return run.info, run.prompts, run.samples(), run.scores("native")
 
 
 def test_journal_appends_and_reads(tmp_path: Path) -> None:
@@ -52,7 +111,8 @@ def test_journal_appends_and_reads(tmp_path: Path) -> None:
     with journal.Journal(path) as one:
         one.append({"a": "ü\n"})
         one.append({"a": 2})
-    assert list(journal.read(path)) == [(1, {"a": "ü\n"}), (2, {"a": 2})]
+    found = [(number, record["a"]) for number, record in journal.read(path)]
+    assert found == [(1, "ü\n"), (2, 2)]
     with pytest.raises(ValueError), journal.Journal(path) as one:
         one.append({"a": float("nan")})
     assert len(list(journal.read(path))) == 2
@@ -135,7 +195,7 @@ def test_a_flipped_bit_in_a_shard_is_noticed(scored: Path, cli: Cli) -> None:
     [
         ("samples.jsonl", '{"schema": "x"}\n', "samples.jsonl:2: schema 'x' is not a number"),
         ("scores.jsonl", '{"schema": null}\n', "scores.jsonl:2: schema"),
-        ("samples.jsonl", "{}\n", "samples.jsonl:2: not a record of this suite"),
+        ("samples.jsonl", "{}\n", "samples.jsonl:2: schema 'None' is not a number"),
         ("run.json", "[" * 100_000, "not valid JSON"),
         ("run.json", '{"schema": "x"}', "is not a number"),
         ("run.json", "[]", "is not a run's record"),
@@ -148,7 +208,10 @@ def test_damaged_records_are_named(scored: Path, cli: Cli, file: str, text: str,
     assert done.code == 2 and message in done.err, done.err
 
 
-def test_a_line_nested_too_deeply_is_skipped(scored: Path, cli: Cli) -> None:
+@pytest.mark.parametrize("line", ["[" * 100_000, "", "null", "\0\0\0", '{"schema":3,"a":1}'])
+def test_a_damaged_line_is_named(scored: Path, cli: Cli, line: str) -> None:
     with (scored / "scores.jsonl").open("a") as file:
-        file.write("[" * 100_000 + "\n")
-    assert cli("show", scored).code == 0
+        file.write(line + "\n")
+    done = cli("show", scored)
+    assert done.code == 2 and "scores.jsonl:2" in done.err and "remove" in done.err, done.err
+    assert cli("score", scored, *FAST).code == 2

@@ -11,7 +11,8 @@ import pytest
 
 from evals.decoding.pool import DecoderJob, Event, Pool
 from evals.errors import DecoderDied, DoesNotApply, UsageError, VideoError
-from evals.records import Normalization
+from evals.extractors.difference import Difference
+from evals.records import Normalization, Spec, digest, file_sha256
 from evals.video import CenterCrop, Limits, SpacedWindows, encode
 from tests.conftest import ball
 
@@ -38,10 +39,20 @@ class Fragile(FrameExtractor):
 
 FIELDS = {
     "normalization": Normalization().model_dump(mode="json"),
-    "extractors": {"fragile": "", "difference": ""},
+    "extractors": {},
     "windows": {},
-    "sha256": "",
 }
+
+
+def extracting(path: Path, plugin: Path | None = None, **fields: object) -> DecoderJob:
+    """A job on a file as it is now, with the plugin's extractor and one of ours."""
+    specs = {}
+    if plugin is not None:
+        code = digest([file_sha256(plugin)])
+        fragile = Spec(name="fragile", params={"code_sha256": code})
+        specs = {"fragile": ["", fragile.digest], "difference": ["", Difference.spec.digest]}
+    sha256 = file_sha256(path)
+    return DecoderJob(path, "extract", None, {**FIELDS, "extractors": specs, "sha256": sha256, **fields})
 
 
 def windows(most: int) -> dict[str, list[object]]:
@@ -70,7 +81,7 @@ def test_each_fault_costs_one_file(tmp_path: Path, plugin: Path) -> None:
     paths = [clip(tmp_path, w) for w in (32, 48, 34, 50, 36, 52, 38, 54, 40, 56, 42, 44, 58)]
     started = time.monotonic()
     with Pool(2, Limits(stall=5.0, memory=3 << 30), [plugin]) as pool:
-        found = results(list(pool.run(DecoderJob(p, "extract", None, FIELDS) for p in paths)))
+        found = results(list(pool.run(extracting(p, plugin) for p in paths)))
     assert time.monotonic() - started < 120
     assert set(found) == {p.stem for p in paths}
     for width in ("48", "50", "52", "54", "56", "58"):
@@ -96,16 +107,15 @@ def test_each_fault_costs_one_file(tmp_path: Path, plugin: Path) -> None:
 
 def test_a_video_past_its_time_is_ended(tmp_path: Path, plugin: Path) -> None:
     with Pool(1, Limits(seconds=1.0, stall=60.0), [plugin]) as pool:
-        error = results(list(pool.run([DecoderJob(clip(tmp_path, 34), "extract", None, FIELDS)])))["34"].error
+        error = results(list(pool.run([extracting(clip(tmp_path, 34), plugin)])))["34"].error
         assert isinstance(error, DecoderDied) and "limit of 1 s" in str(error)
         assert pool.ask(DecoderJob(clip(tmp_path, 48), "probe")).head["facts"]["frames"] == 4
 
 
 def test_the_callers_time_does_not_count(tmp_path: Path, plugin: Path) -> None:
-    fields = {**FIELDS, "extractors": {}, "windows": windows(4)}
     with Pool(1, Limits(seconds=1.0, stall=1.0)) as pool:
         kinds = []
-        for event in pool.run([DecoderJob(clip(tmp_path, 48), "extract", None, fields)]):
+        for event in pool.run([extracting(clip(tmp_path, 48), windows=windows(4))]):
             kinds.append(event.kind)
             time.sleep(0.6)
     assert kinds == ["window"] * 4 + ["done"]
@@ -131,13 +141,9 @@ def test_errors_keep_their_kind(tmp_path: Path) -> None:
     with Pool(1) as pool:
         with pytest.raises(VideoError, match="no such file"):
             pool.ask(DecoderJob(tmp_path / "none.mp4", "probe"))
-        long = {
-            **FIELDS,
-            "extractors": {},
-            "normalization": Normalization(seconds=60).model_dump(mode="json"),
-        }
+        long = Normalization(seconds=60).model_dump(mode="json")
         with pytest.raises(DoesNotApply, match=r"lasts 0\.5 s"):
-            pool.ask(DecoderJob(clip(tmp_path, 48), "extract", None, long))
+            pool.ask(extracting(clip(tmp_path, 48), normalization=long))
 
 
 def test_a_broken_plugin_is_a_usage_error(tmp_path: Path) -> None:
@@ -154,11 +160,10 @@ def test_a_wrong_frame_count_restarts_and_is_noted(tmp_path: Path, monkeypatch: 
     path = tmp_path / "x.mpg"
     write(path, ball(12, (64, 64)), "mpeg2video", "yuv420p", rate=25)
     whole = path.read_bytes()
-    fields = {**FIELDS, "extractors": {}, "windows": windows(12)}
     with Pool(1) as pool:
         for size in range(len(whole) - 200, len(whole) - 3000, -100):
             path.write_bytes(whole[:size])
-            events = list(pool.run([DecoderJob(path, "extract", None, fields)]))
+            events = list(pool.run([extracting(path, windows=windows(12))]))
             last = events[-1]
             if any(e.kind == "restart" for e in events):
                 assert last.message is not None

@@ -11,6 +11,7 @@ from evals.metrics.base import PromptFields
 from evals.records import Prompt
 from evals.runs.folder import RunFolder
 from tests.conftest import Cli
+from tests.helpers import edit_run
 
 
 def test_scoring_elsewhere_keeps_where_a_run_was_generated(scored: Path, cli: Cli) -> None:
@@ -21,7 +22,7 @@ def test_scoring_elsewhere_keeps_where_a_run_was_generated(scored: Path, cli: Cl
         made["hardware"] and made["versions"] and made["started"] <= made["finished"] <= measured["finished"]
     )
     made["hardware"] = {**made["hardware"], "cpu": "a machine with GPUs"}
-    path.write_text(json.dumps(info))
+    edit_run(scored, lambda data: data.update(generated=made))
     assert cli("score", scored, "--metrics", "sharpness").code == 0
     assert cli("score", scored, "--metrics", "sharpness", "--normalize", "fps=4,seconds=1").code == 0
     found = RunFolder(scored).info
@@ -31,8 +32,7 @@ def test_scoring_elsewhere_keeps_where_a_run_was_generated(scored: Path, cli: Cl
 
 
 def test_a_run_of_the_first_schema_is_refused_with_what_to_do(scored: Path, cli: Cli) -> None:
-    path = scored / "run.json"
-    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    edit_run(scored, lambda data: data.update(schema=1))
     done = cli("score", scored, "--metrics", "sharpness")
     assert done.code == 2 and "schema 1" in done.err and "run.json" in done.err, done.err
 

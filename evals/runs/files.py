@@ -9,6 +9,8 @@ from typing import NamedTuple
 from evals.errors import FileUnavailable, Reason
 from evals.records import VideoFacts, file_sha256, is_regular
 
+CHANGED = "the file has changed since it was recorded; run `generate` again"
+
 
 class Measured(NamedTuple):
     """A video's facts, and the SHA-256 and size of the bytes they are of."""
@@ -51,7 +53,7 @@ def recorded_file(path: Path, sha256: str) -> HashedFile:
     """A video that was recorded with a hash. Raises `FileUnavailable` where it is gone or another one."""
     found = hashed_file(path)
     if found.sha256 != sha256:
-        raise _changed(path)
+        raise FileUnavailable(CHANGED, Reason.FILE_CHANGED)
     return found
 
 
@@ -59,19 +61,13 @@ def hashed_file(path: Path) -> HashedFile:
     """A video with its hash. Raises `FileUnavailable`."""
     try:
         if not is_regular(path):
-            raise FileUnavailable(f"{path.name}: the file cannot be read: it is gone", Reason.FILE_MISSING)
+            raise FileUnavailable("no such file", Reason.FILE_MISSING)
         return HashedFile.of(path)
     except OSError as error:
-        message = f"{path.name}: the file cannot be read: {error.strerror}"
-        raise FileUnavailable(message, Reason.FILE_UNREADABLE) from None
+        raise FileUnavailable(f"cannot be read: {error.strerror}", Reason.FILE_UNREADABLE) from None
 
 
 def still_the_same(file: HashedFile) -> None:
     """Raises `FileUnavailable` where a file was replaced or written to since it was hashed."""
     if not file.is_unchanged():
-        raise _changed(file.path)
-
-
-def _changed(path: Path) -> FileUnavailable:
-    message = f"{path.name}: the file has changed since it was recorded; run `generate` again"
-    return FileUnavailable(message, Reason.FILE_CHANGED)
+        raise FileUnavailable(CHANGED, Reason.FILE_CHANGED)

@@ -13,7 +13,10 @@ import os
 import secrets
 from pathlib import Path
 
+from evals.records import recordable
+
 _BYTES = 32
+_OF_THIS_PROCESS = secrets.token_bytes(_BYTES)  # where no secret can be kept
 
 
 def _key_file() -> Path:
@@ -23,7 +26,7 @@ def _key_file() -> Path:
 
 
 def _key(make: bool) -> bytes:
-    """This user's secret; empty where there is none and none can be kept."""
+    """This user's secret; one that ends with the process where none can be kept."""
     try:
         path = _key_file()
         if make and not path.exists():
@@ -32,21 +35,21 @@ def _key(make: bool) -> bytes:
             with os.fdopen(handle, "wb") as file:
                 file.write(secrets.token_bytes(_BYTES))
         found = path.read_bytes()
-    except (OSError, RuntimeError):  # no home, a read-only one, or another process made it first
-        return b""
-    return found if len(found) == _BYTES else b""
+    except FileExistsError:  # another process made it first
+        return _key(make=False)
+    except (OSError, RuntimeError):  # no home, or a read-only one
+        return _OF_THIS_PROCESS
+    return found if len(found) == _BYTES else _OF_THIS_PROCESS
 
 
 def signed(path: Path) -> str:
-    """This user's signature of a path; empty where no secret can be kept."""
-    key = _key(make=True) or _key(make=False)
-    return _signature(key, path) if key else ""
+    """This user's signature of a path."""
+    return _signature(_key(make=True), path)
 
 
 def is_ours(path: Path, signature: str) -> bool:
     """Whether this user recorded a path."""
-    key = _key(make=False) if signature else b""
-    return bool(key) and hmac.compare_digest(_signature(key, path), signature)
+    return hmac.compare_digest(_signature(_key(make=False), path).encode(), recordable(signature).encode())
 
 
 def _signature(key: bytes, path: Path) -> str:
