@@ -69,6 +69,7 @@ class Reason(StrEnum):
     NO_FRAMES = "no_frames"
     TRUNCATED = "truncated"
     DAMAGED_FRAME = "damaged_frame"
+    UNSUPPORTED_DISPLAY = "unsupported_display"
     SIZE_CHANGES = "size_changes"
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_MANY_FRAMES = "too_many_frames"

@@ -19,7 +19,7 @@ from pathlib import Path
 from evals.errors import ManifestError, UsageError, nearest
 from evals.records import Prompt, PromptSet
 
-SUFFIXES = {".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif", ".m4v"}
+SUFFIXES = {".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif", ".m4v", ".webp", ".avif"}
 LEAST_CUT = 60  # characters that a cut name must share with its prompt
 SHOWN = 5
 

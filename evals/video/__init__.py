@@ -1,16 +1,7 @@
 """Video I/O and what encoders get of a video. The only place that imports PyAV."""
 
-from evals.video.reading import (
-    Chunk,
-    FrameCountDiffers,
-    Frames,
-    Limits,
-    Video,
-    decode,
-    probe,
-    read,
-    select,
-)
+from evals.video.probing import Limits, Video, probe
+from evals.video.reading import Chunk, FrameCountDiffers, Frames, decode, read, select
 from evals.video.resizing import Bounded, CenterCrop, Resize, ShortSide, Stretch
 from evals.video.selection import (
     EVERY_FRAME,

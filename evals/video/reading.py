@@ -1,55 +1,30 @@
-"""Reading videos: probe, select, decode.
+"""Reading videos: select and decode frames, in order.
 
-Frame counts are exact: packets are counted before a frame is decoded, and a decoder that gives
-another number raises `FrameCountDiffers`, so that nothing sampled by index can shift unnoticed.
+A decoder that gives another number of frames than were counted raises `FrameCountDiffers`, so that nothing
+sampled by index can shift unnoticed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
-import av.logging
 import cv2
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from evals.errors import DoesNotApply, Reason, VideoError
 from evals.records import Normalization, VideoFacts
+from evals.video import animated
+from evals.video.display import Converter
+from evals.video.probing import Limits, Video, opened, probe, readable, stream_of
 
 Frames = NDArray[np.uint8]
-
-av.logging.set_level(av.logging.PANIC)
-
-# Playlists and concat scripts can name other files and hosts, so only self-contained formats are opened.
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng,webp_pipe,webp,mpegts,mpeg,mpegvideo,m4v,h264,"
-    "hevc,av1,obu,ivf,flv,live_flv,asf,ogg,nut,mxf,wav,mp3,aac,flac,yuv4mpegpipe,dv"
-)
-GIF_DEFAULT_FPS = 10.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds on one video. Memory bounds the decoder's address space; `stall` its silence."""
-
-    seconds: float = 900.0
-    stall: float = 120.0
-    memory: int = 4 << 30
-    pixels: int = 8192 * 4608
-    frames: int = 100_000
-    chunk_bytes: int = 24 << 20
 
 
 class FrameCountDiffers(VideoError):
@@ -58,17 +33,6 @@ class FrameCountDiffers(VideoError):
     def __init__(self, announced: int, decoded: int) -> None:
         super().__init__(f"the container announces {announced} frames, {decoded} can be decoded")
         self.announced, self.decoded = announced, decoded
-
-
-@dataclass
-class Video:
-    """A probed file: its facts, the times at which its frames are shown, and how to turn them."""
-
-    path: Path
-    facts: VideoFacts
-    times: list[float]
-    rotation: int = 0
-    declared: int = 0
 
 
 @dataclass
@@ -93,139 +57,6 @@ class Chunk:
     def grey(self) -> Frames:
         """(n, H, W) uint8 luma (BT.601 weights)."""
         return np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in self.frames])
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn PyAV's and the system's errors into a `VideoError` that says what is wrong."""
-    try:
-        yield
-    except (av.error.InvalidDataError, av.error.ArgumentError, av.error.DemuxerNotFoundError) as error:
-        raise VideoError(f"not a readable video: {error.strerror or error}") from None
-    except (av.error.FFmpegError, av.error.EOFError) as error:
-        raise VideoError(f"cannot be decoded: {error.strerror or error}") from None
-    except FileNotFoundError:
-        raise VideoError("no such file", Reason.FILE_MISSING) from None
-    except OSError as error:
-        raise VideoError(f"cannot be read: {error.strerror or error}", Reason.FILE_UNREADABLE) from None
-
-
-def _open(path: Path) -> InputContainer:
-    return av.open(f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
-
-
-def _stream(container: InputContainer) -> VideoStream:
-    pictures = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & pictures]
-    if not streams:
-        raise VideoError("has no video stream (audio only?)", Reason.NO_VIDEO_STREAM)
-    stream = streams[0]
-    if stream.codec_context is None:
-        raise VideoError("its video codec is unknown")
-    stream.codec_context.thread_count = 1  # workers are processes; threads would only compete
-    return stream
-
-
-def _rate(stream: VideoStream) -> float | None:
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate is not None and 0 < rate <= 1000:
-            return float(rate)
-    return None
-
-
-def _gif_delay_missing(path: Path) -> bool:
-    """Whether a GIF leaves its delay to the player; FFmpeg doesn't tell, Pillow does."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return not image.info.get("duration")
-
-
-def probe(path: Path, limits: Limits | None = None) -> Video:
-    """Measure a file without decoding more than its first frame.
-
-    Raises `VideoError` for anything that is not a video with at least one frame within `limits`.
-    """
-    limits = limits or Limits()
-    with _readable(path):
-        if path.stat().st_size == 0:
-            raise VideoError("the file is empty (0 bytes)", Reason.EMPTY_FILE)
-        with _open(path) as container:
-            stream = _stream(container)
-            context = stream.codec_context
-            if context.width * context.height > limits.pixels:
-                raise VideoError(
-                    f"{context.width}×{context.height} is more than the limit of {limits.pixels:,} pixels",
-                    Reason.TOO_MANY_PIXELS,
-                )
-            stamps: list[int | None] = []
-            for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
-                    stamps.append(packet.pts)
-                if len(stamps) > limits.frames:
-                    raise VideoError(
-                        f"has more than the limit of {limits.frames:,} frames", Reason.TOO_MANY_FRAMES
-                    )
-            rate, base, declared = _rate(stream), stream.time_base, stream.frames
-            # Matroska announces no frame count, but how long it lasts; other streams may last longer.
-            alone = "matroska" in container.format.name and len(container.streams) == 1
-            announced = container.duration / 1e6 if alone and container.duration else 0.0
-            is_gif = "gif" in container.format.name
-        if not stamps:
-            raise VideoError("holds no frames", Reason.NO_FRAMES)
-        with _open(path) as container:
-            stream = _stream(container)
-            first = next(container.decode(stream), None)
-            if first is None:
-                raise VideoError("no frame can be decoded", Reason.NO_FRAMES)
-            rotation = int(round(first.rotation / 90) * 90) % 360
-            width, height = first.width, first.height
-            codec, pixel_format = context.name, first.format.name
-    notes: list[str] = []
-    if is_gif and _gif_delay_missing(path):
-        rate = GIF_DEFAULT_FPS
-        notes.append("GIF without frame delays: 10 fps assumed, as players do")
-    if rate is None:
-        rate = GIF_DEFAULT_FPS
-        notes.append("the container gives no frame rate: 10 fps assumed")
-    if declared and declared - len(stamps) > 1:
-        raise VideoError(
-            f"truncated: the container announces {declared} frames, {len(stamps)} are there", Reason.TRUNCATED
-        )
-    times, variable = _times(stamps, base, rate)
-    lasts = times[-1] + 1 / rate
-    if announced - lasts > max(0.05 * announced, 2 / rate):
-        raise VideoError(
-            f"truncated: the container announces {announced:.3g} s, {lasts:.3g} s are there", Reason.TRUNCATED
-        )
-    if variable:
-        notes.append("variable frame rate")
-    if rotation % 180:
-        width, height = height, width
-    facts = VideoFacts(
-        width=width,
-        height=height,
-        frames=len(stamps),
-        fps=round(rate, 6),
-        duration=round(times[-1] + 1 / rate, 6),
-        codec=codec,
-        pixel_format=pixel_format,
-        variable_rate=variable,
-        notes=tuple(notes),
-    )
-    return Video(path, facts, times, rotation, declared)
-
-
-def _times(stamps: Sequence[int | None], base: Fraction | None, rate: float) -> tuple[list[float], bool]:
-    """Seconds at which frames are shown, from 0, and whether their spacing varies."""
-    known = sorted(s for s in stamps if s is not None)
-    if base is None or len(known) != len(stamps) or len(set(known)) != len(known):
-        return [i / rate for i in range(len(stamps))], False
-    times = [float((s - known[0]) * base) for s in known]
-    steps = np.diff(times)
-    # Containers round times to ticks (Matroska: 1 ms), so only a spread beyond that counts.
-    variable = bool(len(steps) and steps.max() - steps.min() > max(0.2 * float(np.median(steps)), 0.0021))
-    return times, variable
 
 
 def select(video: Video, normalization: Normalization, count: int | None = None) -> list[int]:
@@ -255,40 +86,33 @@ def select(video: Video, normalization: Normalization, count: int | None = None)
     return [int(i) for i in np.clip(found, 0, count - 1)]
 
 
-class _Converter:
-    """Decoded frames to upright RGB of one size; keeps one reformatter, which saves a quarter."""
+class _Pictures:
+    """Decoded frames to pictures as shown, of one size."""
 
     def __init__(self, video: Video, short_side: int | None) -> None:
         self.video, self.short_side = video, short_side
-        self.reformatter = VideoReformatter()
-        self.composited = False
+        self.convert = Converter(video.display)
         self.shape: tuple[int, int] | None = None
 
-    def __call__(self, frame: VideoFrame) -> Frames:
-        if frame.is_corrupt:
-            raise VideoError("a frame is damaged", Reason.DAMAGED_FRAME)
+    def __call__(self, frame: VideoFrame | Frames) -> Frames:
+        height, width = frame.shape[:2] if isinstance(frame, np.ndarray) else (frame.height, frame.width)
+        if isinstance(frame, VideoFrame):
+            self._check(frame)
         if self.shape is None:
-            self.shape = (frame.width, frame.height)
-        if self.shape != (frame.width, frame.height):
+            self.shape = (width, height)
+        if self.shape != (width, height):
             raise VideoError(
-                f"changes its size from {self.shape[0]}×{self.shape[1]} to {frame.width}×{frame.height}",
+                f"changes its size from {self.shape[0]}×{self.shape[1]} to {width}×{height}",
                 Reason.SIZE_CHANGES,
             )
-        rgb = self._rgb(frame)
-        if self.video.rotation:
-            rgb = np.ascontiguousarray(np.rot90(rgb, self.video.rotation // 90))
+        rgb = self.convert(frame)
         return _resize(rgb, self.short_side) if self.short_side else rgb
 
-    def _rgb(self, frame: VideoFrame) -> Frames:
-        layout = "rgba" if any(c.is_alpha for c in frame.format.components) else "rgb24"
-        image = np.asarray(self.reformatter.reformat(frame, format=layout, threads=1).to_ndarray(), np.uint8)
-        if layout == "rgb24":
-            return image
-        alpha = image[..., 3:]
-        if alpha.min() == 255:
-            return np.ascontiguousarray(image[..., :3])
-        self.composited = True
-        return ((image[..., :3].astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
+    def _check(self, frame: VideoFrame) -> None:
+        if frame.is_corrupt:
+            raise VideoError("a frame is damaged", Reason.DAMAGED_FRAME)
+        if frame.interlaced_frame and not self.video.display.fields:
+            raise VideoError("begins with whole frames and goes on interlaced", Reason.UNSUPPORTED_DISPLAY)
 
 
 def _resize(image: Frames, short_side: int) -> Frames:
@@ -318,18 +142,17 @@ def decode(
     normalization = normalization or Normalization()
     expected = video.facts.frames if count is None else count
     wanted = select(video, normalization, expected)
-    convert = _Converter(video, normalization.short_side)
+    picture = _Pictures(video, normalization.short_side)
     fps = normalization.fps or video.facts.fps
     pending: list[Frames] = []
     lead: Frames | None = None
     start = position = decoded = 0
-    with _readable(video.path), _open(video.path) as container:
-        stream = _stream(container)
-        for frame in container.decode(stream):
+    with readable(video.path), closing(_decoded(video)) as frames:
+        for frame in frames:
             index, decoded = decoded, decoded + 1
             if position >= len(wanted) or wanted[position] != index:
                 continue
-            image = convert(frame)
+            image = picture(frame)
             while position < len(wanted) and wanted[position] == index:
                 pending.append(image)
                 position += 1
@@ -345,8 +168,18 @@ def decode(
         raise FrameCountDiffers(expected, decoded)
     if pending:
         yield _chunk(pending, lead, start, fps)
-    if convert.composited and notes is not None:
+    if picture.convert.composited and notes is not None:
         notes.append("transparent pixels shown over black")
+
+
+def _decoded(video: Video) -> Generator[VideoFrame | Frames]:
+    """Frames as they come from the decoder, in the order in which they are shown."""
+    if video.webp:
+        yield from animated.webp_frames(video.path, video.facts.frames)
+        return
+    with opened(video.path) as container:
+        stream = stream_of(container)
+        yield from video.display.frames(stream, container.decode(stream))
 
 
 def _chunk(pending: list[Frames], lead: Frames | None, start: int, fps: float) -> Chunk:
