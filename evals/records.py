@@ -33,6 +33,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Category = Annotated[Text, AfterValidator(lambda x: _category(x))]
 Direction = Literal["higher", "lower", "none"]
 Status = Literal["ok", "refused", "failed"]
+Reward = Literal["stillness", "blur", "noise", "flicker", "jitter", "hue drift", "saturation", "low contrast"]
 
 
 def digest(value: Any) -> str:
@@ -325,6 +326,7 @@ class MetricInfo(Record):
     unit: str = ""
     binary: bool = False
     temporal: bool = False
+    rewarded_by: tuple[Reward, ...] = ()
     source: str = ""
     note: str = ""
     normalization: str = "native"

@@ -42,6 +42,7 @@ ENCODERS = Registry(
         "raft-large:*": "evals.encoders.raft:Raft",
         "raft-small": "evals.encoders.raft:Raft",
         "videomae": "evals.encoders.videomae:VideoMae",
+        "videomae:*": "evals.encoders.videomae:VideoMae",
         "vjepa2": "evals.encoders.vjepa2:VJepa2",
         "vjepa2:*": "evals.encoders.vjepa2:VJepa2",
         "xclip": "evals.encoders.xclip:XClip",

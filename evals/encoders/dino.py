@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MethodType
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from evals.encoders.base import Encoder, Setup
 from evals.encoders.hub import HUB_MODELS, HubModel, locate
@@ -16,14 +19,15 @@ from evals.video import EVERY_FRAME, ShortSide
 
 MODELS = {"dino": "vit_base_patch16_224.dino", "dinov2": "vit_base_patch14_dinov2.lvd142m"}
 SIDE = 224
+OFFSET = 0.1  # patches: the authors' guard against a grid that is one too small
 
 
 class Dino(Encoder):
     """The class token (768 for ViT-B) of every frame, short side to 224 without antialiasing, no crop; right
     and bottom are cut to whole patches. ImageNet's mean and deviation.
 
-    As VBench's subject_consistency sees frames: bilinear on float32, as its code has it. Position
-    embeddings are interpolated by timm, which off square gives features about 4 % apart from the authors'.
+    As VBench's subject_consistency sees frames: bilinear on float32, as its code has it. `dino` and `dinov2`
+    interpolate position embeddings as their authors do (`position_embeddings`), other models as timm does.
     `dino` and `dinov2` are ViT-B/16 and ViT-B/14, `timm:NAME` any model of timm with `patchN` in its name,
     from the hub's cache (`weights fetch`) or a state dict (`--weights`). Raises `WeightsError`.
     """
@@ -40,7 +44,10 @@ class Dino(Encoder):
         self.path, digest = given, self.hashed(given)
         self.frames = EVERY_FRAME
         self.resize = ShortSide(side=SIDE, filter="linear", multiple=int(patch[1]))
-        self.spec = self.describe("timm", 1, model=self.model, weights_sha256=digest)
+        self.of_meta = name in MODELS
+        how = {"position_embeddings": "authors"} if self.of_meta else {}
+        version = 2 if self.of_meta else 1
+        self.spec = self.describe("timm", version, model=self.model, weights_sha256=digest, **how)
 
     @classmethod
     def published(cls, name: str) -> HubModel:
@@ -52,11 +59,37 @@ class Dino(Encoder):
         network = timm.create_model(self.model, pretrained=False, num_classes=0, dynamic_img_size=True)
         state = state_dict(self.path, self.model)
         state = {k: v for k, v in state.items() if not k.startswith("head.")}
+        if self.of_meta:
+            setattr(network, "_pos_embed", MethodType(_with_positions, network))  # noqa: B010
         return fill(network, state, self.path, self.model).to(device).eval()
 
     def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         features: Tensor = self._network(normalized(windows).flatten(0, 1))
         return {"features": features.float()[:, None]}
+
+
+def position_embeddings(learnt: Tensor, side: int, rows: int, columns: int) -> Tensor:
+    """Embeddings (1, 1 + rows·columns, d) for a grid of patches from those learnt on `side` × `side`.
+
+    As DINO and DINOv2 have it: bicubic, scaled by (n + 0.1)/side, not antialiased, the class token's kept.
+    """
+    if rows == columns == side:
+        return learnt
+    token, patches = learnt[:, :1], learnt[:, 1:]
+    grid = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    scale = ((rows + OFFSET) / side, (columns + OFFSET) / side)
+    found = functional.interpolate(grid, scale_factor=scale, mode="bicubic", align_corners=False)
+    return torch.cat([token, found.flatten(2).transpose(1, 2)], 1)
+
+
+def _with_positions(network: Any, x: Tensor) -> Tensor:
+    """timm's `_pos_embed` of patches (B, rows, columns, d), with the authors' interpolation."""
+    rows, columns = x.shape[1:3]
+    side = network.patch_embed.grid_size[0]
+    positions = position_embeddings(network.pos_embed, side, rows, columns)
+    tokens = torch.cat([network.cls_token.expand(len(x), -1, -1), x.flatten(1, 2)], 1)
+    shifted: Tensor = network.pos_drop(tokens + positions)
+    return shifted
 
 
 def _known(model: str) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.jit._fuser import optimized_execution
 
 from evals.encoders.base import Encoder, Setup
-from evals.encoders.inflated import InflatedInception
+from evals.encoders.inflated import EPSILON, InflatedInception
 from evals.encoders.network import fill, state_dict
 from evals.encoders.protocols import protocol_of
 from evals.encoders.published import WEIGHTS, WeightFile, locate
@@ -30,10 +30,13 @@ class _I3D(Encoder):
         super().__init__(name, setup)
         protocol = protocol_of(name)
         assert protocol is not None
-        self.frames, self.resize = self.clip(protocol.frames), protocol.resize
+        self.frames, self.resize, self.epsilon = self.clip(protocol.frames), protocol.resize, protocol.epsilon
         self.path = self._weights()
         sha256 = self.hashed(self.path)
-        self.spec = self.describe(self.family, 1, weights_sha256=sha256, protocol=protocol.name)
+        self.spec = self.describe(
+            self.family, protocol.version, weights_sha256=sha256, protocol=protocol.name,
+            epsilon=protocol.epsilon,
+        )  # fmt: skip
 
     @abstractmethod
     def _weights(self) -> Path:
@@ -68,16 +71,33 @@ class ScriptedI3D(_I3D):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch announces the end of TorchScript
             try:
-                return torch.jit.load(str(self.path), map_location=device).eval()  # type: ignore[no-untyped-call]
+                network = torch.jit.load(str(self.path), map_location=device).eval()  # type: ignore[no-untyped-call]
             except (RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 raise WeightsError(f"{self.path}: cannot be loaded as TorchScript: {reason:.200}") from None
+        if self.epsilon != EPSILON:
+            _shift_epsilon(network, self.epsilon, self.name)
+        return network
 
     def _logits(self, videos: Tensor) -> Tensor:
         # Resized already, in the decoder and as the network would; compiled variants could move last bits.
         with optimized_execution(False):
             logits: Tensor = self._network(videos, rescale=True, resize=False, return_features=True)
         return logits
+
+
+def _shift_epsilon(network: Any, epsilon: float, name: str) -> None:
+    """Run an archive's batch norms with another epsilon than the one that is compiled into it: the variances
+    take the difference, since only their sum is used. Raises `WeightsError` where it keeps no variances."""
+    variances = [value for key, value in network.named_buffers() if key.endswith("running_var")]
+    if not variances:
+        raise WeightsError(
+            f"{name}: its protocol runs batch norm with an epsilon of {epsilon:g}, and this archive's is"
+            f" fixed; take {name.replace('i3d', 'i3d-native', 1)} with the port's weights"
+        )
+    with torch.no_grad():
+        for value in variances:
+            value += epsilon - EPSILON
 
 
 class NativeI3D(_I3D):
@@ -97,18 +117,18 @@ class NativeI3D(_I3D):
         return self.setup.weights
 
     def _open(self, device: str) -> Any:
-        return load_inception(self.path).to(device).eval()
+        return load_inception(self.path, self.epsilon).to(device).eval()
 
     def _logits(self, videos: Tensor) -> Tensor:
         logits: Tensor = self._network(videos / 127.5 - 1)
         return logits
 
 
-def load_inception(path: Path) -> InflatedInception:
+def load_inception(path: Path, epsilon: float = EPSILON) -> InflatedInception:
     """Our I3D with the weights of a port's state dict. Raises `WeightsError` for any other file."""
     state = state_dict(path, "I3D")
     if "logits.conv3d.weight" not in state:
         raise WeightsError(f"{path}: is no state dict of I3D: it lacks logits.conv3d.weight")
-    network = InflatedInception(int(state["logits.conv3d.weight"].shape[0]))
+    network = InflatedInception(int(state["logits.conv3d.weight"].shape[0]), epsilon)
     fill(network, state, path, "I3D")
     return network

@@ -1,9 +1,9 @@
 """I3D: Inception-v1 with its kernels inflated along time (Carreira & Zisserman 2017), in PyTorch.
 
 The network of the Fréchet video distance: DeepMind's `rgb_scratch` weights on Kinetics-400, TensorFlow's
-'SAME' padding, batch norm with an epsilon of 1e-3, logits averaged over time. Parameters are named as in
-the common PyTorch ports (`Conv3d_1a_7x7.conv3d.weight`, `Mixed_3b.b1a.bn.running_mean`, …), whose state
-dicts load as they are.
+'SAME' padding, batch norm with an epsilon of 1e-3 (or a port's), logits averaged over time. Parameters are
+named as in the common PyTorch ports (`Conv3d_1a_7x7.conv3d.weight`, `Mixed_3b.b1a.bn.running_mean`, …), whose
+state dicts load as they are.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class InflatedInception(nn.Module):
     or a smaller picture.
     """
 
-    def __init__(self, classes: int = 400) -> None:
+    def __init__(self, classes: int = 400, epsilon: float = EPSILON) -> None:
         super().__init__()
         self.Conv3d_1a_7x7 = Unit(3, 64, 7, 2)
         self.MaxPool3d_2a_3x3 = Pool((1, 3, 3), (1, 2, 2))
@@ -119,6 +119,9 @@ class InflatedInception(nn.Module):
         self.Mixed_5b = Mixed(*_MIXED["Mixed_5b"])
         self.Mixed_5c = Mixed(*_MIXED["Mixed_5c"])
         self.logits = Logits(classes)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm3d):
+                module.eps = epsilon
 
     def forward(self, videos: Tensor) -> Tensor:
         frames, height, width = videos.shape[2:]

@@ -33,9 +33,10 @@ class Raft(Encoder):
     - `between_error`: mean absolute difference, 0 to 255, between the middle frame and the one that is
       interpolated from first and last.
 
-    20 iterations, both directions, at a short side of at most 256 pixels; `raft-large:vbench` at most
-    720, where VBench takes videos as they are. Weights are torchvision's (`weights fetch raft-small`), or
-    of `raft-small` the authors' own file (`--weights raft-small=PATH`). Raises `WeightsError`.
+    20 iterations, both directions, at a short side of at most 256 pixels; `raft-large:vbench` at most 720,
+    where VBench takes videos as they are, and its `top5` is over the padded flow, as in VBench's code.
+    Weights are torchvision's (`weights fetch raft-small`), or of `raft-small` the authors' own file
+    (`--weights raft-small=PATH`). Raises `WeightsError`.
     """
 
     frames = FlowPairs()
@@ -50,7 +51,16 @@ class Raft(Encoder):
         self.path = self.setup.weights or locate(self.arch)
         digest = self.hashed(self.path)
         self.resize = Bounded(most=side)
-        self.spec = self.describe("raft", 1, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS)
+        self.padded = protocol == "vbench"
+        how = {"top5": "padded"} if self.padded else {}
+        self.spec = self.describe(
+            "raft",
+            2 if self.padded else 1,
+            arch=self.arch,
+            weights_sha256=digest,
+            iterations=ITERATIONS,
+            **how,
+        )
 
     @classmethod
     def published(cls, name: str) -> WeightFile:
@@ -62,15 +72,17 @@ class Raft(Encoder):
     def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         frames = windows.permute(0, 1, 4, 2, 3).to(torch.float32)
         first, middle, last = frames.unbind(1)
-        there, back = flows(self._network, first, last)
-        lengths = there.square().sum(1).sqrt()
+        padded, inside = padded_flows(self._network, first, last)
+        there, back = padded[..., inside[0], inside[1]].chunk(2)
+        lengths = _lengths(there)
+        seen_by_top5 = _lengths(padded.chunk(2)[0]) if self.padded else lengths
         seen = visible(there, back)
         squares = ((first - warp(last, there)) / 255).square().mean(1)
         count = seen.sum((1, 2))
         error = torch.where(count > 0, (squares * seen).sum((1, 2)) / count.clamp(min=1), -1.0)
         found = {
             "magnitude": lengths.mean((1, 2)),
-            "top5": top5(lengths) * 256 / min(lengths.shape[1:]),
+            "top5": top5(seen_by_top5) * 256 / min(lengths.shape[1:]),
             "warp_error": error,
             "visible": seen.float().mean((1, 2)),
             "between_error": (middle - halfway(first, last, there, back)).abs().mean((1, 2, 3)),
@@ -81,15 +93,27 @@ class Raft(Encoder):
 @torch.inference_mode()
 def flows(network: Any, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Displacements (B, 2, H, W) in pixels, x then y, from `a` to `b` and back; frames (B, 3, H, W) from 0
-    to 255. Sides are padded by repeating the border to multiples of 8, and to 128."""
+    to 255."""
+    found, inside = padded_flows(network, a, b)
+    there, back = found[..., inside[0], inside[1]].chunk(2)
+    return there, back
+
+
+def _lengths(field: Tensor) -> Tensor:
+    return field.square().sum(1).sqrt()
+
+
+@torch.inference_mode()
+def padded_flows(network: Any, a: Tensor, b: Tensor) -> tuple[Tensor, tuple[slice, slice]]:
+    """Both directions (2B, 2, H', W') of frames padded by repeating the border to multiples of 8, and to
+    128; rows and columns of the frames in it."""
     height, width = a.shape[-2:]
     tall, wide = (max(SMALLEST, -(-x // 8) * 8) for x in (height, width))
     top, left = (tall - height) // 2, (wide - width) // 2
     pad = (left, wide - width - left, top, tall - height - top)
     x, y = (functional.pad(f / 127.5 - 1, pad, mode="replicate") for f in (a, b))
     found = network(torch.cat([x, y]), torch.cat([y, x]), num_flow_updates=ITERATIONS)[-1]
-    there, back = found[..., top : top + height, left : left + width].float().chunk(2)
-    return there, back
+    return found.float(), (slice(top, top + height), slice(left, left + width))
 
 
 def load_raft(arch: str, path: Path) -> torch.nn.Module:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from evals.encoders.base import Encoder, Setup
+from evals.encoders.protocols import protocol_of
 from evals.encoders.published import WEIGHTS, WeightFile, locate
 from evals.errors import WeightsError
-from evals.video import Stretch
 
 EPSILON = 1e-6
 
@@ -29,20 +29,25 @@ _BIASES = {"attn.q_bias": "attention.attention.query.bias", "attn.v_bias": "atte
 
 
 class VideoMae(Encoder):
-    """The mean token after the final norm (1408) of 16 frames, stretched to 224 × 224, from 0 to 1.
+    """The mean token after the final norm (1408) of 16 frames of 224 × 224, from 0 to 1.
+
+    `videomae` is `videomae:cd-fvd`: what content-debiased FVD makes of video files. `videomae:cd-fvd-arrays`
+    is what it makes of arrays: frames stretched as they are.
 
     Local weights are the authors' `vit_g_hybrid_pt_1200e_ssv2_ft.pth`, whose hash is checked; without, the
     one that `weights fetch videomae` put into its folder. Needs the extra `backbones`. Raises `WeightsError`.
     """
 
     batch = 2
-    resize = Stretch(height=224, width=224, filter="linear")
 
     def __init__(self, name: str, setup: Setup | None = None) -> None:
         super().__init__(name, setup)
-        self.frames = self.clip(16)
+        protocol = protocol_of(name)
+        assert protocol is not None
+        self.frames, self.resize = self.clip(protocol.frames), protocol.resize
         self.path = locate("videomae", self.setup.weights)
-        self.spec = self.describe("videomae", 1, weights_sha256=self.hashed(self.path), protocol="cd-fvd")
+        digest = self.hashed(self.path)
+        self.spec = self.describe("videomae", protocol.version, weights_sha256=digest, protocol=protocol.name)
 
     @classmethod
     def published(cls, name: str) -> WeightFile:

@@ -18,8 +18,9 @@ FRAMES = 16
 
 
 class VJepa2(Encoder):
-    """The mean over the encoder's tokens, of 16 frames spread over the video, short side to the network's
-    size (bicubic, antialiased), centre crop, ImageNet's mean and deviation.
+    """The mean over the encoder's tokens, of 16 frames spread over the video, short side to 256/224 of the
+    network's size (bilinear, antialiased), centre crop, as transformers' processor has it; ImageNet's mean
+    and deviation.
 
     `vjepa2:NAME` is a model of the hub (`weights fetch vjepa2:NAME`); local weights are a folder with
     `config.json` and `model.safetensors`. These features are not V-JEPA 1's: a distance on them is
@@ -37,11 +38,11 @@ class VJepa2(Encoder):
         if not isinstance(config.get("crop_size"), int):
             raise WeightsError(f"{self.folder}: config.json gives no crop_size")
         side = config["crop_size"]
-        self.resize = CenterCrop(side=side)
+        self.resize = CenterCrop(side=side, short=int(side * 256 / 224), filter="bilinear")
         mean, std = (list(values) for values in IMAGENET)
         self.spec = self.describe(
             "vjepa2",
-            1,
+            2,
             weights_sha256=self.hashed(self.folder / MODEL),
             config_sha256=self.hashed(self.folder / CONFIG),
             mean=mean,

@@ -38,10 +38,10 @@ class XClip(CrossEncoder):
         side, frames = int(vision.get("image_size", 224)), int(vision.get("num_frames", 8))
         self.context = int(config.get("text_config", {}).get("max_position_embeddings", 77))
         self.frames = SpreadFrames(frames=frames)
-        self.resize = CenterCrop(side=side, filter="bilinear")
+        self.resize = CenterCrop(side=side, filter="bilinear", rounding="floor")
         self.spec = self.describe(
             "xclip",
-            1,
+            2,
             weights_sha256=self.hashed(self.folder / MODEL),
             config_sha256=self.hashed(self.folder / CONFIG),
             context=self.context,

@@ -19,7 +19,7 @@ class DisBetween(FrameExtractor):
     """For every odd frame that has one after it, `between_error`: mean absolute difference, 0 to 255, to the
     frame that DIS flow interpolates from its two neighbours (Jiang et al. 2018, eq. 4, at half the time)."""
 
-    spec = Spec(name="dis-between", version=1, params=Dis.spec.params)
+    spec = Spec(name="dis-between", version=2, params=Dis.spec.params)
 
     def __init__(self, name: str, weights: Path | None = None) -> None:
         super().__init__(name, weights)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evals.errors import Reason, UsageError
 from evals.metrics.moments import Moments
-from evals.records import Direction, Need, Normalization, Prompt, Spec
+from evals.records import Direction, Need, Normalization, Prompt, Reward, Spec
 from evals.runs.features import Features
 
 Matrix = NDArray[np.float64]
@@ -54,8 +54,9 @@ class About:
     """What a reader must know of a metric's numbers.
 
     `direction` says what is better (`higher`, `lower`, `none`), `low` and `high` bound the range, `binary`
-    marks a yes/no per video, `temporal` one that depends on frame rate and length; `note` says what it does
-    not detect, or what moves it beside quality."""
+    marks a yes/no per video, `temporal` one that depends on frame rate and length; `rewarded_by` is what
+    moves it the better way and is no improvement; `note` says what it does not detect, or what moves it
+    beside quality."""
 
     direction: Direction
     low: float | None = None
@@ -63,6 +64,7 @@ class About:
     unit: str = ""
     binary: bool = False
     temporal: bool = False
+    rewarded_by: tuple[Reward, ...] = ()
     source: str = ""
     note: str = ""
 

@@ -195,7 +195,8 @@ class _OfNeighbours(_OnVideos):
     k = 5
 
     def __init__(self, encoder: str) -> None:
-        self.spec = Spec(name=self.name, version=1, params={"k": self.k, "pool": "mean"})
+        edge = self.name in ("precision", "recall")  # a ball's edge belongs to it, since version 2
+        self.spec = Spec(name=self.name, version=2 if edge else 1, params={"k": self.k, "pool": "mean"})
         self.protocol = f"mean over windows, k = {self.k}"
         high = None if self.name == "density" else 1.0
         source = "Naeem et al. 2020" if self.name in ("density", "coverage") else "Kynkäänniemi et al. 2019"

@@ -72,7 +72,8 @@ class WarpingError(VideoMetric):
         self.flow = FlowSource(flow)
         self.spec = Spec(name="warping_error", version=2)
         self.about = About(
-            "lower", 0.0, 1.0, temporal=True, source=f"Lai et al. 2018; {self.flow.source}",
+            "lower", 0.0, 1.0, temporal=True, rewarded_by=("stillness", "blur"),
+            source=f"Lai et al. 2018; {self.flow.source}",
             note="blur and freezing improve it; global jitter is hardly seen",
         )  # fmt: skip
         self.needs = (self.flow.need("near"),)
@@ -106,6 +107,7 @@ class DynamicDegree(VideoMetric):
         self.spec = Spec(name="dynamic_degree", version=1, params={"threshold": self.THRESHOLD})
         self.about = About(
             "higher", 0.0, 1.0, unit="share of videos", binary=True, temporal=True,
+            rewarded_by=("flicker", "jitter"),
             source=f"VBench dynamic_degree (Huang et al. 2024) with {self.flow.source}",
         )  # fmt: skip
         self.needs = (self.flow.need("strided"),)
@@ -154,7 +156,7 @@ class MotionSmoothness(VideoMetric):
         self.flow = FlowSource(flow)
         self.spec = Spec(name="motion_smoothness", version=1)
         self.about = About(
-            "higher", 0.0, 1.0, temporal=True,
+            "higher", 0.0, 1.0, temporal=True, rewarded_by=("stillness", "blur"),
             source=f"VBench motion_smoothness (Huang et al. 2024), interpolated by {self.flow.source}",
             note="a frozen clip has the best value, and blur improves it",
         )  # fmt: skip
@@ -194,7 +196,7 @@ class TemporalQuality(VideoMetric):
         params = {"asked": dict(self.ASKED), "smoothness": [self.LEAST, self.MOST]}
         self.spec = Spec(name="temporal_quality", version=1, params=params)
         self.about = About(
-            "higher", 0.0, 1.0, temporal=True,
+            "higher", 0.0, 1.0, temporal=True, rewarded_by=("blur", "flicker", "jitter"),
             source=f"this project; VBench's range of smoothness; {self.flow.source}",
             note="flicker and jitter count as motion; blur raises smoothness",
         )  # fmt: skip

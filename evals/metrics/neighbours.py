@@ -1,7 +1,9 @@
 """What of one feature set lies among the other's neighbours: precision, recall, density, coverage, copies.
 
 Precision and recall are Kynkäänniemi et al.'s (2019), density and coverage Naeem et al.'s (2020), on
-k-nearest-neighbour balls. Distances are computed in tiles, so memory goes by the features alone.
+k-nearest-neighbour balls. As in their code, a ball's edge belongs to it for the former and not for the
+latter, which matters where rows are equal. Distances are computed in tiles, so memory goes by the
+features alone.
 """
 
 from __future__ import annotations
@@ -48,15 +50,17 @@ def neighbours(generated: ArrayLike, reference: ArrayLike, k: int = 5) -> Neighb
     x, y = _sets(generated, reference, k)
     radius_x, radius_y = _radii(x, k), _radii(y, k)
     inside = np.zeros(len(x), np.int64)  # how many balls of the reference hold a generated row
+    real = np.zeros(len(x), bool)
     reached = np.zeros(len(y), bool)
     covered = np.zeros(len(y), bool)
     for rows, columns, squares in _tiles(x, y):
         within = squares < radius_y[None, columns]
         inside[rows] += within.sum(1)
         covered[columns] |= within.any(0)
-        reached[columns] |= (squares < radius_x[rows, None]).any(0)
+        real[rows] |= (squares <= radius_y[None, columns]).any(1)
+        reached[columns] |= (squares <= radius_x[rows, None]).any(0)
     return Neighbours(
-        float((inside > 0).mean()), float(reached.mean()), float(inside.sum() / (k * len(x))),
+        float(real.mean()), float(reached.mean()), float(inside.sum() / (k * len(x))),
         float(covered.mean()),
     )  # fmt: skip
 

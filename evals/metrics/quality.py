@@ -22,7 +22,7 @@ class Sharpness(VideoMetric):
 
     spec = Spec(name="sharpness", version=1)
     about = About(
-        "higher", 0.0, None, unit="grey levels²",
+        "higher", 0.0, None, unit="grey levels²", rewarded_by=("noise", "flicker", "hue drift"),
         source="variance of the Laplacian (Pech-Pacheco et al. 2000)",
         note="noise raises it, and it depends on the video's size",
     )  # fmt: skip
@@ -50,7 +50,8 @@ class ExposureClipping(VideoMetric):
 
     spec = Spec(name="exposure_clipping", version=1)
     about = About(
-        "lower", 0.0, 1.0, unit="share of pixels", source="luma at most 4 or at least 251 of 255",
+        "lower", 0.0, 1.0, unit="share of pixels", rewarded_by=("low contrast",),
+        source="luma at most 4 or at least 251 of 255",
         note="a night or a white ground is no mistake",
     )  # fmt: skip
     needs = (COLOUR,)
@@ -73,7 +74,8 @@ class Aesthetic(VideoMetric):
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="aesthetic", version=1, params={"head_sha256": entry("aesthetic").sha256})
         self.about = About(
-            "higher", None, None, source="LAION-AI aesthetic-predictor (Schuhmann 2022), over 10 as VBench",
+            "higher", None, None, rewarded_by=("saturation",),
+            source="LAION-AI aesthetic-predictor (Schuhmann 2022), over 10 as VBench",
             note="a taste learnt from pictures of the web: it likes saturated stills",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)

@@ -24,7 +24,8 @@ class TemporalFlicker(VideoMetric):
 
     spec = Spec(name="temporal_flicker", version=1)
     about = About(
-        "higher", 0.0, 1.0, temporal=True, source="VBench temporal_flickering (Huang et al. 2024)",
+        "higher", 0.0, 1.0, temporal=True, rewarded_by=("stillness", "blur"),
+            source="VBench temporal_flickering (Huang et al. 2024)",
         note="motion lowers it too, and a frozen clip has the best value",
     )  # fmt: skip
     needs = (DIFFERENCE,)
@@ -39,7 +40,8 @@ class TemporalSsim(VideoMetric):
 
     spec = Spec(name="temporal_ssim", version=1)
     about = About(
-        "higher", -1.0, 1.0, temporal=True, source="SSIM (Wang et al. 2004) on consecutive frames",
+        "higher", -1.0, 1.0, temporal=True, rewarded_by=("stillness", "blur"),
+            source="SSIM (Wang et al. 2004) on consecutive frames",
         note="motion lowers it too, and a frozen clip has the best value",
     )  # fmt: skip
     needs = (SSIM,)
@@ -59,7 +61,8 @@ class FrozenFrames(VideoMetric):
 
     spec = Spec(name="frozen_frames", version=1, params={"threshold": THRESHOLD})
     about = About(
-        "lower", 0.0, 1.0, unit="share of pairs", temporal=True, source="this project",
+        "lower", 0.0, 1.0, unit="share of pairs", temporal=True, rewarded_by=("noise", "flicker"),
+            source="this project",
         note="detects repeated frames, not slow motion",
     )  # fmt: skip
     needs = (DIFFERENCE,)
@@ -83,7 +86,8 @@ class SceneCuts(VideoMetric):
 
     spec = Spec(name="scene_cuts", version=1, params={"ratio": RATIO, "least": LEAST, "width": WIDTH})
     about = About(
-        "lower", 0.0, None, unit="cuts", temporal=True, source="PySceneDetect AdaptiveDetector",
+        "lower", 0.0, None, unit="cuts", temporal=True, rewarded_by=("stillness",),
+            source="PySceneDetect AdaptiveDetector",
         note="a flash of light can count as a cut; the first and last two pairs are not judged",
     )  # fmt: skip
     needs = (CONTENT,)
@@ -132,7 +136,8 @@ class ClipConsistency(_Consistency):
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="clip_consistency", version=2)
         self.about = About(
-            "higher", -1.0, 1.0, temporal=True, source="frame consistency (Esser et al. 2023)",
+            "higher", -1.0, 1.0, temporal=True, rewarded_by=("stillness",),
+            source="frame consistency (Esser et al. 2023)",
             note="sampled frames lie further apart in longer videos; a frozen clip has the best value",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
@@ -155,7 +160,8 @@ class SubjectConsistency(_Consistency):
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name=self.name, version=1)
         self.about = About(
-            "higher", 0.0, 1.0, temporal=True, source=f"VBench {self.name} (Huang et al. 2024) on {encoder}",
+            "higher", 0.0, 1.0, temporal=True, rewarded_by=("stillness",),
+            source=f"VBench {self.name} (Huang et al. 2024) on {encoder}",
             note="a frozen clip has the best value",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
@@ -187,7 +193,8 @@ class LpipsTemporal(VideoMetric):
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="lpips_temporal", version=1)
         self.about = About(
-            "lower", 0.0, None, temporal=True, source="LPIPS 0.1 (Zhang et al. 2018) on consecutive frames",
+            "lower", 0.0, None, temporal=True, rewarded_by=("stillness", "blur"),
+            source="LPIPS 0.1 (Zhang et al. 2018) on consecutive frames",
             note="motion raises it too, and a frozen clip has the best value",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)

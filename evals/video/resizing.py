@@ -6,7 +6,10 @@ does."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -18,6 +21,7 @@ from pydantic import Field
 from evals.records import Record
 from evals.video.reading import Frames
 
+_Scale = Callable[[Frames, int, int], NDArray[Any]]
 Filter = Literal["bicubic", "bilinear", "linear", "cubic"]
 _PILLOW = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 _PLAIN = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
@@ -61,12 +65,18 @@ class Stretch(_Resize):
 
 
 class CenterCrop(_Resize):
-    """Short side to `side`, then the square in the middle. With `via`, first so to a square of that side,
-    bilinear and antialiased."""
+    """Short side to `short` (default: `side`), then the square of `side` in the middle.
+
+    `rounding` is where the long side and the margins fall between pixels: `torchvision` (its Resize and
+    CenterCrop: the long side down, the margin to the nearest even number), `floor` (transformers' image
+    processors: both down), or `ceil` (VideoGPT and its descendants: the long side up, the margin down). With
+    `via`, first so to a square of that side, bilinear, antialiased, cut down to bytes (cd-fvd's loader)."""
 
     kind: Literal["center_crop"] = "center_crop"
     side: int
     filter: Filter = "bicubic"
+    rounding: Literal["torchvision", "floor", "ceil"] = "torchvision"
+    short: int | None = None
     via: int | None = None
 
     @property
@@ -75,18 +85,20 @@ class CenterCrop(_Resize):
 
     def apply(self, frame: Frames) -> NDArray[Any]:
         if self.via is not None:
-            frame = CenterCrop(side=self.via, filter="bilinear").apply(frame)
+            frame = self._cropped(frame, self.via, self.via, _antialiased)
+        return self._cropped(frame, self.side, self.short or self.side, partial(_scaled, how=self.filter))
+
+    def _cropped(self, frame: Frames, side: int, short: int, scaled: _Scale) -> NDArray[Any]:
         tall, wide = frame.shape[:2]
-        side = self.side
-        if self.filter == "linear":  # the protocols of FVD: the long side rounded, the crop cut
-            scale = max(side / tall, side / wide)
-            height, width = max(side, round(tall * scale)), max(side, round(wide * scale))
+        if self.rounding == "ceil":
+            scale = short / min(tall, wide)
+            long = math.ceil(max(tall, wide) * scale)
+            height, width = (short, long) if tall < wide else (long, short)
         else:
-            height, width = _short_side(tall, wide, side)
-        image = _scaled(frame, height, width, self.filter)
-        top, left = (height - side) / 2, (width - side) / 2
-        # torchvision's CenterCrop rounds.
-        y, x = (int(top), int(left)) if self.filter == "linear" else (round(top), round(left))
+            height, width = _short_side(tall, wide, short)
+        image = scaled(frame, height, width)
+        nearest = self.rounding == "torchvision"
+        y, x = (round(m / 2) if nearest else m // 2 for m in (height - side, width - side))
         return np.ascontiguousarray(image[y : y + side, x : x + side])
 
 
@@ -148,3 +160,10 @@ def _scaled(frame: NDArray[Any], height: int, width: int, how: Filter) -> NDArra
     if frame.shape[:2] == (height, width):
         return frame
     return np.asarray(Image.fromarray(frame).resize((width, height), _PILLOW[how]))
+
+
+def _antialiased(frame: Frames, height: int, width: int) -> Frames:
+    """Bilinear with antialiasing on floating numbers from 0 to 1, then cut down to bytes."""
+    channels = [Image.fromarray(frame[..., c].astype(np.float32) / np.float32(255)) for c in range(3)]
+    small = [np.asarray(c.resize((width, height), Image.Resampling.BILINEAR)) for c in channels]
+    return (np.stack(small, -1) * np.float32(255)).astype(np.uint8)
