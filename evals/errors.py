@@ -30,6 +30,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -109,6 +110,18 @@ class Reason(StrEnum):
 
 BECAUSE_OF_THE_PROMPT = frozenset({Reason.PROMPT_EXCLUDES, Reason.UNKNOWN_WORDS, Reason.NO_OTHER_PROMPT})
 """Reasons to skip that no video could help: they cost a model nothing. Any other is the video's."""
+
+
+_MACHINE = {
+    errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EIO,
+    errno.ETXTBSY,
+}  # fmt: skip
+
+
+def is_machine_fault(error: BaseException) -> bool:
+    """Whether an error says that the machine is short of something (memory, files, processes, disk), which is
+    no sample's fault: the sample may be tried again."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in _MACHINE
 
 
 class EvalsWarning(UserWarning):

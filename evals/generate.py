@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +23,15 @@ from evals.records import (
     Sample,
     Settings,
     digest,
+    file_sha256,
+    is_regular,
     recordable,
 )
 from evals.runs import folder as run_folders
 from evals.runs import origin, provenance
 from evals.runs.files import Measured
 from evals.runs.folder import RunFolder, SampleId
-from evals.runs.journal import Journal
+from evals.runs.journal import Journal, settle
 from evals.runs.keys import generation_key, text_digest
 
 Retry = Literal["none", "transient", "all"]
@@ -88,11 +90,13 @@ def default_name(label: str) -> str:
 
 @dataclass(frozen=True)
 class Task:
-    """A request with its generation key and what was recorded for it before."""
+    """A request with its generation key and what was recorded for it before; `lost` where the video that was
+    recorded is not there any more, or is another one."""
 
     request: Request
     key: str
     before: Sample | None = None
+    lost: bool = False
 
     @property
     def id(self) -> SampleId:
@@ -100,7 +104,7 @@ class Task:
 
     def is_due(self, retry: Retry) -> bool:
         """Whether it is to be done: it never was, or it failed and may be tried again."""
-        if self.before is None:
+        if self.before is None or self.lost:
             return True
         return self.before.status != "ok" and wants_retry(self.before.transient, retry)
 
@@ -117,8 +121,27 @@ def tasks_of(run: RunFolder | None, generator: Generator, requests: Sequence[Req
     for request in requests:
         key = generation_key(generator.spec, request, generator.identity(request))
         before = samples.get((request.prompt.id, request.seed))
-        tasks.append(Task(request, key, before if before is not None and before.key == key else None))
+        if before is None or before.key != key:
+            tasks.append(Task(request, key))
+        else:
+            tasks.append(Task(request, key, before, run is not None and _is_lost(run, before)))
     return tasks
+
+
+def _is_lost(run: RunFolder, sample: Sample) -> bool:
+    """Whether a video that lies in the run is gone, cut or another one. It is hashed again only where it was
+    written to after it was recorded."""
+    if sample.status != "ok" or sample.video is None or Path(sample.video).is_absolute():
+        return False
+    path = run.path / sample.video
+    try:
+        found = path.stat()
+        if not is_regular(path) or found.st_size != sample.bytes:
+            return True
+        recorded = datetime.fromisoformat(sample.created).timestamp()
+        return found.st_mtime > recorded + 1 and file_sha256(path) != sample.sha256
+    except (OSError, ValueError):
+        return True
 
 
 def generate_run(
@@ -291,6 +314,8 @@ def _make_together(
 ) -> Iterator[tuple[Task, Generation, float]]:
     """Several in one go; where that fails, each by itself."""
     started = time.monotonic()
+    for task in tasks:
+        _set_aside(run, task)
     try:
         made = generator.generate_batch([t.request for t in tasks], [_out(run, generator, t) for t in tasks])
     except EvalsError as error:
@@ -308,8 +333,17 @@ def _make_together(
         yield task, one, seconds
 
 
+def _set_aside(run: RunFolder, task: Task) -> None:
+    """Keep a file that was put in the place of a recorded video, under another name."""
+    if task.lost and task.before is not None and task.before.video is not None:
+        path = run.path / task.before.video
+        with suppress(OSError):
+            path.replace(path.with_name(f".{path.name}.changed"))
+
+
 def _make(run: RunFolder, generator: Generator, task: Task) -> tuple[Generation, float]:
     out = _out(run, generator, task)
+    _set_aside(run, task)
     started = time.monotonic()
     try:
         made = generator.generate(task.request, out)
@@ -334,6 +368,8 @@ def _sample(run: RunFolder, task: Task, made: Generation, seconds: float, probe:
             signature = origin.signed(whole)
         try:
             measured = probe(made.path)
+            if not signature:
+                settle(whole, root)  # the journal's line must not reach the disk before the video
         except SampleError as error:
             status, reason, message = "failed", error.reason, f"{made.path.name}: {error}"
             transient = error.transient

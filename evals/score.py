@@ -18,7 +18,7 @@ from evals.encoders import Precision, Start, derivations, weights_of
 from evals.encoders import create as create_encoder
 from evals.encoders.base import Encoder
 from evals.encoders.published import locate
-from evals.errors import DoesNotApply, Reason, RunError, UsageError
+from evals.errors import DoesNotApply, Reason, RunError, UsageError, is_machine_fault
 from evals.extract import Hooks, Problem, Problems, Source, encode_texts, extract_features
 from evals.generate import Retry, wants_retry
 from evals.metrics.base import Clip, DistributionMetric, PromptFields, Skip, VideoMetric
@@ -174,7 +174,8 @@ class _Scoring:
             self.no_derived[key] = Problem(True, error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - a derivation's fault costs this sample's metrics alone
             message = f"{need}: {type(error).__name__}: {error}"
-            self.no_derived[key] = Problem(False, Reason.EXTRACTOR_ERROR, message)
+            again = is_machine_fault(error)
+            self.no_derived[key] = Problem(False, Reason.EXTRACTOR_ERROR, message, again)
 
     def write(self, journal: Journal, item: _Item, problems: Problems) -> None:
         """Score one sample and journal it."""
@@ -233,7 +234,10 @@ class _Scoring:
             raise  # a damaged shard concerns the whole run
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a metric's fault costs this score alone
             message = f"{type(error).__name__}: {error}"
-            return Score(status="failed", reason=Reason.METRIC_ERROR, message=message, **stamp)
+            again = is_machine_fault(error)
+            return Score(
+                status="failed", reason=Reason.METRIC_ERROR, message=message, transient=again, **stamp
+            )
 
 
 def _is_due(before: Score | None, retry: Retry) -> bool:

@@ -111,7 +111,7 @@ def test_the_ports_epsilon_is_the_ports(tmp_path: Path) -> None:
 def test_an_archives_epsilon_is_moved_through_its_variances() -> None:
     torch.manual_seed(0)
     block = nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4, eps=1e-3)).eval()
-    block[1].running_var.fill_(0.002)  # type: ignore[union-attr, operator]
+    block[1].running_var.fill_(0.002)  # type: ignore[operator]
     other = nn.Sequential(nn.Conv3d(3, 4, 3), nn.BatchNorm3d(4, eps=1e-5)).eval()
     other.load_state_dict(block.state_dict())
     x = torch.randn(1, 3, 4, 8, 8)

@@ -49,6 +49,7 @@ class World:
     change: dict[str, Any] = field(default_factory=dict)  # fields that the list says differently
     error_message: str = "sorry"
     echo_input: bool = False
+    stuck: bool = False  # in a submit that takes long
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
     submits: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
 import warnings
+from types import FrameType
 from typing import Any, TextIO
 
 import click
@@ -24,9 +27,18 @@ from evals.cli import (
     validate,
     weights,
 )
+from evals.cli.output import say
 from evals.errors import EvalsError, EvalsWarning, UsageError, nearest
 
 INTERRUPTED = 130
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: ends like Ctrl-C, so that programs and decoders end, too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
 
 
 class _Group(click.Group):
@@ -55,31 +67,46 @@ for _file in (demo, run, generate, score, compare, show, list_, reference, dista
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; turns errors into a sentence and an exit code."""
     warnings.showwarning = _show_warning
+    _end_on_signals()
     try:
         code = cli.main(args=arguments, prog_name="t2v-evals", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = 2
     except EvalsError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("stopped; finished work is kept, and the same command goes on from here", err=True)
-        code = INTERRUPTED
+    except (KeyboardInterrupt, click.Abort) as stop:
+        say("stopped; finished work is kept, and the same command goes on from here")
+        why = stop.__cause__ if isinstance(stop, click.Abort) else stop  # click has made one of the other
+        code = why.code if isinstance(why, Terminated) else INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
     except (OSError, UnicodeError) as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         code = 2
     except Exception as error:  # noqa: BLE001
         # Python's own exit code, 1, means "regression".
         if "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
             traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-        click.echo(f"error: unexpected: {message:.500} (-v shows where; please report it)", err=True)
+        say(f"error: unexpected: {message:.500} (-v shows where; please report it)")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_on_signals() -> None:
+    """End as by Ctrl-C when a service manager, a scheduler or a closed terminal says so; `nohup` holds."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)
 
 
 _python_warning = warnings.showwarning
@@ -94,6 +121,6 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     if issubclass(category, EvalsWarning):
-        click.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}")
     else:
         _python_warning(message, category, filename, lineno, file, line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,12 @@ from evals.cli.options import (
     Normalizing,
     allow_outside,
     common,
+    force,
     normalizing,
     open_page,
     weights,
 )
+from evals.cli.output import say, tell, tell_json
 from evals.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ NOT_COMPARABLE = 3
 @click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the findings.")
 @click.option("--submission", type=PATH, help="With --vbench: write VBench's result files of one run there.")
 @allow_outside
+@force
 @open_page
 @weights
 @normalizing
@@ -53,11 +55,12 @@ NOT_COMPARABLE = 3
 def command(runs: tuple[Path, ...], normalizing: Normalizing, common: Common, **o: Any) -> int:  # fmt: skip
     """Compare RUNS: means with intervals, paired differences, verdicts, and a report."""
     from evals.compare.runs import compare_runs
-    from evals.report import write_report
+    from evals.report import check_place, write_report
 
     if o["submission"] and not o["vbench"]:
         raise UsageError("--submission needs --vbench")
     common.start()
+    check_place(o["out"], o["force"])
     normalization = normalizing.normalization() if normalizing.normalize else None
     with common.resources() as resources:
         found = compare_runs(
@@ -65,13 +68,15 @@ def command(runs: tuple[Path, ...], normalizing: Normalizing, common: Common, **
             o["allow_outside"],
         )  # fmt: skip
         terms = _in_vbench_terms(found, o["out"], o["submission"]) if o["vbench"] else None
-        page = write_report(found, o["out"], resources.pool if o["videos"] > 0 else None, o["videos"])
+        page = write_report(
+            found, o["out"], resources.pool if o["videos"] > 0 else None, o["videos"], o["force"]
+        )
     if common.as_json:
-        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        tell_json(found.to_json())
     else:
         if normalization is None and found.normalization != "native":
             message = f"videos scored: {found.normalization}, the only normalization that all runs have"
-            click.echo(message, err=True)
+            say(message)
         print_comparison(found, page, terms)
     if o["open_page"]:
         click.launch(str(page))
@@ -85,12 +90,12 @@ def print_comparison(found: Comparison, page: Path, terms: str | None = None, of
     from evals.report.tables import findings, unmeasured
 
     for warning in found.warnings:
-        click.echo(f"warning: {warning.message}", err=True)
+        say(f"warning: {warning.message}")
     for sentence in [terms] if terms else findings(found, of):
-        click.echo(sentence)
+        tell(sentence)
     if hint := unmeasured(found):
-        click.echo(hint, err=True)
-    click.echo(f"report: {page}")
+        say(hint)
+    tell(f"report: {page}")
 
 
 def _in_vbench_terms(found: Comparison, out: Path, submission: Path | None) -> str:

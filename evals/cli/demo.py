@@ -5,7 +5,6 @@ second clean set, of other seeds, is what distances are measured to."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from evals.cli.compare import print_comparison
-from evals.cli.options import PATH, Common, common, open_page
+from evals.cli.options import PATH, Common, common, force, open_page
+from evals.cli.output import say, tell_json
 
 if TYPE_CHECKING:
     from evals.compare import Comparison
@@ -48,23 +48,27 @@ WIDTH, HEIGHT = 192, 144  # optical flow is most of the time, and goes by pixels
     show_default=True,
     help="Prompts whose videos the page shows.",
 )
+@force
 @open_page
 @common
-def command(out: Path, per_set: int, videos: int, open_page: bool, common: Common) -> int:  # fmt: skip
+def command(
+    out: Path, per_set: int, videos: int, force: bool, open_page: bool, common: Common
+) -> int:  # fmt: skip
     """A whole evaluation on simulated worlds with known flaws: no GPU, network, weights or videos needed."""
     from evals.cli.progress import Bar
-    from evals.report import write_report
+    from evals.report import check_place, write_report
 
-    def say(text: str) -> None:
+    def remark(text: str) -> None:
         if not common.quiet:
-            click.echo(text, err=True)
+            say(text)
 
     common.start()
+    check_place(out, force)
     with common.resources() as resources, Bar(common.quiet) as bar:
-        found = run_demo(out, per_set, resources, bar, say)
-        page = write_report(found, out, resources.pool if videos else None, videos)
+        found = run_demo(out, per_set, resources, bar, remark)
+        page = write_report(found, out, resources.pool if videos else None, videos, force)
     if common.as_json:
-        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        tell_json(found.to_json())
     else:
         print_comparison(found, page, of=CLEAN)
     if open_page:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from evals.cli.options import PATH
+from evals.cli.output import say, tell, tell_json
 
 NAMES = (
     "fvd", "fvd_unbiased", "kvd", "jedi", "mmd2", "precision", "recall", "density", "coverage",
@@ -44,12 +44,12 @@ def command(generated: Path, real: Path, names: tuple[str, ...], ddof: int, as_j
 
     found = measure(read(generated), read(real), names, ddof)
     if as_json:
-        click.echo(json.dumps(found))
+        tell_json(found)
         return 0
     for one in found["statistics"]:
         bounds = "" if one["low"] is None else f"  [{one['low']:.6g}, {one['high']:.6g}]"
-        click.echo(f"{one['name']:14s} {one['value']:.8g}{bounds}")
-    click.echo(f"n = {found['n']} generated, {found['n_real']} real, d = {found['d']}", err=True)
+        tell(f"{one['name']:14s} {one['value']:.8g}{bounds}")
+    say(f"n = {found['n']} generated, {found['n_real']} real, d = {found['d']}")
     for warning in found["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}")
     return 0

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 
+from evals.cli.output import tell
+
 
 @click.command(name="doctor")
 def command() -> int:
     """What can run on this machine, and what is missing."""
     for line in check_machine():
-        click.echo(line)
+        tell(line)
     return 0
 
 

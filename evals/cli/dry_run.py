@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -10,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
+from evals.cli.output import tell, tell_json
 from evals.decoding.resources import Resources
 from evals.extract import Hooks, Source, extract_features
 from evals.generate import RunConfig, Task, tasks_of
@@ -32,11 +30,11 @@ def print_forecasts(
     for config in configs:
         facts = forecast(config, metrics, normalization, resources)
         if as_json:
-            click.echo(json.dumps(facts, ensure_ascii=False))
+            tell_json(facts)
             continue
         for key, value in facts.items():
             shown = ", ".join(value) if isinstance(value, list) else "unknown" if value is None else value
-            click.echo(f"{key.replace('_', ' '):24s} {shown}")
+            tell(f"{key.replace('_', ' '):24s} {shown}")
     return 0
 
 

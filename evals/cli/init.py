@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from evals.cli.options import PATH
+from evals.cli.output import tell
 from evals.errors import RunError
 
 CONFIG = """\
@@ -44,5 +45,5 @@ def command(path: Path) -> int:
         raise RunError(f"{path}: exists already; it is left as it is") from None
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from None
-    click.echo(f"wrote {path}; use it with: t2v-evals run --config {path}")
+    tell(f"wrote {path}; use it with: t2v-evals run --config {path}")
     return 0

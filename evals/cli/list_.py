@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from evals.cli.options import PATH
+from evals.cli.output import tell
 
 
 @click.command(name="list")
@@ -28,7 +29,7 @@ def command(what: str, plugins: tuple[Path, ...]) -> int:  # fmt: skip
     for plugin in plugins:
         load_plugin(plugin)
     for name, about in catalogue(what):
-        click.echo(f"{name:32s} {about}")
+        tell(f"{name:32s} {about}")
     return 0
 
 

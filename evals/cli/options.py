@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from evals.cli import values
+from evals.cli.output import Formatter
 from evals.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Common:
         from evals.registry import load_plugin
 
         level = logging.INFO if self.verbose else logging.WARNING
-        logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(Formatter("%(message)s"))
+        logging.basicConfig(level=level, handlers=[handler])
         for plugin in self.plugins:
             load_plugin(plugin)
 
@@ -314,5 +317,6 @@ allow_outside = click.option(
     "--allow-outside", is_flag=True,
     help="Open files outside of a run that somebody else recorded.",
 )  # fmt: skip
+force = click.option("--force", is_flag=True, help="Overwrite a page in --out that is not a report's.")
 open_page = click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 Clips = Literal["first", "random"]

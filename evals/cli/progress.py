@@ -6,6 +6,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from evals.cli.output import say
 from evals.decoding.resources import Progress
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Bar(Progress):
     def _preflight(self, table: str) -> None:
         """Printed off a terminal, too: it says which clips were found."""
         if not self._quiet:
-            print(table, file=sys.stderr)
+            say(table)
 
     def _begin(self, stage: str, total: int) -> None:
         self._failed = 0

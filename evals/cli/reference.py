@@ -17,6 +17,7 @@ from evals.cli.options import (
     precision,
     weights,
 )
+from evals.cli.output import tell
 
 _out = click.option("--out", type=PATH, required=True, help="The file to write (.npz).")
 _encoder = click.option("--encoder", required=True, help="Encoder, such as i3d or i3d:videogpt.")
@@ -92,4 +93,4 @@ def import_(source: Path, normalizing: Normalizing, **o: Any) -> int:  # fmt: sk
 
 def _say(out: Path, made: Any) -> None:
     size = f"{made.total.n} videos, d = {made.total.mean.size}"
-    click.echo(f"{out}: {size}, {made.encoder}, {made.normalization}")
+    tell(f"{out}: {size}, {made.encoder}, {made.normalization}")

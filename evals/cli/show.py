@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from evals.cli.options import PATH
+from evals.cli.output import tell, tell_json
 
 SOME_FAILED = 4
 
@@ -21,7 +21,10 @@ def command(run_path: Path, as_json: bool) -> int:
     from evals.runs.overview import describe
 
     facts = describe(run_path)
-    click.echo(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else as_text(facts))
+    if as_json:
+        tell_json(facts, indent=1)
+    else:
+        tell(as_text(facts))
     return 0
 
 
@@ -30,7 +33,10 @@ def print_run(path: Path, normalization: str | None, as_json: bool) -> int:
     from evals.runs.overview import describe
 
     facts = describe(path, normalization)
-    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else _short(facts))
+    if as_json:
+        tell_json(facts)
+    else:
+        tell(_short(facts))
     return SOME_FAILED if facts["failed"] else 0
 
 

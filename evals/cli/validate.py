@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from evals.cli.options import PATH, Choosing, Common, choosing, common
+from evals.cli.output import say, tell
 
 
 @click.command(name="validate")
@@ -51,8 +52,8 @@ def command(folders: tuple[Path, ...], choosing: Choosing, common: Common, **o: 
     table, data = validate.as_table(found, claims), json.dumps(validate.as_json(found), indent=1)
     write_atomically(o["out"] / "table.md", table.encode())
     write_atomically(o["out"] / "detections.json", data.encode())
-    click.echo(data if common.as_json else table)
+    tell(data if common.as_json else table)
     failed = [f"{metric} on {degradation}" for (metric, degradation), d in found.items() if d.holds is False]
     for one in failed:
-        click.echo(f"claimed and not detected: {one}", err=True)
+        say(f"claimed and not detected: {one}")
     return 1 if failed else 0

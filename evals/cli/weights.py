@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evals.cli.output import say, tell
 from evals.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ def list_() -> int:
     every: list[Published] = [*WEIGHTS.values(), *HUB_MODELS.values()]
     for one in every:
         here = "here" if one.is_here() else "not here"
-        click.echo(f"{one.name:26s} {here:9s} {one.shown_size or '–':14s} {one.licence}; {one.use}")
+        tell(f"{one.name:26s} {here:9s} {one.shown_size or '–':14s} {one.licence}; {one.use}")
     for file in WEIGHTS.values():
-        click.echo(f"{file.name}: {file.file}, sha256 {file.sha256}")
+        tell(f"{file.name}: {file.file}, sha256 {file.sha256}")
     for model in HUB_MODELS.values():
         pin = pins().get(model.repo, "the commit of the first fetch")
-        click.echo(f"{model.name}: {model.repo} at {pin}")
-    click.echo(f"folder: {folder()}; models of the hub are in its own cache")
+        tell(f"{model.name}: {model.repo} at {pin}")
+    tell(f"folder: {folder()}; models of the hub are in its own cache")
     return 0
 
 
@@ -50,9 +51,9 @@ def fetch_all(names: tuple[str, ...]) -> int:
             path = hub.fetch(one)
         else:
             path = fetching.fetch(one.name, _Percent(one.name))
-        click.echo(f"{one.name}: {path}")
+        tell(f"{one.name}: {path}")
     if not wanted:
-        click.echo("nothing to fetch: no published weights are needed")
+        tell("nothing to fetch: no published weights are needed")
     return 0
 
 
@@ -101,8 +102,8 @@ def verify(names: tuple[str, ...]) -> int:
     wrong = False
     for name in [entry(n).name for n in names] or [n for n, w in WEIGHTS.items() if w.is_here()]:
         try:
-            click.echo(f"{name}: {locate(name)} has the right SHA-256")
+            tell(f"{name}: {locate(name)} has the right SHA-256")
         except WeightsError as error:
             wrong = True
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
     return 2 if wrong else 0

@@ -15,7 +15,7 @@ from evals.compare.distributions import Measuring
 from evals.compare.means import means
 from evals.compare.pairs import MIN_COVERAGE, paired_differences
 from evals.compare.reference import RunReference, Statistics
-from evals.compare.results import Comparison, Problem, RunSummary, ScoreNote
+from evals.compare.results import Comparison, Problem, RunSummary, ScoreNote, without_folders
 from evals.compare.run_scores import RunScores, load_runs
 from evals.compare.vectors import Match
 from evals.errors import UsageError
@@ -58,10 +58,10 @@ def compare_scores(
         means=tuple(means(runs, video, distributions)),
         pairs=tuple(paired_differences(runs, [info.id for info in video])),
         distributions=tuple(distributions),
-        warnings=tuple(warnings),
+        warnings=tuple(w.model_copy(update={"message": without_folders(w.message)}) for w in warnings),
         problems=tuple(problem for run in runs for problem in _problems(run)),
         notes=tuple(
-            ScoreNote(run=run.label, prompt_id=p, seed=seed, metric=metric, note=note)
+            ScoreNote(run=run.label, prompt_id=p, seed=seed, metric=metric, note=without_folders(note))
             for run in runs
             for p, seed, metric, note in run.notes
         ),
@@ -96,6 +96,14 @@ def _problems(run: RunScores) -> list[Problem]:
     order = {at: i for i, at in enumerate(zip(run.samples["prompt_id"], run.samples["seed"], strict=True))}
     found.sort(key=lambda one: order[one[0], one[1]])
     return [
-        Problem(run=run.label, prompt_id=p, seed=s, metric=m, status=status, reason=reason, message=message)
+        Problem(
+            run=run.label,
+            prompt_id=p,
+            seed=s,
+            metric=m,
+            status=status,
+            reason=reason,
+            message=without_folders(message),
+        )
         for p, s, m, status, reason, message in found
     ]

@@ -6,9 +6,12 @@ The schema is documented in docs/comparison-json.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -204,6 +207,17 @@ class Comparison:
         }
         kind, records = kinds[name]
         return pd.DataFrame(_dump(records), columns=list(kind.model_fields))
+
+
+_FOLDERS = re.compile(r"(?<![\w./:~-])~?/(?:[^\s/:;,'\"()<>|]+/)+(?=[^\s/:;,'\"()<>|])")
+
+
+def without_folders(text: str) -> str:
+    """A sentence without the folders of this machine: of every absolute path its last part is left."""
+    for folder in (Path.cwd, Path.home):
+        with suppress(OSError, RuntimeError):
+            text = text.replace(f"{folder()}/", "")
+    return _FOLDERS.sub("", text)
 
 
 def _dump(records: Sequence[Record]) -> list[dict[str, Any]]:

@@ -28,9 +28,12 @@ from evals.errors import (
 )
 from evals.records import VideoFacts
 from evals.runs.files import Measured
+from evals.runs.leash import ActiveClock, Leashed
+from evals.runs.secrets import without_secrets
 from evals.video import Limits
 
 START_SECONDS = 120.0
+LOOK_SECONDS = 0.2  # between looks at limits
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,13 @@ class _Worker:
         path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with child:
-            self.process = subprocess.Popen(
+            self.process = Leashed(  # in a session of its own: Ctrl-C is the parent's to handle
                 [sys.executable, "-m", "evals.decoding.worker", str(child.fileno())],
                 pass_fds=[child.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self.stderr,
-                env={**os.environ, **threads, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is the parent's to handle
+                env={**without_secrets(os.environ), **threads, "PYTHONPATH": path},
             )
         wire.send(self.socket, {"limits": asdict(limits), "plugins": plugins})
         self.socket.setblocking(False)
@@ -98,8 +100,7 @@ class _Worker:
 
     def stop(self) -> int:
         self.socket.close()
-        self.process.kill()
-        code = self.process.wait()
+        code = self.process.end()
         self.stderr.close()
         return code
 
@@ -130,7 +131,7 @@ class Pool:
         self.plugins = [str(p.resolve()) for p in plugins]
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
-        self._paused = 0.0
+        self._clock = ActiveClock()
         self._asking = threading.Lock()
 
     def __enter__(self) -> Pool:
@@ -176,13 +177,10 @@ class Pool:
                 for event in self._step():
                     before = time.monotonic()
                     yield event
-                    self._paused += time.monotonic() - before
+                    self._clock.left_out(time.monotonic() - before)
         finally:
             for worker in [w for w in self._workers if w.job]:
                 self._drop(worker)  # the caller stopped early; half a job is of no use
-
-    def _clock(self) -> float:
-        return time.monotonic() - self._paused
 
     def _idle(self) -> _Worker | None:
         for worker in self._workers:
@@ -200,7 +198,7 @@ class Pool:
             self._drop(worker)
             return False
         try:
-            worker.assign(job, self._clock())
+            worker.assign(job, self._clock.now())
         except OSError:
             worker.job = None
             self._drop(worker)
@@ -214,9 +212,12 @@ class Pool:
 
     def _step(self) -> list[Event]:
         events: list[Event] = []
-        for key, _ in self._selector.select(timeout=0.2):
+        before = time.monotonic()
+        ready = self._selector.select(timeout=LOOK_SECONDS)
+        self._clock.waited(before, LOOK_SECONDS)
+        for key, _ in ready:
             events += self._read(key.data)
-        now = self._clock()
+        now = self._clock.now()
         for worker in list(self._workers):
             if worker.job is None:
                 continue
@@ -244,7 +245,7 @@ class Pool:
             data = b""
         if not data:
             return self._death(worker)
-        worker.heard = self._clock()
+        worker.heard = self._clock.now()
         events = []
         worker.receiver.feed(data)
         while (message := worker.receiver.next()) is not None:

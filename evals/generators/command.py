@@ -19,9 +19,10 @@ from typing import IO, Annotated, Any
 
 from pydantic import Field
 
-from evals.errors import Reason, UsageError, nearest
+from evals.errors import Reason, UsageError, is_machine_fault, nearest
 from evals.generators.base import Generation, Generator, failed, refused
 from evals.records import Record, Request, Spec, file_sha256, is_regular
+from evals.runs.leash import ActiveClock, Leashed
 
 FIELDS = ("prompt", "seed", "out", "width", "height", "frames", "fps")
 TAIL = 2000  # characters of stderr that are kept
@@ -80,7 +81,7 @@ class Command(Generator):
         self.spec = Spec(name="command", version=1, params=params)
         self._server: _Server | None = None
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[Leashed] = set()
 
     def generate(self, request: Request, out: Path) -> Generation:
         if "\0" in request.prompt.text and not self.options.serve:
@@ -107,21 +108,20 @@ class Command(Generator):
 
         with tempfile.TemporaryFile() as errors:
             try:
-                process = subprocess.Popen(
+                process = Leashed(
                     [fill(word) for word in self.words],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-                    start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
-                return failed(Reason.GENERATOR_ERROR, _not_started(self.words[0], error))
+                return _not_started(self.words[0], error)
             self._running.add(process)
             try:
-                code = process.wait(self.options.time_limit)
-            except subprocess.TimeoutExpired:
-                return self._late(_tail(errors))
+                code = _exit_code(process, self.options.time_limit)
             finally:
                 self._running.discard(process)
-                _end(process)
+                process.end()
+            if code is None:
+                return self._late(_tail(errors))
             return self._outcome(code, _tail(errors))
 
     def _outcome(self, code: int, details: dict[str, Any]) -> Generation:
@@ -145,7 +145,7 @@ class Command(Generator):
                 try:
                     self._server = _Server(self.words)
                 except OSError as error:
-                    return failed(Reason.GENERATOR_ERROR, _not_started(self.words[0], error))
+                    return _not_started(self.words[0], error)
             answer = self._server.ask(fields, self.options.time_limit)
             if isinstance(answer, str):
                 details = self._server.stderr()
@@ -182,10 +182,9 @@ class _Server:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
-        self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
-            bufsize=0,
-        )  # fmt: skip
+        self._process = Leashed(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
+        )
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
         self._rest = b""
@@ -200,7 +199,8 @@ class _Server:
         """The answer, or why there is none: `time`, or a sentence."""
         asking, telling = self._process.stdin, self._process.stdout
         assert asking is not None and telling is not None
-        deadline = time.monotonic() + limit
+        clock = ActiveClock()
+        deadline = clock.now() + limit
         left = memoryview(json.dumps(fields).encode() + b"\n")
         with selectors.DefaultSelector() as ready:
             ready.register(telling, selectors.EVENT_READ)
@@ -210,8 +210,10 @@ class _Server:
             self._rest = b""
             ready.register(asking, selectors.EVENT_WRITE)
             while True:
-                events = ready.select(max(0.0, deadline - time.monotonic()))
-                if not events:
+                before, asked = time.monotonic(), min(1.0, max(0.0, deadline - clock.now()))
+                events = ready.select(asked)
+                clock.waited(before, asked)
+                if not events and clock.now() >= deadline:
                     return "time"
                 for key, _ in events:
                     if key.fileobj is asking:
@@ -252,19 +254,27 @@ class _Server:
                     pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(2)
-        _end(self._process)
+        self._process.end()
         self._errors.close()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of a program and of what it started."""
-    with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _exit_code(process: Leashed, limit: float) -> int | None:
+    """A program's exit code, None where it takes longer than the limit; time for which this process was
+    stopped does not count."""
+    clock = ActiveClock()
+    deadline = clock.now() + limit
+    while True:
+        before, asked = time.monotonic(), min(1.0, max(0.0, deadline - clock.now()))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(asked)
+        clock.waited(before, asked)
+        if clock.now() >= deadline:
+            return None
 
 
-def _not_started(program: str, error: OSError) -> str:
-    return f"{program}: cannot be started: {error.strerror}"
+def _not_started(program: str, error: OSError) -> Generation:
+    message = f"{program}: cannot be started: {error.strerror}"
+    return failed(Reason.GENERATOR_ERROR, message, transient=is_machine_fault(error))
 
 
 def _tail(errors: IO[bytes]) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class Expanded(Generator):
     def stop(self) -> None:
         """Have threads that wait come back."""
         self._stopping.set()
+        self._chat.client.stop()
         self._inner.stop()
 
     def _words(self, text: str) -> str:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from evals.errors import UsageError
 from evals.generators import scalar
 from evals.generators.jobs import JobGenerator, JobOptions
 from evals.records import Request, Spec
 from evals.remote.client import NO_REFUSAL, Client, is_refusal, key_from, words_of
 from evals.remote.outcomes import JobStatus, RemoteJob, Trouble, Unknown
+from evals.remote.wire import BoundedTransport
 
 BASE, KEY = "https://queue.fal.run", "FAL_KEY"
 PLACES = ("status_url", "response_url", "cancel_url")
@@ -72,8 +75,8 @@ class Fal(JobGenerator):
             if (parts.scheme, parts.netloc) != (own.scheme, own.netloc):
                 raise Trouble(f"the job's {name} is of another origin; the key is not sent there")
         if self._client is None:
-            client = self._sdk.client.httpx.Client
-            self._client = client(headers={"Authorization": f"Key {self._key}"}, timeout=60.0)
+            headers = {"Authorization": f"Key {self._key}"}
+            self._client = httpx.Client(headers=headers, transport=BoundedTransport(self.http.wire))
         places = {name: job.extra[name] for name in PLACES}
         return self._sdk.SyncRequestHandle(request_id=job.id, client=self._client, **places)
 
@@ -94,7 +97,7 @@ class Fal(JobGenerator):
             return self._failed(error)
         except (ValueError, KeyError):  # the SDK's word for a state it doesn't know
             return JobStatus("waiting")
-        except self._sdk.client.httpx.HTTPError as error:
+        except httpx.HTTPError as error:
             raise Trouble(type(error).__name__) from None
         video = result.get("video") if isinstance(result, dict) else None
         url = video.get("url") if isinstance(video, dict) else None

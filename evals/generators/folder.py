@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evals.errors import EvalsWarning, ManifestError, Reason, UsageError, nearest
+from evals.errors import EvalsWarning, ManifestError, Reason, UsageError, is_machine_fault, nearest
 from evals.generators import layouts
 from evals.generators.base import Generation, Generator, failed
 from evals.generators.manifest import COLUMNS, MANIFESTS, Taken, encodable, rows
@@ -259,7 +259,7 @@ class Folder(Generator):
             held: dict[int, Path] = {}
             for path in sorted((self.folder / prompt.id).glob("[!.]*")):
                 match = re.fullmatch(r"([0-9]+)(-[0-9a-f]+)?", path.stem)
-                if not match or path.suffix.lower() not in layouts.SUFFIXES:
+                if not match or not layouts.is_clip(path):
                     continue
                 # A run keeps what was made from other words; the digest of these is in the right one's name.
                 if int(match[1]) not in held or match[2] == f"-{digest(prompt.text)[:8]}":
@@ -363,13 +363,17 @@ def _unpacked(clip: Clip, out: Path) -> Generation:
     partial = place.with_name(f".{place.name}.partial")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(clip.path) as tar:
+        with tarfile.open(clip.path, "r:") as tar:
             member = tar.extractfile(clip.member)
             if member is None:
                 return failed(Reason.FILE_UNREADABLE, f"{clip.path.name}: {clip.member} is not a file")
+            if tar.getmember(clip.member).size > clip.path.stat().st_size:  # a sparse file
+                message = f"{clip.path.name}: {clip.member} is larger than the archive that holds it"
+                return failed(Reason.FILE_UNREADABLE, message)
             with partial.open("wb") as file:
                 shutil.copyfileobj(member, file, 1 << 20)
         partial.replace(place)
     except (tarfile.TarError, OSError, EOFError, KeyError) as error:
-        return failed(Reason.FILE_UNREADABLE, f"{clip.path.name}: {clip.member}: {error}")
+        message = f"{clip.path.name}: {clip.member}: {error}"
+        return failed(Reason.FILE_UNREADABLE, message, transient=is_machine_fault(error))
     return Generation("ok", place)

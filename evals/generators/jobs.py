@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -22,14 +23,19 @@ from evals.errors import Reason, RunError, SampleError
 from evals.generators.base import Generation, Generator, Probe, failed, refused
 from evals.records import Record, Request
 from evals.remote.budget import Budget, BudgetStopped, OverBudget
+from evals.remote.client import Client
 from evals.remote.job_log import JobLog
 from evals.remote.outcomes import UNKNOWN, JobStatus, Rejected, RemoteJob, Trouble, Unknown
 from evals.runs.keys import job_key
+from evals.runs.secrets import redacted
 
 T = TypeVar("T")
 TRIES = 6  # of anything that may be tried again
 LONGEST_PAUSE = 60.0
+LONGEST_ID = 1000  # characters
 LOST = 3  # polls in a row that must not find a job
+SKEW = 3600.0  # seconds by which a clock may differ that nobody has compared
+SLACK = 3.0  # seconds that a `Date` is rounded to and an answer is under way
 
 
 class JobOptions(Record):
@@ -63,6 +69,7 @@ class JobGenerator(Generator):
     """Base of generators on a job API: job log, resume, limits. Subclasses talk to the server."""
 
     Options = JobOptions
+    http: Client
     waits = True
     can_list = False
 
@@ -70,7 +77,8 @@ class JobGenerator(Generator):
         self.options = options
         self.concurrency, self.price = options.concurrency, options.price
         self._log: JobLog | None = None
-        self._submitting = threading.Lock()
+        self._asking: dict[tuple[str, int], threading.Lock] = defaultdict(threading.Lock)
+        self._slots = threading.Lock()
         self._next_submit = 0.0
         self._budget = Budget(options.price, options.max_cost)
         self._probe: Probe | None = None
@@ -94,10 +102,18 @@ class JobGenerator(Generator):
     def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         """Fetch a finished job's video, within some seconds. Raises `Trouble`."""
 
-    def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> RemoteJob | None:
-        """The one job on the server that a submit since then made, None where there is none. Raises
-        `Trouble`, or `Unknown` where several could be it. Only where `can_list`."""
+    def find(self, request: Request, key: str, since: float, taken: set[str]) -> RemoteJob | None:
+        """The one job on the server that a submit since then (a time of the server's clock) made, None where
+        there is none. Raises `Trouble`, or `Unknown` where several could be it. Only where `can_list`."""
         raise Unknown("the server does not list jobs")
+
+    def clock_ahead(self) -> float | None:
+        """Seconds by which the server's clock is ahead of ours; None where that is not known."""
+        return None
+
+    def cancel(self) -> None:
+        """Cancel requests that are under way."""
+        self.http.stop()
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -110,12 +126,14 @@ class JobGenerator(Generator):
         self._stopping.clear()
         self._probe = probe
         self._log = JobLog(folder / "jobs.jsonl")
+        self.http.wire.seconds = min(self.http.wire.seconds, self.options.deadline)
         self._budget.start(self._log)
 
     def stop(self) -> None:
         """Have every thread that waits come back; its jobs stay open in the log."""
         self._stopping.set()
         self._budget.stop()
+        self.cancel()
 
     def close(self) -> None:
         """Close the job log and connections."""
@@ -140,8 +158,8 @@ class JobGenerator(Generator):
             elif last is not None and last["event"] == "accepted":
                 job = RemoteJob(last["job"], last["extra"])
             elif last is not None and last["event"] == "intent":
-                with self._submitting:
-                    job = self._look_up(request, key, datetime.fromisoformat(last["time"]))
+                with self._like(request):
+                    job = self._look_up(request, key, last)
             job = job or self._accepted(request, key)
         except NoJob as no:
             return no.generation
@@ -166,13 +184,11 @@ class JobGenerator(Generator):
         waited = 0.0
         try:
             for attempt in range(TRIES):
-                with self._submitting:  # a look-up must not see a job whose id is not logged yet
-                    self._wait_for_rate()
-                    sent = self._log.write(key, "intent", prompt_id=request.prompt.id, seed=request.seed)
+                self._wait_for_rate()
+                with self._like(request):  # a look-up must not see a job whose id is not logged yet
+                    sent = self._intent(request, key)
                     try:
-                        job = self.submit(request, key)
-                        self._log.write(key, "accepted", job=job.id, extra=job.extra)
-                        return job
+                        return self._logged(self.submit(request, key), key)
                     except Rejected as no:
                         self._log.write(key, "rejected")
                         if no.refusal:
@@ -201,13 +217,40 @@ class JobGenerator(Generator):
                 self._budget.release(key)
             raise
 
-    def _look_up(self, request: Request, key: str, since: datetime, why: str = "") -> RemoteJob | None:
+    def _like(self, request: Request) -> threading.Lock:
+        """Held while a request's words and seed are on their way: no other request is taken for it."""
+        with self._slots:
+            return self._asking[request.prompt.text, request.seed]
+
+    def _intent(self, request: Request, key: str) -> dict[str, Any]:
+        """Log a submit before it is sent, with what is known of the server's clock, since ours may be set
+        before anybody looks for the job."""
+        assert self._log is not None
+        about = {"prompt_id": request.prompt.id, "seed": request.seed, "ahead": self.clock_ahead()}
+        sent = self._log.write(key, "intent", **about)
+        return {"time": sent.isoformat(), **about}
+
+    def _logged(self, job: RemoteJob, key: str) -> RemoteJob:
+        """A job that the server took, in the log. Raises `NoJob` for one that is another request's."""
+        assert self._log is not None
+        message = ""
+        if len(job.id) > LONGEST_ID or redacted(job.id) != job.id:
+            message = "the server answered with a job id that cannot be kept: too long, or it holds the key"
+        elif self._log.key_of(job.id) not in (None, key):
+            message = f"the server answered with the job {job.id!r:.100}, which is another request's"
+        if message:
+            self._log.write(key, "unknown", message=message)
+            raise NoJob(failed(Reason.SUBMIT_UNKNOWN, message))
+        self._log.write(key, "accepted", job=job.id, extra=job.extra)
+        return job
+
+    def _look_up(self, request: Request, key: str, sent: dict[str, Any], why: str = "") -> RemoteJob | None:
         """The job that a submit may have made; None if there is none. Raises `NoJob` where nobody knows."""
         assert self._log is not None
         said = f"{UNKNOWN} ({why})" if why else UNKNOWN
         if self.can_list:
             try:
-                job = self._found(request, key, since)
+                job = self._found(request, key, _server_time(sent))
             except Unknown as several:
                 said = f"{UNKNOWN}: {several}"
             except Trouble as trouble:
@@ -215,13 +258,11 @@ class JobGenerator(Generator):
                 said = f"{UNKNOWN}, and the server's list cannot be read: {trouble}"
                 raise NoJob(failed(Reason.SUBMIT_UNKNOWN, said, transient=True)) from None
             else:
-                if job is not None:
-                    self._log.write(key, "accepted", job=job.id, extra=job.extra)
-                return job
+                return None if job is None else self._logged(job, key)
         self._log.write(key, "unknown", message=said)
         raise NoJob(failed(Reason.SUBMIT_UNKNOWN, said))
 
-    def _found(self, request: Request, key: str, since: datetime) -> RemoteJob | None:
+    def _found(self, request: Request, key: str, since: float) -> RemoteJob | None:
         """`find`, asked twice where there is nothing: a list may lag behind."""
         log = self._log
         assert log is not None
@@ -314,8 +355,10 @@ class JobGenerator(Generator):
 
     def _wait_for_rate(self) -> None:
         if self.options.rpm:
-            self._wait(self._next_submit - time.monotonic())
-            self._next_submit = time.monotonic() + 60 / self.options.rpm
+            with self._slots:
+                mine = max(self._next_submit, time.monotonic())
+                self._next_submit = mine + 60 / self.options.rpm
+            self._wait(mine - time.monotonic())
 
     def _pause(self, attempt: int, after: float | None) -> float:
         """Seconds before the next try: what the server asks for, or longer and longer, with jitter."""
@@ -329,6 +372,12 @@ class JobGenerator(Generator):
             return False
         self._wait(seconds)
         return True
+
+
+def _server_time(sent: dict[str, Any]) -> float:
+    """The earliest time of the server's clock at which a submit can have reached it, with some slack."""
+    written, ahead = datetime.fromisoformat(sent["time"]).timestamp(), sent.get("ahead")
+    return written - SKEW if ahead is None else written + float(ahead) - SLACK
 
 
 class _Stopped(Exception):

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from evals.errors import ManifestError, UsageError, nearest
 from evals.records import Prompt, PromptSet
+from evals.video.animated import is_moving_picture
 
-SUFFIXES = {".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif", ".m4v", ".webp", ".avif"}
+SUFFIXES = {".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif", ".m4v"}
 LEAST_CUT = 60  # characters that a cut name must share with its prompt
 SHOWN = 5
 
@@ -73,7 +74,12 @@ def videos(folder: Path) -> list[Path]:
     """The folder's clips, at most two levels down, by name; hidden files are left out."""
     found = [p for pattern in ("*", "*/*") for p in folder.glob(pattern)]
     seen = (p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-    return sorted(p for p in seen if p.suffix.lower() in SUFFIXES)
+    return sorted(p for p in seen if is_clip(p))
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file is a video by its name, or a picture that moves."""
+    return path.suffix.lower() in SUFFIXES or is_moving_picture(path)
 
 
 # --- whose is a file ---
@@ -341,7 +347,7 @@ def shards(folder: Path) -> list[ShardClip]:
     for path in sorted(folder.glob("*.tar")):
         parts: dict[str, dict[str, tarfile.TarInfo]] = defaultdict(dict)
         try:
-            with tarfile.open(path) as tar:
+            with tarfile.open(path, "r:") as tar:
                 for member in tar:
                     stem, dot, suffix = member.name.rpartition(".")
                     if member.isfile() and dot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,11 +14,10 @@ from evals.generators.jobs import JobGenerator, JobOptions
 from evals.records import Request, Spec
 from evals.remote.budget import cost_of
 from evals.remote.client import Client, is_refusal, key_from
-from evals.remote.outcomes import JobStatus, RemoteJob, Unknown
+from evals.remote.outcomes import JobStatus, RemoteJob, Trouble, Unknown
 
 KEY = "OPENAI_VIDEOS_API_KEY"
 DETAILS = ("model", "inference_time_s", "peak_memory_mb", "seconds", "size", "created_at", "completed_at")
-SKEW = 300.0  # seconds by which clocks may differ
 DONE, FAILED = {"completed"}, {"failed", "cancelled", "canceled"}
 
 
@@ -91,7 +90,13 @@ class OpenAIVideos(JobGenerator):
     def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         self.http.fetch(f"{self.http.base}/videos/{quote(job.id, safe='')}/content", out, seconds)
 
-    def find(self, request: Request, key: str, since: datetime, taken: set[str]) -> RemoteJob | None:
+    def clock_ahead(self) -> float | None:
+        if self.http.ahead is None:
+            with contextlib.suppress(Trouble):
+                self.http.get(f"{self.http.base}/videos", params={"limit": "1"})
+        return self.http.ahead
+
+    def find(self, request: Request, key: str, since: float, taken: set[str]) -> RemoteJob | None:
         wanted = self.fields(request)
         found: dict[str, dict[str, Any]] = {}
         after = ""
@@ -101,11 +106,9 @@ class OpenAIVideos(JobGenerator):
             jobs = (page or {}).get("data")
             if page is None or not isinstance(jobs, list):
                 raise Unknown("the server does not list jobs")
-            # By the server's own clock, where it says the time.
-            slack = SKEW if self.http.ahead is None else 2.0 - self.http.ahead
             jobs = [j for j in jobs if isinstance(j, dict) and isinstance(j.get("id"), str)]
             for one in jobs:
-                if one["id"] not in taken and _may_be(one, wanted, since.timestamp() - slack):
+                if one["id"] not in taken and _may_be(one, wanted, since):
                     found[one["id"]] = one
             if not page.get("has_more") or not jobs or jobs[-1]["id"] == after:
                 break

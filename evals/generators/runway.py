@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 from pydantic import Field
 
 from evals.errors import UsageError
@@ -13,6 +14,7 @@ from evals.records import Request, Spec
 from evals.remote.budget import cost_of
 from evals.remote.client import NO_REFUSAL, Client, is_refusal, key_from, words_of
 from evals.remote.outcomes import JobStatus, Rejected, RemoteJob, Trouble, Unknown
+from evals.remote.wire import BoundedTransport
 
 KEY = "RUNWAYML_API_SECRET"
 BASE = "https://api.dev.runwayml.com"
@@ -49,7 +51,10 @@ class Runway(JobGenerator):
     @property
     def client(self) -> Any:
         if self._client is None:
-            self._client = self._sdk.RunwayML(api_key=self._key, base_url=self.base, max_retries=0)
+            self._client = self._sdk.RunwayML(
+                api_key=self._key, base_url=self.base, max_retries=0,
+                http_client=httpx.Client(transport=BoundedTransport(self.http.wire)),
+            )  # fmt: skip
         return self._client
 
     def disconnect(self) -> None:
@@ -124,7 +129,7 @@ class Runway(JobGenerator):
         self.http.fetch(status.urls[0], out, seconds)
 
     def _clean(self, text: str) -> str:
-        return f"{text.replace(self._key, '[key]'):.300}"
+        return self.http.clean(text)
 
 
 def _package() -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import monotonic, time
@@ -16,6 +15,8 @@ import httpx
 
 from evals.errors import UsageError
 from evals.remote.outcomes import Rejected, Trouble, Unknown
+from evals.remote.wire import TooLarge, Wire
+from evals.runs.secrets import HIDDEN, redacted, remember
 
 for _name in ("httpx", "httpcore"):  # they would log whole addresses, signatures included
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -42,24 +43,17 @@ class Client:
             raise UsageError(f"{base.partition('?')[0]}: an API's address is http(s)://host[:port]/path")
         self.base, self._key, self._scheme = base.rstrip("/"), key, scheme
         self._origin = (parts.scheme, parts.netloc)
-        self._timeout = httpx.Timeout(timeout, connect=20.0)
-        self._opened: httpx.Client | None = None
-        self._lock = threading.Lock()
+        self.wire = Wire(timeout)
+        remember(key)
         self.ahead: float | None = None  # seconds by which the server's clock is ahead of ours
 
-    @property
-    def _client(self) -> httpx.Client:
-        with self._lock:
-            if self._opened is None:
-                self._opened = httpx.Client(timeout=self._timeout, follow_redirects=False)
-            return self._opened
+    def stop(self) -> None:
+        """Cancel requests that are under way."""
+        self.wire.stop()
 
     def close(self) -> None:
         """Close connections; the next request opens others."""
-        with self._lock:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+        self.wire.close()
 
     def url(self, path: str) -> str:
         """An address of the API: below its base, or as the server gave it, relative to its origin."""
@@ -73,18 +67,20 @@ class Client:
         return {"Authorization": f"{self._scheme} {self._key}"} if self._key and same else {}
 
     def clean(self, text: str) -> str:
-        """A text for a record: short, without the key."""
-        found = text.replace(self._key, "[key]") if self._key else text
-        return f"{found:.300}"
+        """A text for a record: short, on one line, without keys."""
+        found = text.replace(self._key, HIDDEN) if self._key else text
+        return f"{redacted(found):.300}"
 
     def submit(self, url: str, headers: dict[str, str] | None = None, **body: Any) -> dict[str, Any]:
         """POST a job. Raises `Rejected` or `Unknown`."""
         try:
-            answer = self._client.post(url, headers={**self._headers(url), **(headers or {})}, **body)
+            request = httpx.Request("POST", url, headers={**self._headers(url), **(headers or {})}, **body)
+            answer = self.wire.exchange(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Rejected(f"no connection: {type(error).__name__}", again=True) from None
         except httpx.RequestError as error:
             raise Unknown(type(error).__name__) from None
+        self._compare_clocks(answer)
         code = answer.status_code
         if 200 <= code < 300:
             found = _object(answer)
@@ -104,13 +100,12 @@ class Client:
     def get(self, url: str, **options: Any) -> dict[str, Any] | None:
         """GET a JSON object, None where there is none (404, 410). Raises `Trouble`."""
         try:
-            answer = self._client.get(url, headers=self._headers(url), **options)
+            answer = self.wire.exchange(httpx.Request("GET", url, headers=self._headers(url), **options))
         except httpx.RequestError as error:
             raise Trouble(type(error).__name__) from None
         except (httpx.InvalidURL, ValueError):
             raise Trouble("the address is not valid") from None
-        with contextlib.suppress(KeyError, ValueError, TypeError):
-            self.ahead = parsedate_to_datetime(answer.headers["date"]).timestamp() - time()
+        self._compare_clocks(answer)
         if answer.status_code in (404, 410):
             return None
         if answer.status_code != 200:
@@ -120,34 +115,36 @@ class Client:
             raise Trouble("an answer without a JSON object")
         return found
 
+    def _compare_clocks(self, answer: httpx.Response) -> None:
+        with contextlib.suppress(KeyError, ValueError, TypeError):
+            self.ahead = parsedate_to_datetime(answer.headers["date"]).timestamp() - time()
+
     def fetch(self, url: str, out: Path, seconds: float) -> None:
         """Download a video, within some seconds. Raises `Trouble`, `expired` where the address is no longer
         good."""
-        end, size = monotonic() + seconds, 0
+        end = monotonic() + seconds
         try:
             for _ in range(5):
-                headers = {**self._headers(url), "Accept-Encoding": "identity"}
-                with self._client.stream("GET", url, headers=headers) as answer:
-                    code = answer.status_code
-                    if 300 <= code < 400 and "location" in answer.headers:
-                        url = urljoin(url, answer.headers["location"])
-                        continue
-                    if code in (401, 403, 404, 410):
-                        raise Trouble(f"HTTP {code} for the video", expired=True)
-                    if code != 200:
-                        raise Trouble(f"HTTP {code} for the video", _retry_after(answer))
-                    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-                    if kind.startswith("text/") or kind == "application/json":
-                        raise Trouble(f"{kind} instead of a video")
-                    with out.open("wb") as file:
-                        for block in answer.iter_bytes():
-                            size += file.write(block)
-                            if monotonic() > end:
-                                raise Trouble("the download takes too long")
-                            if size > MOST_BYTES:
-                                raise Trouble(f"the download is larger than {MOST_BYTES:,} bytes")
-                    return
+                left = end - monotonic()
+                if left <= 0:
+                    raise Trouble("the download takes too long")
+                request = httpx.Request("GET", url, headers=self._headers(url))
+                answer = self.wire.download(request, out, left, MOST_BYTES)
+                code = answer.status_code
+                if 300 <= code < 400 and "location" in answer.headers:
+                    url = urljoin(url, answer.headers["location"])
+                    continue
+                if code in (401, 403, 404, 410):
+                    raise Trouble(f"HTTP {code} for the video", expired=True)
+                if code != 200:
+                    raise Trouble(f"HTTP {code} for the video", _retry_after(answer))
+                kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if kind.startswith("text/") or kind == "application/json":
+                    raise Trouble(f"{kind:.60} instead of a video")
+                return
             raise Trouble("too many redirections")
+        except TooLarge:
+            raise Trouble(f"the download is larger than {MOST_BYTES:,} bytes") from None
         except httpx.RequestError as error:
             raise Trouble(f"the download broke off: {type(error).__name__}") from None
         except (httpx.InvalidURL, ValueError):
@@ -206,4 +203,5 @@ def key_from(environment: str | None, default: str, needed: bool) -> str:
     found = os.environ.get(name, "").strip()
     if not found and needed:
         raise UsageError(f"the key is read from the environment: set {name} (or name another: -o key_env=…)")
+    remember(found)
     return found

@@ -24,7 +24,7 @@ class JobLog:
     def __init__(self, path: Path) -> None:
         self._last: dict[str, dict[str, Any]] = {}
         self._unknown: Counter[str] = Counter()
-        self._ids: set[str] = set()
+        self._keys: dict[str, str] = {}  # of every job, by its id
         self._lock = threading.Lock()
         for _, record in read(path):
             self._take(record)
@@ -41,7 +41,7 @@ class JobLog:
         self._last[str(record.get("key"))] = record
         self._unknown[str(record.get("key"))] += record.get("event") == "unknown"
         if record.get("job"):
-            self._ids.add(str(record["job"]))
+            self._keys.setdefault(str(record["job"]), str(record.get("key")))
 
     def last(self, key: str) -> dict[str, Any] | None:
         with self._lock:
@@ -66,7 +66,12 @@ class JobLog:
 
     def ids(self) -> set[str]:
         with self._lock:
-            return set(self._ids)
+            return set(self._keys)
+
+    def key_of(self, job_id: str) -> str | None:
+        """The key of the request that a job was made for."""
+        with self._lock:
+            return self._keys.get(job_id)
 
     def write(self, key: str, event: str, **fields: Any) -> datetime:
         """On the disk when it returns; gives the time that was written."""

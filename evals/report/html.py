@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 import tempfile
 from collections import Counter
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from evals.compare import Comparison, RunScores
 from evals.compare.results import ALL
@@ -22,8 +24,11 @@ from evals.report import tables
 from evals.report.tables import arrow, cells, findings, interval, number, value_or_reason
 from evals.runs.folder import SampleId
 
+MARK = '<meta name="generator" content="t2v-evals">'
+"""Stands in every page of ours, and in no other."""
 PREVIEW = {"short_side": 192, "seconds": 4.0}
 PREVIEW_BYTES = 40_000_000
+POLICY_HERE = "content-security-policy-of-this-page"
 PreviewId = tuple[str, SampleId]
 """Run label and sample."""
 
@@ -66,7 +71,7 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
     )
     environment.filters.update(number=number, short=partial(number, digits=2))
     rows, left_out = _side_by_side(comparison, pool, prompts) if pool else ([], 0)
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         comparison=comparison,
         labels=comparison.labels,
         prompts=comparison.scores["prompt_id"].nunique(),
@@ -82,7 +87,20 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
         arrow=arrow,
         value_or_reason=value_or_reason,
         slug=lambda verdict: verdict.replace(" ", "-"),
+        mark=Markup(MARK),
+        policy=POLICY_HERE,
     )
+    return page.replace(POLICY_HERE, _policy(page))
+
+
+def _policy(page: str) -> str:
+    """What the page may do: its own script and styles, and videos that it holds itself; nothing else."""
+    hashes = {}
+    for tag in ("script", "style"):
+        inside = page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+        hashes[tag] = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+    rules = ["default-src 'none'", "media-src data:", "base-uri 'none'", "form-action 'none'"]
+    return "; ".join([*rules, *(f"{tag}-src 'sha256-{found}'" for tag, found in hashes.items())])
 
 
 def _categories(comparison: Comparison) -> dict[str, list[tuple[MetricInfo, list[list[str]]]]]:

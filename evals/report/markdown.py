@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from evals.compare import Comparison
 from evals.report.tables import (
     arrow,
@@ -14,25 +16,42 @@ from evals.report.tables import (
     value_or_reason,
 )
 
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", "#": "&#35;"}
+_MARKUP = re.compile(
+    r"[&<>@#]|[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])|(?<=:)//|(?<=www)\.|[\x00-\x1f\x7f-\x9f]"
+)
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+
+def escaped(text: str) -> str:
+    """A text that is no markup: no link, mention, picture, heading or tag comes of it."""
+
+    def plain(found: re.Match[str]) -> str:
+        one = found[0]
+        if one in _ENTITIES:
+            return _ENTITIES[one]
+        if one == "//":
+            return "&#47;/"
+        if one == ".":
+            return "&#46;"
+        return " " if ord(one) < 32 or 127 <= ord(one) < 160 else f"\\{one}"
+
+    return _MARKUP.sub(plain, text)
 
 
 def _table(header: list[str], rows: list[list[str]]) -> list[str]:
-    lines = ["| " + " | ".join(_escaped(h) for h in header) + " |", "|" + "---|" * len(header)]
-    return lines + ["| " + " | ".join(_escaped(c) for c in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(escaped(h) for h in header) + " |", "|" + "---|" * len(header)]
+    return lines + ["| " + " | ".join(escaped(c) for c in row) + " |" for row in rows]
 
 
 def render(comparison: Comparison) -> str:
     """The whole comparison in one document."""
-    lines = ["# Comparison of " + ", ".join(comparison.labels), ""]
+    lines = ["# Comparison of " + escaped(", ".join(comparison.labels)), ""]
     lines += [f"Videos scored: {comparison.normalization}.", ""]
     if comparison.warnings:
         lines += ["## Before you read on", ""]
-        lines += [f"- {warning.message}" for warning in comparison.warnings] + [""]
+        lines += [f"- {escaped(warning.message)}" for warning in comparison.warnings] + [""]
     if found := findings(comparison):
-        lines += ["## What was found", ""] + [f"- {s}" for s in found] + [""]
+        lines += ["## What was found", ""] + [f"- {escaped(s)}" for s in found] + [""]
     lines += ["## Means", "", *_means(comparison), ""]
     lines += ["Mean over prompts, [95 % interval], n scored; f failed, r refused, s skipped, m missing.", ""]
     lines += _distributions(comparison)
@@ -58,9 +77,9 @@ def _distributions(comparison: Comparison) -> list[str]:
         ]  # fmt: skip
         header = ["metric", "run", "reference", "value", "95 % interval", "N / N reference"]
         lines = ["## Distances to a reference", "", *_table(header, rows), ""]
-        return lines + [f"- {line}" for line in protocols(comparison)] + [""]
+        return lines + [f"- {escaped(line)}" for line in protocols(comparison)] + [""]
     hint = unmeasured(comparison)
-    return ["## Distances to a reference", "", hint, ""] if hint else []
+    return ["## Distances to a reference", "", escaped(hint), ""] if hint else []
 
 
 def _pairs(comparison: Comparison) -> list[str]:

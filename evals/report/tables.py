@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -21,14 +22,22 @@ SENTENCES: dict[Verdict, str] = {
 }
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def csv_frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
-    """The CSV files by name."""
-    return {
+    """The CSV files by name. A text that a spreadsheet would take for a formula has a ' before it."""
+    frames = {
         "scores": comparison.scores,
         "means": comparison.frame("means"),
         "pairs": comparison.frame("pairs"),
         "distributions": comparison.frame("distributions"),
     }
+    return {name: frame.map(_no_formula) for name, frame in frames.items()}
+
+
+def _no_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def number(value: float | None, digits: int = 4) -> str:

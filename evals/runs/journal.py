@@ -17,6 +17,7 @@ from typing import Any
 
 from evals.errors import OtherSchema, RunError
 from evals.records import SCHEMA
+from evals.runs.secrets import redacted
 
 _CHECK = b',"check":"'
 _DIGITS = 16
@@ -30,7 +31,10 @@ class Journal:
         self.path, self._owner = path, _owner(path)
         try:
             # Unbuffered: what a full disk did not take must not be written later, by `close`.
+            is_new = not path.exists()
             self._file = path.open("ab", buffering=0)
+            if is_new:
+                sync_folder(path.parent)
             self._cut_unfinished_line()
         except OSError as error:
             raise RunError(f"{path}: cannot be written: {error.strerror}") from None
@@ -63,7 +67,7 @@ class Journal:
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one record, with the schema; it is on the disk when this returns."""
-        record = {"schema": SCHEMA, **record}
+        record = redacted({"schema": SCHEMA, **record})
         line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         self._write(sealed(line, self._owner) + b"\n")
 
@@ -139,15 +143,34 @@ def _renamed_into(path: Path, data: bytes) -> bool:
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):  # seen where the first try had worked and its answer was lost
             partial.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
         return path.is_file() and path.read_bytes() == data
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's list of names to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def settle(path: Path, root: Path) -> None:
+    """Bring a file that somebody wrote below `root` to the disk, with the folders that lead to it. Raises
+    `RunError`."""
+    try:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        for folder in path.parents:
+            sync_folder(folder)
+            if folder == root:
+                break
+    except OSError as error:
+        raise RunError(f"{path}: cannot be brought to the disk: {error.strerror}") from None
 
 
 def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -27,6 +27,20 @@ def is_animated_webp(path: Path) -> bool:
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
+def is_moving_picture(path: Path) -> bool:
+    """Whether a `.webp` or `.avif` file is a video and no still."""
+    try:
+        if path.suffix.lower() == ".webp":
+            return is_animated_webp(path)
+        if path.suffix.lower() == ".avif":
+            with path.open("rb") as file:
+                head = file.read(64)
+            return head[4:8] == b"ftyp" and b"avis" in head
+    except OSError:
+        pass
+    return False
+
+
 def webp_size(path: Path) -> tuple[int, int]:
     """Width and height of the canvas, from the header."""
     with path.open("rb") as file:

@@ -18,7 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from evals.errors import Reason, VideoError
+from evals.errors import FileUnavailable, Reason, VideoError, is_machine_fault
 from evals.records import VideoFacts
 from evals.video import animated
 from evals.video.display import Display
@@ -66,11 +66,14 @@ def readable(path: Path) -> Iterator[None]:
     except (av.error.InvalidDataError, av.error.ArgumentError, av.error.DemuxerNotFoundError) as error:
         raise VideoError(f"not a readable video: {error.strerror or error}") from None
     except (av.error.FFmpegError, av.error.EOFError) as error:
+        if is_machine_fault(error):
+            raise FileUnavailable(f"cannot be read now: {error.strerror}", Reason.FILE_UNREADABLE) from None
         raise VideoError(f"cannot be decoded: {error.strerror or error}") from None
     except FileNotFoundError:
         raise VideoError("no such file", Reason.FILE_MISSING) from None
     except OSError as error:
-        raise VideoError(f"cannot be read: {error.strerror or error}", Reason.FILE_UNREADABLE) from None
+        kind = FileUnavailable if is_machine_fault(error) else VideoError
+        raise kind(f"cannot be read: {error.strerror or error}", Reason.FILE_UNREADABLE) from None
 
 
 def opened(path: Path) -> InputContainer:
