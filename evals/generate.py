@@ -114,11 +114,19 @@ def wants_retry(transient: bool, retry: Retry) -> bool:
     return retry == "all" or (retry == "transient" and transient)
 
 
-def tasks_of(run: RunFolder | None, generator: Generator, requests: Sequence[Request]) -> list[Task]:
+def tasks_of(
+    run: RunFolder | None,
+    generator: Generator,
+    requests: Sequence[Request],
+    progress: Progress | None = None,
+) -> list[Task]:
     """Tasks for all requests, each with the sample it has, if that is still the same thing."""
     samples = run.samples() if run else {}
     tasks = []
+    progress = progress or Progress()
+    progress.begin("plan", len(requests))
     for request in requests:
+        progress.advance(False)
         key = generation_key(generator.spec, request, generator.identity(request))
         before = samples.get((request.prompt.id, request.seed))
         if before is None or before.key != key:
@@ -206,7 +214,7 @@ class _Generation:
         with ExitStack() as stack:
             stack.enter_context(self.run.writing())
             self.started = provenance.now()
-            tasks = tasks_of(self.run, self.generator, self.requests)
+            tasks = tasks_of(self.run, self.generator, self.requests, self.progress)
             self.due = [task for task in tasks if task.is_due(self.config.retry)]
             by_prompt: dict[str, list[Task]] = {}
             for task in tasks:

@@ -27,11 +27,15 @@ from pydantic import (
 from evals.errors import Reason, UsageError, nearest
 
 SCHEMA = 3
+ALL = "all"
+"""The tables' word for every category."""
 LONGEST, MOST_ITEMS = 8000, 1000  # characters and entries of what others gave us
 
 PROMPT_ID = r"^[a-z0-9-]+$"
 PromptId = Annotated[str, StringConstraints(pattern=PROMPT_ID, max_length=120)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(lambda x: _writable(x))
+]
 Category = Annotated[Text, AfterValidator(lambda x: _category(x))]
 Direction = Literal["higher", "lower", "none"]
 Status = Literal["ok", "refused", "failed"]
@@ -75,8 +79,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _writable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a character (a lone surrogate), which no file can") from None
+    return value
+
+
 def _category(value: str) -> str:
-    if value == "all":
+    if value == ALL:
         raise ValueError("'all' is the tables' word for every category; use another")
     return value
 
@@ -375,6 +387,13 @@ class Normalization(Record):
             raise UsageError(f"--normalize {text}: {explain(error)}") from None
 
 
+def _short(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
+
+
 def explain(error: ValidationError) -> str:
     """A validation error as one readable line."""
     parts = []
@@ -383,6 +402,6 @@ def explain(error: ValidationError) -> str:
         message = re.sub(r"^(Value|Assertion) error, ", "", item["msg"])
         if item["type"] == "string_pattern_mismatch" and item["ctx"]["pattern"] == PROMPT_ID:
             message = "only a-z, 0-9 and '-' are allowed, since files are named after it"
-        got = "" if item["type"] in ("missing", "value_error") else f" (got {item['input']!r:.80})"
+        got = "" if item["type"] in ("missing", "value_error") else f" (got {_short(item['input'])})"
         parts.append(f"{where}: {message}{got}" if where else f"{message}{got}")
     return "; ".join(parts)

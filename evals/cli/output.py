@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
 from typing import Any
@@ -24,13 +25,25 @@ def shown(text: str) -> str:
 
 def tell(text: str) -> None:
     """A result, on stdout."""
-    click.echo(shown(text))
+    _write(shown(text))
 
 
 def tell_json(value: Any, indent: int | None = None) -> None:
     """A result as one JSON document, on stdout."""
     text = json.dumps(redacted(value), ensure_ascii=False, indent=indent)
-    click.echo(_CONTROL.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text))
+    _write(_CONTROL.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text))
+
+
+def _write(text: str) -> None:
+    """To stdout, as long as somebody reads it: `| head` is no fault and changes no exit code."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 def say(text: str, end: bool = True) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from evals.compare import statistics
-from evals.compare.results import ALL, Distribution, Mean
+from evals.compare.results import Distribution, Mean
 from evals.compare.run_scores import RunScores, by_prompt
-from evals.records import MetricInfo
+from evals.records import ALL, MetricInfo
 from evals.runs.keys import random_seed
 
 COUNTED = ("ok", "failed", "skipped", "refused", "missing")

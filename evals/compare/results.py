@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 Verdict = Literal["better", "worse", "differs", "no difference shown", "inconclusive", "not comparable"]
-ALL = "all"
-"""The category that stands for every prompt."""
 
 
 class Caution(StrEnum):

@@ -25,6 +25,7 @@ from evals.errors import (
     SampleError,
     UsageError,
     VideoError,
+    is_machine_fault,
 )
 from evals.records import VideoFacts
 from evals.runs.files import Measured
@@ -74,15 +75,20 @@ class _Worker:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        with child:
-            self.process = Leashed(  # in a session of its own: Ctrl-C is the parent's to handle
-                [sys.executable, "-m", "evals.decoding.worker", str(child.fileno())],
-                pass_fds=[child.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self.stderr,
-                env={**without_secrets(os.environ), **threads, "PYTHONPATH": path},
-            )
+        try:
+            with child:
+                self.process = Leashed(  # in a session of its own: Ctrl-C is the parent's to handle
+                    [sys.executable, "-m", "evals.decoding.worker", str(child.fileno())],
+                    pass_fds=[child.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self.stderr,
+                    env={**without_secrets(os.environ), **threads, "PYTHONPATH": path},
+                )
+        except BaseException:
+            self.socket.close()
+            self.stderr.close()
+            raise
         wire.send(self.socket, {"limits": asdict(limits), "plugins": plugins})
         self.socket.setblocking(False)
         self.receiver = wire.Receiver()
@@ -187,7 +193,18 @@ class Pool:
             if worker.job is None:
                 return worker
         if len(self._workers) < self.size:
-            worker = _Worker(self.limits, self.plugins)
+            try:
+                worker = _Worker(self.limits, self.plugins)
+            except OSError as error:
+                if not is_machine_fault(error):
+                    raise
+                if self._workers:
+                    self.size = len(self._workers)  # as many as there can be
+                    return None
+                raise UsageError(
+                    f"no decoder process can be started: {error.strerror}; a limit of this machine or shell"
+                    " (ulimit -n, ulimit -u) is too low"
+                ) from None
             self._workers.append(worker)
             self._selector.register(worker.socket, selectors.EVENT_READ, worker)
             return worker

@@ -67,8 +67,8 @@ class Resources:
 @dataclass
 class Progress:
     """Callbacks for progress: `preflight` is given what a folder holds against what is asked for, as a table;
-    `begin` a stage (`generate` or `score`) and how many videos it has; `advance` each video that is done,
-    with whether something failed."""
+    `begin` a stage (`plan`, `generate` or `score`) and how many videos it has; `advance` each video that is
+    done, with whether something failed."""
 
     preflight: Callable[[str], None] = lambda table: None
     begin: Callable[[str, int], None] = lambda stage, total: None

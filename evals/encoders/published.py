@@ -119,7 +119,10 @@ def folder() -> Path:
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given)
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    except RuntimeError:
+        raise WeightsError(f"this user has no home folder; say where weights lie: set {VARIABLE}") from None
     return Path(cache) / "t2v-evals" / "weights"
 
 

@@ -7,6 +7,7 @@ mean; or it holds WebDataset-like shards. A video is its bytes: a clip that was 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tarfile
@@ -22,7 +23,7 @@ from pydantic import ValidationError
 from evals.errors import EvalsWarning, ManifestError, Reason, UsageError, is_machine_fault, nearest
 from evals.generators import layouts
 from evals.generators.base import Generation, Generator, failed
-from evals.generators.manifest import COLUMNS, MANIFESTS, Taken, encodable, rows
+from evals.generators.manifest import COLUMNS, MANIFESTS, Taken, encodable, rows, whole_number
 from evals.records import (
     Clip,
     Prompt,
@@ -96,6 +97,8 @@ class Folder(Generator):
         self.spec = Spec(name="folder", version=1, params={**params, **options.to_json()})
         self._contents: dict[str, _Contents] = {}  # read once for each prompt set
         self._hashes: dict[Path, str | None] = {}
+        self._root = self.folder.resolve()
+        self._inside_root: dict[str, bool] = {}  # by folder, since most clips share one
 
     def plan(
         self, prompts: PromptSet | None, seeds: Sequence[int] | None, settings: Settings
@@ -332,11 +335,20 @@ class Folder(Generator):
         if seed is None or seed == "":
             number = taken.free_seed(prompt.id)
         else:
-            try:
-                number = int(str(seed))
-            except ValueError:
-                raise ManifestError(f"seed {seed!r} is not a whole number", manifest, line) from None
+            whole = whole_number(seed)
+            if whole is None:
+                raise ManifestError(f"seed {seed!r:.60} is not a whole number", manifest, line)
+            number = whole
         return _Clip(prompt, number, self._inside(Path(str(path)), manifest, line), line)
+
+    def _holds(self, whole: Path) -> bool:
+        """Whether a file lies in the folder, whatever links lead there. Raises `OSError`, `RuntimeError`."""
+        parent, name = os.path.split(whole)
+        if name in ("", "..") or whole.is_symlink():
+            return whole.resolve().is_relative_to(self._root)
+        if parent not in self._inside_root:
+            self._inside_root[parent] = Path(parent).resolve().is_relative_to(self._root)
+        return self._inside_root[parent]
 
     def _inside(self, path: Path, manifest: Path, line: int) -> Path:
         """The clip's place, which must lie in the folder."""
@@ -344,7 +356,7 @@ class Folder(Generator):
             raise ManifestError(f"path {str(path)!r} leads out of the folder", manifest, line or None)
         whole = self.folder / path
         try:
-            inside = whole.resolve().is_relative_to(self.folder.resolve())
+            inside = self._holds(whole)
         except (OSError, RuntimeError):
             return whole  # a link to itself or a path too long: this sample will fail
         if not self.options.follow_symlinks and not inside:

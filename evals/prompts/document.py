@@ -33,9 +33,10 @@ class Document:
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise error(f"larger than {MAX_FILE_BYTES:,} bytes", path)
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as problem:
-            raise error(f"not UTF-8 text ({problem.reason})", path) from None
+            undecodable = problem.object.count(b"\n", 0, problem.start) + 1
+            raise error(f"not UTF-8 text ({problem.reason})", path, undecodable) from None
         except OSError as problem:
             raise error(f"cannot be read: {problem.strerror}", path) from None
         self.lines: dict[Loc, int] = {}
@@ -44,8 +45,13 @@ class Document:
         except yaml.MarkedYAMLError as problem:
             line = problem.problem_mark.line + 1 if problem.problem_mark else None
             raise error(f"not valid YAML: {problem.problem}", path, line) from None
+        except yaml.reader.ReaderError as problem:
+            line = text.count("\n", 0, problem.position) + 1
+            character = f"U+{problem.character:04X}" if isinstance(problem.character, int) else "a character"
+            raise error(f"not valid YAML: holds {character}, which YAML does not allow", path, line) from None
         except (yaml.YAMLError, ValueError, RecursionError) as problem:
-            raise error(f"not valid YAML: {str(problem) or type(problem).__name__}", path) from None
+            said = "a number of thousands of digits" if "int_max_str_digits" in str(problem) else str(problem)
+            raise error(f"not valid YAML: {said or type(problem).__name__}", path) from None
 
     def line(self, loc: Loc) -> int:
         """The line of `loc`, or of the nearest thing around it."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from evals.errors import PromptError
-from evals.records import Prompt, PromptSet, digest
+from evals.prompts.document import MAX_FILE_BYTES
+from evals.records import ALL, Prompt, PromptSet, digest, explain
 
 VBENCH_TAG = "vbench:"
+LONGEST_NAME = 100  # characters of a file's name that ids and categories keep
 
 
 def vbench(path: Path, entries: list[Any]) -> PromptSet:
@@ -20,58 +25,103 @@ def vbench(path: Path, entries: list[Any]) -> PromptSet:
     of all. Raises `PromptError`."""
     dimensions: dict[str, list[str]] = {}
     for number, entry in enumerate(entries, 1):
+        text, found = (entry.get(k) if isinstance(entry, dict) else None for k in ("prompt_en", "dimension"))
+        if not isinstance(text, str) or not isinstance(found, list):
+            raise PromptError(f"entry {number} lacks 'prompt_en' (a text) or 'dimension' (a list)", path)
+        if not text.strip() or not found or not all(isinstance(d, str) and d.strip() for d in found):
+            raise PromptError(f"entry {number} is empty, or has a dimension that is no text", path)
         try:
-            text, found = entry["prompt_en"].strip(), [str(d) for d in entry["dimension"]]
-        except (KeyError, TypeError, AttributeError):
-            raise PromptError(f"entry {number} lacks 'prompt_en' or 'dimension'", path) from None
-        if not text or not found:
-            raise PromptError(f"entry {number} is empty", path)
-        dimensions.setdefault(text, []).extend(found)
+            text.encode()
+        except UnicodeEncodeError:
+            raise PromptError(f"entry {number} holds half a character (a lone surrogate)", path) from None
+        dimensions.setdefault(text.strip(), []).extend(found)
     prompts = []
-    for text, found in dimensions.items():
+    for number, (text, found) in enumerate(dimensions.items(), 1):
         tags = tuple(VBENCH_TAG + d for d in dict.fromkeys(found))
-        prompts.append(Prompt(id=_id(text), text=text, category=found[0], tags=tags))
-    return PromptSet(name="vbench", prompts=tuple(prompts), licence="Apache-2.0")
+        fields = {"id": _id(text), "text": text, "category": found[0], "tags": tags}
+        prompts.append(_prompt(fields, path, f"prompt {number}"))
+    return _set("vbench", prompts, path, "Apache-2.0")
 
 
 def lines(path: Path) -> PromptSet:
     """A text file with a prompt on every line, as EvalCrafter and T2V-CompBench have them; ids are
     `FILE-0001` …, the category is the file's name. A line ends with a line feed, with or without a carriage
     return before it, and with nothing else. Raises `PromptError`."""
-    try:
-        texts = [line.strip() for line in path.read_bytes().decode("utf-8-sig").split("\n")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f"cannot be read: {error}", path) from None
-    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "prompts"
+    texts = [line.strip() for line in _text(path).split("\n")]
+    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:LONGEST_NAME] or "prompts"
+    category = path.stem.strip()[:LONGEST_NAME] or name
     made = []
     for number, text in enumerate(texts, 1):
         if text:
-            made.append(Prompt(id=f"{name}-{number:04d}", text=text, category=path.stem))
+            fields = {"id": f"{name}-{number:04d}", "text": text}
+            fields["category"] = "all prompts" if category == ALL else category
+            made.append(_prompt(fields, path, "", number))
     if not made:
         raise PromptError("holds no prompts", path)
-    return PromptSet(name=name, prompts=tuple(made))
+    return _set(name, made, path)
 
 
 def physics_iq(path: Path) -> PromptSet:
     """Physics-IQ's `descriptions.csv`: one prompt per generated video; ids are the videos' names. Raises
     `PromptError`."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PromptError(f"cannot be read: {error}", path) from None
+    csv.field_size_limit(MAX_FILE_BYTES)
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
     made: dict[str, Prompt] = {}
-    for number, row in enumerate(rows, 2):
-        video, text = row.get("generated_video_name"), row.get("description")
-        if not video or not text:
-            raise PromptError("a row needs 'description' and 'generated_video_name'", path, number)
-        if "_take-2_" in (row.get("scenario") or ""):
-            continue  # a second take of the same: there to measure how much takes differ
-        name = re.sub(r"[^a-z0-9]+", "-", Path(video).stem.lower()).strip("-")
-        made[name] = Prompt(id=name, text=text.strip(), category=(row.get("category") or "physics").strip())
+    try:
+        header = reader.fieldnames or []
+        if lacks := [c for c in ("description", "generated_video_name") if c not in header]:
+            raise PromptError(
+                f"the header lacks {' and '.join(map(repr, lacks))} (columns are separated by commas); it has"
+                f" {', '.join(map(repr, header)) or 'nothing'!s:.200}",
+                path, 1,
+            )  # fmt: skip
+        for row in reader:
+            number, video, text = reader.line_num, row["generated_video_name"], row["description"]
+            if not video or not text:
+                raise PromptError("a row needs 'description' and 'generated_video_name'", path, number)
+            if "_take-2_" in (row.get("scenario") or ""):
+                continue  # a second take of the same: there to measure how much takes differ
+            name = re.sub(r"[^a-z0-9]+", "-", Path(video).stem.lower()).strip("-")
+            if name in made and made[name].text != text.strip():
+                raise PromptError(
+                    f"two videos would be called {name!r}, with different descriptions", path, number
+                )
+            fields = {"id": name, "text": text, "category": (row.get("category") or "physics").strip()}
+            made[name] = _prompt(fields, path, "", number)
+    except csv.Error as error:
+        raise PromptError(f"not valid CSV: {error}", path, reader.line_num) from None
     if not made:
         raise PromptError("holds no prompts", path)
-    return PromptSet(name="physics-iq", prompts=tuple(made.values()), licence="CC-BY-4.0")
+    return _set("physics-iq", list(made.values()), path, "CC-BY-4.0")
+
+
+def _text(path: Path) -> str:
+    """A file's text, without a byte order mark. Raises `PromptError`."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise PromptError(f"larger than {MAX_FILE_BYTES:,} bytes", path)
+        data = path.read_bytes()
+    except OSError as error:
+        raise PromptError(f"cannot be read: {error.strerror}", path) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PromptError(f"not UTF-8 text ({error.reason})", path, line) from None
+
+
+def _prompt(fields: dict[str, Any], path: Path, where: str, line: int | None = None) -> Prompt:
+    try:
+        return Prompt.model_validate(fields)
+    except ValidationError as error:
+        raise PromptError(": ".join(filter(None, (where, explain(error)))), path, line) from None
+
+
+def _set(name: str, prompts: list[Prompt], path: Path, licence: str = "") -> PromptSet:
+    try:
+        return PromptSet(name=name, prompts=tuple(prompts), licence=licence)
+    except ValidationError as error:
+        raise PromptError(explain(error), path) from None
 
 
 def read_other(path: Path) -> PromptSet | None:
@@ -88,12 +138,15 @@ def _id(text: str) -> str:
 
 def read_json(path: Path) -> PromptSet:
     """A prompt set from a JSON file of another suite, by what it holds. Raises `PromptError`."""
+    text = _text(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PromptError(f"cannot be read: {error.strerror}", path) from None
-    except (ValueError, RecursionError) as error:
-        raise PromptError(f"not valid JSON: {error}", path) from None
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise PromptError(f"not valid JSON: {error.msg}", path, error.lineno) from None
+    except RecursionError:
+        raise PromptError("not valid JSON: nested too deeply", path) from None
+    except ValueError:
+        raise PromptError("not valid JSON: holds a number of thousands of digits", path) from None
     if isinstance(data, list) and data and isinstance(data[0], dict) and "prompt_en" in data[0]:
         return vbench(path, data)
     raise PromptError("is no prompt set that is known here; VBench_full_info.json is", path)

@@ -98,4 +98,8 @@ def cost_of(value: Any) -> float | None:
     """A cost as an API says it; None where that is no amount."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) and found >= 0 else None

@@ -16,10 +16,9 @@ import jinja2
 from markupsafe import Markup
 
 from evals.compare import Comparison, RunScores
-from evals.compare.results import ALL
 from evals.decoding.pool import DecoderJob, Pool
 from evals.errors import OutsideRun
-from evals.records import MetricInfo, Prompt
+from evals.records import ALL, MetricInfo, Prompt
 from evals.report import tables
 from evals.report.tables import arrow, cells, findings, interval, number, value_or_reason
 from evals.runs.folder import SampleId

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from evals.compare.results import ALL, Caution, Comparison, Distribution, Mean, Pair, Verdict
+from evals.compare.results import Caution, Comparison, Distribution, Mean, Pair, Verdict
 from evals.errors import Reason
-from evals.records import MetricInfo
+from evals.records import ALL, MetricInfo
 
 SENTENCES: dict[Verdict, str] = {
     "better": "is better than {b} on {m}",
