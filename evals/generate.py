@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,6 @@ from evals.records import (
     digest,
     file_sha256,
     is_regular,
-    recordable,
 )
 from evals.runs import folder as run_folders
 from evals.runs import origin, provenance
@@ -33,6 +31,7 @@ from evals.runs.files import Measured
 from evals.runs.folder import RunFolder, SampleId
 from evals.runs.journal import Journal, settle
 from evals.runs.keys import generation_key, text_digest
+from evals.runs.secrets import recordable
 
 Retry = Literal["none", "transient", "all"]
 
@@ -71,21 +70,6 @@ def _narrowed(planned: list[Request], prompt_ids: Sequence[str], limit: int | No
             raise UsageError(f"--prompt-id {wanted}: no such prompt{nearest(wanted, known)}")
     chosen = set([i for i in known if not prompt_ids or i in prompt_ids][:limit])
     return [r for r in planned if r.prompt.id in chosen]
-
-
-def checked_name(name: str) -> str:
-    """A run's name, which is a folder's name and nothing else. Raises `UsageError`."""
-    if not re.fullmatch(r"\w[\w.+ -]{0,99}", name):
-        raise UsageError(
-            f"--name {name!r:.120}: a name is 1 to 100 letters, digits, spaces and any of _ . + -"
-        )
-    return name
-
-
-def default_name(label: str) -> str:
-    """A run's name from its generator's label: `folder:modelA` gives `modelA`."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", label.partition(":")[2] or label).strip("-.")
-    return name or "run"
 
 
 @dataclass(frozen=True)
@@ -283,7 +267,7 @@ def _made(
         for start in range(0, len(tasks), generator.batch):
             yield from _make_together(run, generator, tasks[start : start + generator.batch])
         return
-    if at_once == 1:
+    if at_once == 1 and not generator.waits:  # what waits for others is stopped from this thread
         for task in tasks:
             yield (task, *_make(run, generator, task))
         return

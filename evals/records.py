@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import re
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, cast, get_args
 
@@ -29,7 +28,6 @@ from evals.errors import Reason, UsageError, nearest
 SCHEMA = 3
 ALL = "all"
 """The tables' word for every category."""
-LONGEST, MOST_ITEMS = 8000, 1000  # characters and entries of what others gave us
 
 PROMPT_ID = r"^[a-z0-9-]+$"
 PromptId = Annotated[str, StringConstraints(pattern=PROMPT_ID, max_length=120)]
@@ -46,23 +44,6 @@ def digest(value: Any) -> str:
     """32 hex digits of SHA-256 over canonical JSON; NaN and unknown types are errors, never text."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def recordable(value: Any) -> Any:
-    """What others gave us, so that any of it can stand in a journal: half characters are replaced, numbers
-    that are none become text, keys are text, and what is very long is cut."""
-    if isinstance(value, str):
-        cut = value if len(value) <= LONGEST else f"{value[:LONGEST]}… ({len(value):,} characters)"
-        return cut.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {recordable(str(k)): recordable(v) for k, v in islice(value.items(), MOST_ITEMS)}
-    if isinstance(value, list | tuple):
-        return [recordable(v) for v in value[:MOST_ITEMS]]
-    if isinstance(value, int) and value.bit_length() > 256:
-        return recordable(hex(value))
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, int | float | bool | None) else recordable(str(value))
 
 
 def is_regular(path: Path) -> bool:

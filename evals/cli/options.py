@@ -174,7 +174,8 @@ class Generating:
 
     def _config(self, generator_name: str, retry: Retry) -> RunConfig:
         from evals import generators, prompts
-        from evals.generate import RunConfig, checked_name, default_name
+        from evals.generate import RunConfig
+        from evals.runs.naming import checked_name, default_name
 
         options = dict(self.options)
         for name, value in (("max_cost", self.max_cost), ("layout", self.layout)):

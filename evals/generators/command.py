@@ -23,6 +23,7 @@ from evals.errors import Reason, UsageError, is_machine_fault, nearest
 from evals.generators.base import Generation, Generator, failed, refused
 from evals.records import Record, Request, Spec, file_sha256, is_regular
 from evals.runs.leash import ActiveClock, Leashed
+from evals.runs.secrets import redacted
 
 FIELDS = ("prompt", "seed", "out", "width", "height", "frames", "fps")
 TAIL = 2000  # characters of stderr that are kept
@@ -280,7 +281,7 @@ def _not_started(program: str, error: OSError) -> Generation:
 def _tail(errors: IO[bytes]) -> dict[str, Any]:
     errors.seek(0, os.SEEK_END)
     errors.seek(max(0, errors.tell() - 4 * TAIL))
-    text = errors.read().decode(errors="replace")[-TAIL:]
+    text = redacted(errors.read().decode(errors="replace"))[-TAIL:]
     return {"stderr": text} if text.strip() else {}
 
 

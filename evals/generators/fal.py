@@ -11,7 +11,8 @@ import httpx
 
 from evals.errors import UsageError
 from evals.generators import scalar
-from evals.generators.jobs import JobGenerator, JobOptions
+from evals.generators.job_options import JobOptions
+from evals.generators.jobs import JobGenerator
 from evals.records import Request, Spec
 from evals.remote.client import NO_REFUSAL, Client, is_refusal, key_from, words_of
 from evals.remote.outcomes import JobStatus, RemoteJob, Trouble, Unknown

@@ -15,17 +15,18 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-
-from pydantic import Field
+from typing import Any, TypeVar
 
 from evals.errors import Reason, RunError, SampleError
 from evals.generators.base import Generation, Generator, Probe, failed, refused
-from evals.records import Record, Request
+from evals.generators.endings import ended, late, reported, stopped
+from evals.generators.job_options import NOT_IN_SPEC, JobOptions
+from evals.records import Request
 from evals.remote.budget import Budget, BudgetStopped, OverBudget
 from evals.remote.client import Client
 from evals.remote.job_log import JobLog
 from evals.remote.outcomes import UNKNOWN, JobStatus, Rejected, RemoteJob, Trouble, Unknown
+from evals.runs.journal import settle
 from evals.runs.keys import job_key
 from evals.runs.secrets import redacted
 
@@ -36,25 +37,6 @@ LONGEST_ID = 1000  # characters
 LOST = 3  # polls in a row that must not find a job
 SKEW = 3600.0  # seconds by which a clock may differ that nobody has compared
 SLACK = 3.0  # seconds that a `Date` is rounded to and an answer is under way
-
-
-class JobOptions(Record):
-    """`concurrency`: jobs at once; `rpm`: submits a minute; `deadline`: seconds a job may take; `poll`:
-    seconds between polls; `pause`: seconds before a second try, longer before later ones; `price` of a video
-    and `max_cost` of all, in the API's currency; `key_env`: the environment variable that holds the key."""
-
-    concurrency: Annotated[int, Field(ge=1, le=256)] = 4
-    rpm: Annotated[float, Field(gt=0, le=6000)] | None = None
-    deadline: Annotated[float, Field(gt=0, le=864_000)] = 3600.0
-    poll: Annotated[float, Field(gt=0, le=3600)] = 5.0
-    pause: Annotated[float, Field(ge=0, le=600)] = 1.0
-    price: Annotated[float, Field(ge=0)] | None = None
-    max_cost: Annotated[float, Field(ge=0)] | None = None
-    key_env: str | None = None
-
-
-NOT_IN_SPEC = {"concurrency", "rpm", "deadline", "poll", "pause", "price", "max_cost", "key_env"}
-"""Options that shape how videos are fetched and not what they are."""
 
 
 class NoJob(Exception):
@@ -102,9 +84,13 @@ class JobGenerator(Generator):
     def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         """Fetch a finished job's video, within some seconds. Raises `Trouble`."""
 
-    def find(self, request: Request, key: str, since: float, taken: set[str]) -> RemoteJob | None:
-        """The one job on the server that a submit since then (a time of the server's clock) made, None where
-        there is none. Raises `Trouble`, or `Unknown` where several could be it. Only where `can_list`."""
+    def find(
+        self, request: Request, key: str, since: float, surely: float, taken: set[str]
+    ) -> RemoteJob | None:
+        """The one job on the server that a submit made, None where there is none. `since` and `surely` are
+        times of the server's clock: a job from before `since` cannot be it, one from before `surely` may be.
+        Raises `Trouble`, or `Unknown` where several could be it, or one that may be another's. Only where
+        `can_list`."""
         raise Unknown("the server does not list jobs")
 
     def clock_ahead(self) -> float | None:
@@ -147,13 +133,13 @@ class JobGenerator(Generator):
             raise RunError(f"{self.label}: has no run to write its jobs into; call begin() first")
         key = job_key(self.spec, request)
         if (end := self._log.unreported(key, request.prompt.id, request.seed)) is not None:
-            return _reported(end)
+            return reported(end)
         last = self._log.last(key)
         job: RemoteJob | None = None
         try:
             if last is not None and last["event"] == "ended" and last["status"] == "ok":
                 job = RemoteJob(last["job"], last["extra"])
-                if out.is_file():  # killed before the sample was recorded
+                if self._is_whole(out):  # killed before the sample was recorded
                     return Generation("ok", out, cost=last["cost"], job_id=job.id, details=last["details"])
             elif last is not None and last["event"] == "accepted":
                 job = RemoteJob(last["job"], last["extra"])
@@ -164,13 +150,22 @@ class JobGenerator(Generator):
         except NoJob as no:
             return no.generation
         except _Stopped:
-            return _stopped()
+            return stopped()
         try:
             return self._follow(job, key, out, time.monotonic() + self.options.deadline)
         except _Stopped:
-            return _stopped(job.id)
+            return stopped(job.id)
         finally:
             self._budget.leave(key)
+
+    def _is_whole(self, out: Path) -> bool:
+        """Whether a video that was fetched before is there and decodes; else it is fetched again."""
+        assert self._probe is not None
+        try:
+            self._probe(out)
+        except SampleError:
+            return False
+        return True
 
     def _accepted(self, request: Request, key: str) -> RemoteJob:
         """Submit until the server takes the job, or says that it won't. Raises `NoJob`."""
@@ -187,6 +182,9 @@ class JobGenerator(Generator):
                 self._wait_for_rate()
                 with self._like(request):  # a look-up must not see a job whose id is not logged yet
                     sent = self._intent(request, key)
+                    if self._stopping.is_set():
+                        self._log.write(key, "rejected")  # it was not sent
+                        raise _Stopped
                     try:
                         return self._logged(self.submit(request, key), key)
                     except Rejected as no:
@@ -241,7 +239,12 @@ class JobGenerator(Generator):
         if message:
             self._log.write(key, "unknown", message=message)
             raise NoJob(failed(Reason.SUBMIT_UNKNOWN, message))
-        self._log.write(key, "accepted", job=job.id, extra=job.extra)
+        try:
+            self._log.write(key, "accepted", job=job.id, extra=job.extra)
+        except RunError as error:  # the id is all that is left of what may be paid for
+            raise RunError(
+                f"{error}; the server has accepted the job {job.id!r}, which is not logged"
+            ) from None
         return job
 
     def _look_up(self, request: Request, key: str, sent: dict[str, Any], why: str = "") -> RemoteJob | None:
@@ -250,7 +253,7 @@ class JobGenerator(Generator):
         said = f"{UNKNOWN} ({why})" if why else UNKNOWN
         if self.can_list:
             try:
-                job = self._found(request, key, _server_time(sent))
+                job = self._found(request, key, *_server_times(sent))
             except Unknown as several:
                 said = f"{UNKNOWN}: {several}"
             except Trouble as trouble:
@@ -262,12 +265,14 @@ class JobGenerator(Generator):
         self._log.write(key, "unknown", message=said)
         raise NoJob(failed(Reason.SUBMIT_UNKNOWN, said))
 
-    def _found(self, request: Request, key: str, since: float) -> RemoteJob | None:
+    def _found(self, request: Request, key: str, since: float, surely: float) -> RemoteJob | None:
         """`find`, asked twice where there is nothing: a list may lag behind."""
         log = self._log
         assert log is not None
         for attempt in range(2):
-            job = self._tried(lambda: self.find(request, key, since, log.ids()), self.options.deadline)
+            job = self._tried(
+                lambda: self.find(request, key, since, surely, log.ids()), self.options.deadline
+            )
             if job is not None or attempt:
                 return job
             self._wait(self._pause(0, None))
@@ -284,15 +289,15 @@ class JobGenerator(Generator):
             except Trouble as trouble:
                 troubles += 1
                 if not self._sleep(self._pause(troubles, trouble.after), deadline):
-                    return _late(job, str(trouble))
+                    return late(job, str(trouble))
                 continue
             if status.state == "waiting" or 0 < lost < LOST:
                 if not self._sleep(self.options.poll * random.uniform(0.9, 1.1), deadline):
-                    return _late(job, "the job has not ended")
+                    return late(job, "the job has not ended")
                 continue
             cost = status.cost if status.cost is not None else self.options.price
             if status.state != "done":
-                made = _ended(job, status)
+                made = ended(job, status)
                 self._end(key, job, made)
                 return made
             try:
@@ -331,6 +336,7 @@ class JobGenerator(Generator):
         try:
             self._tried(once, max(60.0, deadline - time.monotonic()))
             partial.replace(out)
+            settle(out, out.parent)  # before the log says that the job has ended
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -374,39 +380,13 @@ class JobGenerator(Generator):
         return True
 
 
-def _server_time(sent: dict[str, Any]) -> float:
-    """The earliest time of the server's clock at which a submit can have reached it, with some slack."""
+def _server_times(sent: dict[str, Any]) -> tuple[float, float]:
+    """Times of the server's clock before which a submit cannot, and can hardly, have reached it. A job's time
+    need not be of the clock that a server's answers have, so neither is exact."""
     written, ahead = datetime.fromisoformat(sent["time"]).timestamp(), sent.get("ahead")
-    return written - SKEW if ahead is None else written + float(ahead) - SLACK
+    since = written - SKEW
+    return since, since if ahead is None else written + float(ahead) - SLACK
 
 
 class _Stopped(Exception):
     """The run is being stopped; what is open stays open."""
-
-
-def _late(job: RemoteJob, why: str) -> Generation:
-    """The job stays open in the log: the same command asks for it again."""
-    message = f"the deadline has passed: {why}"
-    return failed(Reason.TIME_LIMIT, message, transient=True, job_id=job.id)
-
-
-def _stopped(job_id: str | None = None) -> Generation:
-    return failed(Reason.STOPPED, "the run was stopped", transient=True, job_id=job_id)
-
-
-def _ended(job: RemoteJob, status: JobStatus) -> Generation:
-    """What a job came to that ended without a video."""
-    message = status.message or f"the job is {status.state}"
-    more: dict[str, Any] = {"cost": status.cost, "job_id": job.id, "details": status.details}
-    if status.state == "refused":
-        return refused(message, **more)
-    return failed(Reason.JOB_LOST if status.state == "lost" else Reason.JOB_FAILED, message, **more)
-
-
-def _reported(end: dict[str, Any]) -> Generation:
-    """The generation of a job's end as the log has it."""
-    return Generation(
-        end.get("status", "failed"), reason=Reason(end.get("reason") or Reason.SUBMIT_UNKNOWN),
-        message=end.get("message", UNKNOWN), cost=end.get("cost"), job_id=end.get("job"),
-        details=end.get("details") or {},
-    )  # fmt: skip

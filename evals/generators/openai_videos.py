@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -10,7 +11,8 @@ from urllib.parse import quote
 from pydantic import Field
 
 from evals.errors import UsageError
-from evals.generators.jobs import JobGenerator, JobOptions
+from evals.generators.job_options import JobOptions
+from evals.generators.jobs import JobGenerator
 from evals.records import Request, Spec
 from evals.remote.budget import cost_of
 from evals.remote.client import Client, is_refusal, key_from
@@ -18,6 +20,7 @@ from evals.remote.outcomes import JobStatus, RemoteJob, Trouble, Unknown
 
 KEY = "OPENAI_VIDEOS_API_KEY"
 DETAILS = ("model", "inference_time_s", "peak_memory_mb", "seconds", "size", "created_at", "completed_at")
+PAGES = 50  # of a list that are read
 DONE, FAILED = {"completed"}, {"failed", "cancelled", "canceled"}
 
 
@@ -96,32 +99,50 @@ class OpenAIVideos(JobGenerator):
                 self.http.get(f"{self.http.base}/videos", params={"limit": "1"})
         return self.http.ahead
 
-    def find(self, request: Request, key: str, since: float, taken: set[str]) -> RemoteJob | None:
+    def find(
+        self, request: Request, key: str, since: float, surely: float, taken: set[str]
+    ) -> RemoteJob | None:
         wanted = self.fields(request)
+        listed = self._listed(since)
+        found = [j for j in listed if j["id"] not in taken and _may_be(j, wanted, since)]
+        if len(found) > 1:
+            raise Unknown(f"{len(found)} jobs on the server could be it")
+        for one in found:
+            if "prompt" not in one:
+                raise Unknown("the server's list does not say which prompt a job has")
+            if odd := [n for n in wanted if one.get(n) is not None and not _same(one[n], wanted[n])]:
+                raise Unknown(f"a job on the server has another {', '.join(odd)}, and could be it")
+            if not _may_be(one, wanted, surely):
+                raise Unknown("a job on the server is of the same words and seed, and seems a little too old")
+            return RemoteJob(one["id"])
+        return None
+
+    def _listed(self, since: float) -> list[dict[str, Any]]:
+        """All jobs on the server, newest first where it obeys, back to a time. Raises `Trouble`, or `Unknown`
+        where the list has no end in sight."""
         found: dict[str, dict[str, Any]] = {}
         after = ""
-        for _ in range(50):
+        for _ in range(PAGES):
             asked = {"limit": "100", "order": "desc", **({"after": after} if after else {})}
             page = self.http.get(f"{self.http.base}/videos", params=asked)
             jobs = (page or {}).get("data")
             if page is None or not isinstance(jobs, list):
                 raise Unknown("the server does not list jobs")
             jobs = [j for j in jobs if isinstance(j, dict) and isinstance(j.get("id"), str)]
-            for one in jobs:
-                if one["id"] not in taken and _may_be(one, wanted, since):
-                    found[one["id"]] = one
-            if not page.get("has_more") or not jobs or jobs[-1]["id"] == after:
-                break
+            new = [j for j in jobs if j["id"] not in found]
+            found |= {j["id"]: j for j in new}
+            if not new or page.get("has_more") is False or _reaches(list(found.values()), since):
+                return list(found.values())
             after = jobs[-1]["id"]
-        if len(found) > 1:
-            raise Unknown(f"{len(found)} jobs on the server could be it")
-        for number, one in found.items():
-            if "prompt" not in one:
-                raise Unknown("the server's list does not say which prompt a job has")
-            if odd := [n for n in wanted if one.get(n) is not None and not _same(one[n], wanted[n])]:
-                raise Unknown(f"a job on the server has another {', '.join(odd)}, and could be it")
-            return RemoteJob(number)
-        return None
+        raise Unknown(f"the server's list is longer than {PAGES} pages")
+
+
+def _reaches(jobs: list[dict[str, Any]], since: float) -> bool:
+    """Whether a list that goes backwards in time has come to a time."""
+    times = [j.get("created_at") for j in jobs]
+    numbers = [t for t in times if isinstance(t, int | float)]
+    backwards = len(numbers) == len(times) and all(a >= b for a, b in pairwise(numbers))
+    return backwards and numbers[-1] + 1 <= since
 
 
 def _may_be(job: dict[str, Any], wanted: dict[str, str], since: float) -> bool:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from evals.generators.jobs import JobGenerator, JobOptions
+from evals.generators.job_options import JobOptions
+from evals.generators.jobs import JobGenerator
 from evals.records import Request, Spec
 from evals.remote.budget import cost_of
 from evals.remote.client import Client, is_refusal, key_from, words_of

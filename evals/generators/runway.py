@@ -9,7 +9,8 @@ import httpx
 from pydantic import Field
 
 from evals.errors import UsageError
-from evals.generators.jobs import JobGenerator, JobOptions
+from evals.generators.job_options import JobOptions
+from evals.generators.jobs import JobGenerator
 from evals.records import Request, Spec
 from evals.remote.budget import cost_of
 from evals.remote.client import NO_REFUSAL, Client, is_refusal, key_from, words_of

@@ -15,7 +15,7 @@ import httpx
 
 from evals.errors import UsageError
 from evals.remote.outcomes import Rejected, Trouble, Unknown
-from evals.remote.wire import TooLarge, Wire
+from evals.remote.wire import NotSent, TooLarge, Wire
 from evals.runs.secrets import HIDDEN, redacted, remember
 
 for _name in ("httpx", "httpcore"):  # they would log whole addresses, signatures included
@@ -76,7 +76,7 @@ class Client:
         try:
             request = httpx.Request("POST", url, headers={**self._headers(url), **(headers or {})}, **body)
             answer = self.wire.exchange(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, NotSent) as error:
             raise Rejected(f"no connection: {type(error).__name__}", again=True) from None
         except httpx.RequestError as error:
             raise Unknown(type(error).__name__) from None
@@ -203,5 +203,9 @@ def key_from(environment: str | None, default: str, needed: bool) -> str:
     found = os.environ.get(name, "").strip()
     if not found and needed:
         raise UsageError(f"the key is read from the environment: set {name} (or name another: -o key_env=…)")
+    if not all(33 <= ord(c) < 127 for c in found):
+        raise UsageError(
+            f"{name} holds a character that no header can: a space, a line end or a letter beyond ASCII"
+        )
     remember(found)
     return found

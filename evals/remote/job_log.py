@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import Reason
-from evals.records import recordable
 from evals.runs.journal import Journal, read
+from evals.runs.secrets import recordable
 
 
 class JobLog:

@@ -34,6 +34,10 @@ class Stopped(httpx.RequestError):
     """The request was cancelled from outside."""
 
 
+class NotSent(Stopped):
+    """The request was cancelled before anything of it was sent."""
+
+
 class Wire:
     """Connections of one API: opened when they are first used, and again after `close`."""
 
@@ -44,6 +48,7 @@ class Wire:
         self._thread: threading.Thread | None = None
         self._client: httpx.AsyncClient | None = None
         self._tasks: dict[asyncio.Task[Any], bool] = {}  # and whether it is a submit
+        self._sending: dict[asyncio.Task[Any], bool] = {}  # and whether a byte of its request was sent
         self._stopped = False
 
     def exchange(self, request: httpx.Request) -> httpx.Response:
@@ -73,10 +78,8 @@ class Wire:
             self._stopped = False
         if loop is None or thread is None:
             return
-        loop.call_soon_threadsafe(self._cancel)
-        if client is not None:
-            with contextlib.suppress(Exception):
-                asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(5)
+        with contextlib.suppress(Exception):
+            asyncio.run_coroutine_threadsafe(_drained(client), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
         if not thread.is_alive():
@@ -91,11 +94,6 @@ class Wire:
         asyncio.get_running_loop().call_later(GRACE, self._cancel)
 
     def _run(self, work: Coroutine[Any, Any, T], seconds: float, submit: bool = False) -> T:
-        try:
-            loop = self._opened()
-        except Stopped:
-            work.close()
-            raise
 
         async def bounded() -> T:
             task = asyncio.current_task()
@@ -105,28 +103,35 @@ class Wire:
                 async with asyncio.timeout(seconds):
                     return await work
             except TimeoutError:
-                raise httpx.ReadTimeout(f"took more than {seconds:g} s in all") from None
+                kind = httpx.ReadTimeout if self._sending.pop(task, False) else httpx.ConnectTimeout
+                raise kind(f"took more than {seconds:g} s in all") from None
+            except asyncio.CancelledError:
+                if self._sending.pop(task, False):
+                    raise Stopped("was stopped") from None
+                raise NotSent("was stopped before it was sent") from None
             finally:
                 self._tasks.pop(task, None)
+                self._sending.pop(task, None)
 
-        future = asyncio.run_coroutine_threadsafe(bounded(), loop)
+        with self._lock:  # `close` must not end the loop in between
+            if self._stopped:
+                work.close()
+                raise NotSent("was stopped before it was sent")
+            future = asyncio.run_coroutine_threadsafe(bounded(), self._opened())
         try:
             return future.result()
         except (CancelledError, asyncio.CancelledError):
-            raise Stopped("was stopped") from None
+            raise NotSent("was stopped before it was sent") from None
         except BaseException:  # Ctrl-C: nobody waits for the answer any more
             future.cancel()
             raise
 
     def _opened(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._stopped:
-                raise Stopped("was stopped")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="wire", daemon=True)
-                self._thread.start()
-            return self._loop
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="wire", daemon=True)
+            self._thread.start()
+        return self._loop
 
     async def _sent(self, request: httpx.Request) -> httpx.Response:
         if self._client is None:
@@ -137,7 +142,15 @@ class Wire:
             except ssl.SSLError as error:
                 raise httpx.ConnectError(f"certificates cannot be read: {error}") from None
         request.headers["Accept-Encoding"] = "identity"
-        return await self._client.send(_for_async(request), stream=True)
+        task = asyncio.current_task()
+
+        async def trace(event: str, _: Any) -> None:
+            if task is not None and event.endswith("send_request_headers.started"):
+                self._sending[task] = True
+
+        sent = _for_async(request)
+        sent.extensions = {**sent.extensions, "trace": trace}
+        return await self._client.send(sent, stream=True)
 
     async def _exchange(self, request: httpx.Request) -> httpx.Response:
         answer = await self._sent(request)
@@ -164,6 +177,16 @@ class Wire:
             await answer.aclose()
 
 
+async def _drained(client: httpx.AsyncClient | None) -> None:
+    """Cancel everything on this loop, wait for it to end, and close connections."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    if client is not None:
+        await client.aclose()
+
+
 async def _body(answer: httpx.Response) -> bytes:
     """A body, unpacked within its bound. Raises `TooLarge`, or `httpx.DecodingError`."""
     encoding = answer.headers.get("content-encoding", "identity").strip().lower()
@@ -179,6 +202,8 @@ async def _body(answer: httpx.Response) -> bytes:
             raise httpx.DecodingError(str(error)) from None
         if len(found) > MOST_BODY:
             raise TooLarge(f"the answer is larger than {MOST_BODY:,} bytes")
+        if unpack and unpack.eof:
+            break  # whatever follows belongs to nothing
     return bytes(found)
 
 

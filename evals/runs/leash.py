@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 
 class Leashed(subprocess.Popen[bytes]):
-    """A program in a session of its own. On Linux the kernel kills it, and all that it started, when this
-    process ends, even by SIGKILL.
+    """A program in a session of its own. On Linux the kernel kills it, and all of its process group, when this
+    process ends, even by SIGKILL. `end` also finds what has made groups of its own.
 
     Both hold one end of a pipe. When ours closes, the kernel sends the signal that was asked for to the
     program's process group. `PR_SET_PDEATHSIG` would go by the thread that started the program, and threads
@@ -42,6 +43,9 @@ class Leashed(subprocess.Popen[bytes]):
 
     def end(self) -> int:
         """Kill what is left of the program and of what it started; gives its exit code."""
+        for pid in _descendants(self.pid):  # those in process groups of their own, such as `timeout` makes
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         code = self.wait()
@@ -49,6 +53,15 @@ class Leashed(subprocess.Popen[bytes]):
             os.close(self._leash)
             self._leash = None
         return code
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Processes that a process has started, and those that these have, as far as Linux knows."""
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError, ValueError):
+            for child in map(int, listed.read_text().split()):
+                yield child
+                yield from _descendants(child)
 
 
 class ActiveClock:

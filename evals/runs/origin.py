@@ -13,7 +13,7 @@ import os
 import secrets
 from pathlib import Path
 
-from evals.records import recordable
+from evals.runs.secrets import recordable
 
 _BYTES = 32
 _OF_THIS_PROCESS = secrets.token_bytes(_BYTES)  # where no secret can be kept
