@@ -131,7 +131,7 @@ def _is_lost(run: RunFolder, sample: Sample) -> bool:
         if not is_regular(path) or found.st_size != sample.bytes:
             return True
         recorded = datetime.fromisoformat(sample.created).timestamp()
-        return found.st_mtime > recorded + 1 and file_sha256(path) != sample.sha256
+        return max(found.st_mtime, found.st_ctime) > recorded + 1 and file_sha256(path) != sample.sha256
     except (OSError, ValueError):
         return True
 

@@ -6,6 +6,7 @@ A component joins by a line in its family's table, by `Registry.register` in a u
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -88,14 +89,44 @@ def with_code(component: T) -> T:
 
 
 def _code_sha256(kind: type) -> str:
-    """Of the files that a class and its bases outside of this package come from; empty where all are ours."""
-    hashes = {}
+    """Of the files that a class and its bases outside of this package come from, and of the modules of the
+    user's own that these hold; empty where all are ours."""
+    hashes: dict[str, str] = {}
     for one in kind.__mro__:
-        package = one.__module__.partition(".")[0]
-        if package not in ("evals", "builtins") and package not in sys.stdlib_module_names:
+        if _is_foreign(one.__module__):
             module = sys.modules.get(one.__module__)
             hashes[one.__module__] = getattr(module, _HASH, None) or _source_sha256(one)
-    return digest([h for _, h in sorted(hashes.items()) if h]) if any(hashes.values()) else ""
+            for helper in _helpers(module, set()):
+                hashes.setdefault(helper.__name__, _file_sha256(helper))
+    found = sorted({h for h in hashes.values() if h})
+    return digest(found) if found else ""
+
+
+def _is_foreign(module: str) -> bool:
+    package = module.partition(".")[0]
+    return package not in ("evals", "builtins") and package not in sys.stdlib_module_names
+
+
+def _helpers(module: ModuleType | None, seen: set[str]) -> Iterator[ModuleType]:
+    """Modules of the user's own whose names, or something of which, a module holds; packages that were
+    installed go by their versions in the provenance."""
+    for value in list(vars(module).values()) if module is not None else ():
+        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        found = sys.modules.get(name) if isinstance(name, str) else None
+        if found is None or found is module or name in seen or not _is_foreign(str(name)):
+            continue
+        file = getattr(found, "__file__", None)
+        if file and not {"site-packages", "dist-packages"} & set(Path(file).parts):
+            seen.add(str(name))
+            yield found
+            yield from _helpers(found, seen)
+
+
+def _file_sha256(module: ModuleType) -> str:
+    try:
+        return getattr(module, _HASH, None) or file_sha256(Path(str(module.__file__)))
+    except OSError:
+        return ""
 
 
 def _source_sha256(kind: type) -> str:
@@ -114,7 +145,7 @@ def load_plugin(path: Path) -> None:
         path = path.resolve()
     except (OSError, RuntimeError) as error:
         raise UsageError(f"plugin {path}: {error}") from None
-    import_file(path, f"evals_plugin_{abs(hash(str(path))):x}", f"plugin {path}")
+    import_file(path, f"evals_plugin_{digest(str(path))[:12]}", f"plugin {path}")
 
 
 def import_file(path: Path, name: str, called: str) -> ModuleType:
@@ -129,9 +160,11 @@ def import_file(path: Path, name: str, called: str) -> ModuleType:
         raise UsageError(f"{called}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    setattr(module, _HASH, file_sha256(path))  # of what runs, whatever the file becomes later
     try:
-        spec.loader.exec_module(module)
+        source = path.read_bytes()
+        # What is hashed is what runs: a compiled file beside it may be of an older edit.
+        setattr(module, _HASH, hashlib.sha256(source).hexdigest())
+        exec(compile(source, str(path), "exec"), module.__dict__)
     except UsageError:
         raise
     except (Exception, SystemExit) as error:

@@ -7,6 +7,7 @@ Scores are written one line per video, after the features they come from are on 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from evals.encoders import Precision, Start, derivations, weights_of
 from evals.encoders import create as create_encoder
 from evals.encoders.base import Encoder
 from evals.encoders.published import locate
-from evals.errors import DoesNotApply, Reason, RunError, UsageError, is_machine_fault
+from evals.errors import DoesNotApply, EvalsWarning, Reason, RunError, UsageError, is_machine_fault
 from evals.extract import Hooks, Problem, Problems, Source, encode_texts, extract_features
 from evals.generate import Retry, wants_retry
 from evals.metrics.base import Clip, DistributionMetric, PromptFields, Skip, VideoMetric
@@ -108,6 +109,7 @@ class _Item:
     prompt: Prompt
     of: VideoAndText
     metrics: list[str]
+    had: bool = False
 
 
 class _Scoring:
@@ -123,11 +125,13 @@ class _Scoring:
         self.store = FeatureStore(run.features)
         self.no_text: dict[str, Problem] = {}  # texts that an encoder has nothing for, by text key
         self.no_derived: dict[str, Problem] = {}  # derived features that could not be made, by key
+        self.kept: list[str] = []  # why a video that has older scores could not be scored again
         self.samples = {at: s for at, s in run.samples().items() if s.status == "ok"}
 
     def items(self, retry: Retry, rescore: bool) -> list[_Item]:
         """Every video of the run, each with the metrics that are missing for it."""
-        recorded = {} if rescore else self.run.scores(str(self.normalization), self.samples)
+        before = self.run.scores(str(self.normalization), self.samples)
+        recorded = {} if rescore else before
         found = []
         for at in self.run.sample_ids():
             if at not in self.samples:
@@ -135,7 +139,8 @@ class _Scoring:
             have, prompt, sample = recorded.get(at, {}), self.run.prompts[at[0]], self.samples[at]
             missing = [m for m in self.chosen.video if _is_due(have.get(m), retry)]
             of = VideoAndText(str(sample.sha256), prompt.text, self.texts)
-            found.append(_Item(at, sample, prompt, of, missing))
+            had = any(s.status == "ok" for m, s in before.get(at, {}).items() if m in missing)
+            found.append(_Item(at, sample, prompt, of, missing, had))
         return found
 
     def lacks_features(self, item: _Item) -> bool:
@@ -190,6 +195,9 @@ class _Scoring:
         )
         journal.append(line.to_json())
         self.written += 1
+        failed = [s for s in line.scores.values() if s.status == "failed"]
+        if failed and item.had:
+            self.kept.append(failed[0].message)
 
     def _read(self, need: Need, item: _Item) -> Features:
         return self.needs.read(need, item.of, self.store)
@@ -268,6 +276,13 @@ def score_run(
         known[str(normalization)] = {**known.get(str(normalization), {}), **work.infos}
         run.update(metrics=known)
         _work(work, resources, device, retry, rescore, progress or Progress())
+        if work.kept:
+            warnings.warn(
+                f"{run.path}: {len(work.kept)} videos could not be scored again, such as: {work.kept[0]}; the"
+                " scores of the bytes that were recorded stay",
+                EvalsWarning,
+                stacklevel=2,
+            )
         changes: dict[str, Any] = {"status": "scored"}
         if work.written:
             made = provenance.record(started)

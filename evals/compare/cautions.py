@@ -11,7 +11,7 @@ from evals.compare import statistics
 from evals.compare.pairs import differently_worded
 from evals.compare.results import Caution, ComparisonWarning
 from evals.compare.run_scores import RunScores
-from evals.errors import Reason
+from evals.errors import BECAUSE_OF_THE_PROMPT, Reason
 from evals.records import Normalization
 
 SHAPES = {"size": "short_side", "fps": "fps", "frames": "seconds"}
@@ -22,6 +22,7 @@ def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
     """All warnings about the runs themselves."""
     yield from _shapes(runs)
     yield from missing_videos(runs)
+    yield from _missing_scores(runs)
     yield from _skipped(runs)
     yield from _out_of_domain(runs)
     yield from _enlarged(runs)
@@ -30,7 +31,10 @@ def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
         message = f"fewer than {statistics.MIN_PROMPTS} prompts ({', '.join(few)}): no intervals are given"
         yield ComparisonWarning(code=Caution.FEW_PROMPTS, message=message)
     if worded := differently_worded(runs):
-        message = f"prompts with other words in some runs are left out of the pairs: {', '.join(worded[:5])}"
+        message = (
+            f"{len(worded)} prompts have other words in some runs and pair with nothing there, such as"
+            f" {', '.join(worded[:5])}"
+        )
         yield ComparisonWarning(code=Caution.OTHER_WORDS, message=message)
 
 
@@ -62,8 +66,9 @@ def _shapes(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
         kind
         for kind in kinds
         if getattr(shared, SHAPES[kind]) is None
-        and len({tuple(sorted(set(part[kind]))) for _, part in videos.groupby("run", sort=False)}) > 1
+        and (videos.groupby(["prompt_id", "seed"], sort=False)[kind].nunique() > 1).any()
     ]
+    differ += [k for k in kinds if k not in differ and _as_a_whole(videos, k, shared)]
     if differ:
         sides = videos[["width", "height"]].min(axis=1)
         hint = (
@@ -75,6 +80,13 @@ def _shapes(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
             f" to score them alike: t2v-evals score RUN … --normalize {hint}"
         )
         yield ComparisonWarning(code=Caution.RUNS_DIFFER, message=message)
+
+
+def _as_a_whole(videos: pd.DataFrame, kind: str, shared: Normalization) -> bool:
+    """Whether runs that share no prompt differ in a kind of shape."""
+    if getattr(shared, SHAPES[kind]) is not None:
+        return False
+    return len({tuple(sorted(set(part[kind]))) for _, part in videos.groupby("run", sort=False)}) > 1
 
 
 def _floor(value: float) -> str:
@@ -93,6 +105,26 @@ def missing_videos(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
                 " the others, pairs over what both sides have"
             )
             yield ComparisonWarning(code=Caution.MISSING_VIDEOS, message=message, run=run.label)
+
+
+def _missing_scores(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """Runs with videos that have no score because of what they are, or because something failed."""
+    for run in runs:
+        scores = run.scores[run.scores["recorded"]]
+        lost = (scores["status"] == "failed") | (
+            (scores["status"] == "skipped") & ~scores["reason"].isin(BECAUSE_OF_THE_PROMPT)
+        )
+        lost &= scores["reason"] != Reason.OUT_OF_DOMAIN  # which has a warning of its own
+        suits = scores.loc[scores["status"] == "ok", "metric"].unique()
+        counts = scores[lost & scores["metric"].isin(suits)].groupby("metric", sort=False).size()
+        if not counts.empty:
+            most, every = int(counts.max()), int((scores["metric"] == counts.idxmax()).sum())
+            message = (
+                f"{run.label}: {most} of {every} videos have no score on {counts.idxmax()}"
+                + (f" (and some on {len(counts) - 1} other metrics)" if len(counts) > 1 else "")
+                + ": they failed or cannot be scored; means are over the others, which may be the better ones"
+            )
+            yield ComparisonWarning(code=Caution.MISSING_SCORES, message=message, run=run.label)
 
 
 def _skipped(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:

@@ -14,7 +14,7 @@ from evals.compare.run_scores import RunScores, by_prompt, why_not_comparable
 from evals.errors import BECAUSE_OF_THE_PROMPT, Reason
 from evals.runs.keys import random_seed
 
-MIN_COVERAGE = 0.8
+MIN_COVERAGE = 0.95
 ALPHA = 0.05
 
 
@@ -29,7 +29,6 @@ class _Measured:
 def paired_differences(runs: Sequence[RunScores], metrics: Sequence[str]) -> list[Pair]:
     """All runs against each other on all metrics; a, then b, in the order given. p-values are corrected
     together (Holm)."""
-    left_out = set(differently_worded(runs))
     candidates = [
         (name, a, b)
         for name in metrics
@@ -37,7 +36,7 @@ def paired_differences(runs: Sequence[RunScores], metrics: Sequence[str]) -> lis
         if name in a.metrics or name in b.metrics
     ]
     flips = max(19_999, 100 * len(candidates))
-    measured = [_measure(name, a, b, left_out, flips) for name, a, b in candidates]
+    measured = [_measure(name, a, b, flips) for name, a, b in candidates]
     tested = [one for one in measured if one.test is not None]
     adjusted = statistics.holm([one.test.p for one in tested if one.test])
     for one, p_holm in zip(tested, adjusted, strict=True):
@@ -57,7 +56,7 @@ def differently_worded(runs: Sequence[RunScores]) -> list[str]:
     return sorted(prompt_id for prompt_id, texts in words.items() if len(texts) > 1)
 
 
-def _measure(name: str, a: RunScores, b: RunScores, left_out: set[str], flips: int) -> _Measured:
+def _measure(name: str, a: RunScores, b: RunScores, flips: int) -> _Measured:
     pair = Pair(metric=name, a=a.label, b=b.label)
     for run in (a, b):
         if name not in run.metrics:
@@ -65,7 +64,7 @@ def _measure(name: str, a: RunScores, b: RunScores, left_out: set[str], flips: i
             return _Measured(_not_comparable(pair, Reason.NOT_SCORED, message))
     if a.digests[name] != b.digests[name]:
         return _Measured(_not_comparable(pair, *why_not_comparable(a.metrics[name], b.metrics[name])))
-    both = _joined(a, b, name, left_out)
+    both = _joined(a, b, name)
     applies = both[both["applies_a"] & both["applies_b"]]
     scored = applies[(applies["status_a"] == "ok") & (applies["status_b"] == "ok")]
     coverage = len(scored) / len(applies) if len(applies) else None
@@ -87,7 +86,7 @@ def _measure(name: str, a: RunScores, b: RunScores, left_out: set[str], flips: i
     return _Measured(pair.model_copy(update=measured), test)
 
 
-def _joined(a: RunScores, b: RunScores, name: str, left_out: set[str]) -> pd.DataFrame:
+def _joined(a: RunScores, b: RunScores, name: str) -> pd.DataFrame:
     """Statuses and values of both runs by (prompt id, seed), over all that either planned; the metric
     `applies` unless it was skipped because of the prompt."""
     sides = []
@@ -101,7 +100,11 @@ def _joined(a: RunScores, b: RunScores, name: str, left_out: set[str]) -> pd.Dat
         both[f"status_{side}"] = both[f"status_{side}"].fillna("missing")
         both[f"planned_{side}"] = both[f"planned_{side}"].eq(True)
         both[f"applies_{side}"] = both[f"applies_{side}"].ne(False)
-    return both[~both.index.get_level_values("prompt_id").isin(left_out)]
+    # What a prompt of other words gave is no answer to the same question: it counts as missing.
+    reworded = both.index.get_level_values("prompt_id").isin(differently_worded([a, b]))
+    both.loc[reworded, ["status_a", "status_b"]] = "missing"
+    both.loc[reworded, ["planned_a", "planned_b"]] = False
+    return both
 
 
 def _not_comparable(pair: Pair, reason: Reason, message: str) -> Pair:

@@ -32,6 +32,7 @@ class Caution(StrEnum):
 
     RUNS_DIFFER = "runs_differ"
     MISSING_VIDEOS = "missing_videos"
+    MISSING_SCORES = "missing_scores"
     SKIPPED_VIDEOS = "skipped_videos"
     OUT_OF_DOMAIN = "out_of_domain"
     ENLARGED = "enlarged"

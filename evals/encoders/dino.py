@@ -42,8 +42,10 @@ class Dino(Encoder):
             raise WeightsError(f"{name}: timm has no transformer of this name with `patchN` in it")
         given = self.setup.weights or locate(self.published(name)) / "model.safetensors"
         self.path, digest = given, self.hashed(given)
-        self.frames = EVERY_FRAME
-        self.resize = ShortSide(side=SIDE, filter="linear", multiple=int(patch[1]))
+        self.frames, self.patch = EVERY_FRAME, int(patch[1])
+        # The authors' code asks whether the picture is square before its edges are cut to whole patches.
+        multiple = 1 if name in MODELS else self.patch
+        self.resize = ShortSide(side=SIDE, filter="linear", multiple=multiple)
         self.of_meta = name in MODELS
         how = {"position_embeddings": "authors"} if self.of_meta else {}
         version = 2 if self.of_meta else 1
@@ -64,16 +66,21 @@ class Dino(Encoder):
         return fill(network, state, self.path, self.model).to(device).eval()
 
     def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
-        features: Tensor = self._network(normalized(windows).flatten(0, 1))
+        frames = normalized(windows).flatten(0, 1)
+        height, width = frames.shape[-2:]
+        self._network.is_square = height == width
+        whole = frames[..., : height - height % self.patch, : width - width % self.patch]
+        features: Tensor = self._network(whole)
         return {"features": features.float()[:, None]}
 
 
-def position_embeddings(learnt: Tensor, side: int, rows: int, columns: int) -> Tensor:
-    """Embeddings (1, 1 + rows·columns, d) for a grid of patches from those learnt on `side` × `side`.
+def position_embeddings(learnt: Tensor, side: int, rows: int, columns: int, is_square: bool) -> Tensor:
+    """Embeddings (1, 1 + rows·columns, d) for a grid of patches from those learnt on `side` × `side`; the
+    picture `is_square` before its edges are cut to whole patches.
 
     As DINO and DINOv2 have it: bicubic, scaled by (n + 0.1)/side, not antialiased, the class token's kept.
     """
-    if rows == columns == side:
+    if rows == columns == side and is_square:
         return learnt
     token, patches = learnt[:, :1], learnt[:, 1:]
     grid = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)
@@ -86,7 +93,7 @@ def _with_positions(network: Any, x: Tensor) -> Tensor:
     """timm's `_pos_embed` of patches (B, rows, columns, d), with the authors' interpolation."""
     rows, columns = x.shape[1:3]
     side = network.patch_embed.grid_size[0]
-    positions = position_embeddings(network.pos_embed, side, rows, columns)
+    positions = position_embeddings(network.pos_embed, side, rows, columns, network.is_square)
     tokens = torch.cat([network.cls_token.expand(len(x), -1, -1), x.flatten(1, 2)], 1)
     shifted: Tensor = network.pos_drop(tokens + positions)
     return shifted

@@ -38,7 +38,7 @@ class VJepa2(Encoder):
         if not isinstance(config.get("crop_size"), int):
             raise WeightsError(f"{self.folder}: config.json gives no crop_size")
         side = config["crop_size"]
-        self.resize = CenterCrop(side=side, short=int(side * 256 / 224), filter="bilinear")
+        self.resize = CenterCrop(side=side, short=int(side * 256 / 224), filter="bilinear", rounding="floor")
         mean, std = (list(values) for values in IMAGENET)
         self.spec = self.describe(
             "vjepa2",

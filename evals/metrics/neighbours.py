@@ -100,7 +100,8 @@ def _sets(a: ArrayLike, b: ArrayLike, k: int) -> tuple[NDArray[np.floating], NDA
 
 def _tiles(x: NDArray[np.floating], y: NDArray[np.floating]) -> Iterator[tuple[slice, slice, Matrix]]:
     """Squared distances, tile by tile; what rounding leaves of equal rows is 0."""
-    centre = y[: TILE * 4].mean(0, dtype=np.float64)
+    # Whole numbers, so that features that are whole numbers keep equal distances equal.
+    centre = np.rint(y[: TILE * 4].mean(0, dtype=np.float64))
     for i in range(0, len(x), TILE):
         rows = slice(i, min(i + TILE, len(x)))
         p = x[rows].astype(np.float64) - centre

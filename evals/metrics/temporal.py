@@ -152,7 +152,7 @@ class ClipConsistency(_Consistency):
 class SubjectConsistency(_Consistency):
     """Mean over frames t ≥ 2 of ½[max(0, cos(fₜ, fₜ₋₁)) + max(0, cos(fₜ, f₁))] of an encoder's features.
 
-    On `dino` this is VBench's subject_consistency, except for how position embeddings are interpolated.
+    On `dino` this is VBench's subject_consistency.
     """
 
     name = "subject_consistency"

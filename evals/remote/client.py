@@ -204,8 +204,6 @@ def key_from(environment: str | None, default: str, needed: bool) -> str:
     if not found and needed:
         raise UsageError(f"the key is read from the environment: set {name} (or name another: -o key_env=…)")
     if not all(33 <= ord(c) < 127 for c in found):
-        raise UsageError(
-            f"{name} holds a character that no header can: a space, a line end or a letter beyond ASCII"
-        )
+        raise UsageError(f"{name} holds a space, a line end or a letter beyond ASCII, which no key has")
     remember(found)
     return found

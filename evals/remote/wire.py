@@ -121,6 +121,8 @@ class Wire:
         try:
             return future.result()
         except (CancelledError, asyncio.CancelledError):
+            with contextlib.suppress(RuntimeError, ValueError):
+                work.close()  # it may never have begun
             raise NotSent("was stopped before it was sent") from None
         except BaseException:  # Ctrl-C: nobody waits for the answer any more
             future.cancel()

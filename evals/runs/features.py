@@ -24,9 +24,9 @@ Features = dict[str, NDArray[Any]]
 """Arrays by name, as one extractor gives them for one video or text."""
 
 
-def _checksum(array: NDArray[Any]) -> str:
-    """Of an array's type, shape and bytes."""
-    header = f"{array.dtype.str}{array.shape}".encode()
+def _checksum(name: str, array: NDArray[Any]) -> str:
+    """Of a tensor's name, type, shape and bytes."""
+    header = f"{name}\n{array.dtype.str}{array.shape}".encode()
     return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
 
 
@@ -74,7 +74,7 @@ class FeatureStore:
             checksums = shard.metadata() or {}
             features = {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
         for name, array in features.items():
-            if checksums.get(f"{key}/{name}") != _checksum(array):
+            if checksums.get(f"{key}/{name}") != _checksum(f"{key}/{name}", array):
                 raise RunError(f"{path}: is damaged (its bytes have changed); delete it to recompute")
         return features
 
@@ -100,7 +100,7 @@ class FeatureStore:
         number = len(list(self.folder.glob("*.safetensors")))
         while (path := self.folder / f"{number:06d}.safetensors").exists():
             number += 1
-        checksums = {name: _checksum(array) for name, array in tensors.items()}
+        checksums = {name: _checksum(name, array) for name, array in tensors.items()}
         write_atomically(path, save(tensors, checksums))
         for key, arrays in new.items():
             self._shard[key], self._names[key] = path, sorted(arrays)

@@ -35,10 +35,17 @@ class HashedFile:
         seen = _seen(path)
         return cls(path, file_sha256(path), path.stat().st_size, seen)
 
+    def is_untouched(self) -> bool:
+        """Whether the system saw nobody write to the file, or another take its name and give it back."""
+        try:
+            return _seen(self.path) == self._seen
+        except OSError:
+            return False
+
     def is_unchanged(self) -> bool:
         """Whether the file holds the same bytes now: the system's word for it, else a second hash."""
         try:
-            return _seen(self.path) == self._seen or file_sha256(self.path) == self.sha256
+            return self.is_untouched() or file_sha256(self.path) == self.sha256
         except OSError:
             return False
 
@@ -68,6 +75,6 @@ def hashed_file(path: Path) -> HashedFile:
 
 
 def still_the_same(file: HashedFile) -> None:
-    """Raises `FileUnavailable` where a file was replaced or written to since it was hashed."""
-    if not file.is_unchanged():
+    """Raises `FileUnavailable` where a file was touched since it was hashed."""
+    if not file.is_untouched():
         raise FileUnavailable(CHANGED, Reason.FILE_CHANGED)

@@ -39,15 +39,18 @@ from evals.records import (
     Spec,
     digest,
     explain,
+    is_regular,
 )
 from evals.runs import journal, origin
 from evals.runs.keys import fields_digest, metric_digest, text_digest
 from evals.runs.lock import held
 from evals.runs.provenance import Provenance
+from evals.runs.secrets import redacted
 
 SampleId = tuple[str, int]
 """Prompt id and seed."""
 R = TypeVar("R", bound=Record)
+MAX_JSON = 500_000_000  # bytes
 
 
 class RunInfo(Record):
@@ -149,6 +152,11 @@ class RunFolder:
         path = self.path / "samples.jsonl"
         for number, record in journal.read(path):
             sample = _valid(Sample, record, f"{path}:{number}")
+            if sample.seed not in self.info.seeds.get(sample.prompt_id, ()):
+                raise RunError(
+                    f"{path}:{number}: run.json does not have prompt {sample.prompt_id}, seed {sample.seed}:"
+                    " it is older than this file; restore the newer one"
+                )
             if sample.text_digest == words.get(sample.prompt_id):
                 found[sample.prompt_id, sample.seed] = sample
             else:
@@ -206,6 +214,12 @@ class RunFolder:
     @contextmanager
     def writing(self) -> Iterator[RunFolder]:
         """Hold the run's lock; it is the kernel's and ends with the process."""
+        for name in ("features", "videos", "prompts"):
+            if (self.path / name).is_symlink() and not self.allow_outside:
+                raise OutsideRun(
+                    f"{self.path / name}: is a link, so that writing to the run would write elsewhere; if"
+                    " that is meant, add --allow-outside"
+                )
         with held(self.path):
             self.info = self._read_info()
             self.__dict__.pop("prompts", None)
@@ -213,6 +227,8 @@ class RunFolder:
 
 
 def _read_json(path: Path, run: Path) -> Any:
+    if path.exists() and (not is_regular(path) or path.stat().st_size > MAX_JSON):
+        raise RunError(f"{path}: is no plain file of at most {MAX_JSON:,} bytes")
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -241,7 +257,7 @@ def _valid(kind: type[R], record: Any, where: str) -> R:
 
 
 def _write_info(path: Path, info: RunInfo) -> None:
-    data = {"schema": SCHEMA, **info.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
+    data = redacted({"schema": SCHEMA, **info.model_dump(mode="json", by_alias=True, exclude_defaults=True)})
     text = json.dumps({**data, "check": digest(data)}, indent=1, ensure_ascii=False)
     journal.write_atomically(path / "run.json", text.encode())
 
@@ -251,6 +267,7 @@ def create(path: Path, label: str, generator: Spec, settings: Settings) -> RunFo
 
     Raises `RunMismatch` where the folder holds a run of another generator or other settings.
     """
+    generator = Spec.model_validate(redacted(generator.model_dump()))  # as it is recorded
     try:
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path}: is a file; a run needs a folder")

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import OtherSchema, RunError
-from evals.records import SCHEMA
+from evals.records import SCHEMA, is_regular
 from evals.runs.secrets import redacted
 
 _CHECK = b',"check":"'
 _DIGITS = 16
+MAX_LINE = 64 << 20  # bytes
 _END = len(_CHECK) + _DIGITS + len(b'"}')
 
 
@@ -30,9 +31,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path, self._owner = path, _owner(path)
         try:
-            # Unbuffered: what a full disk did not take must not be written later, by `close`.
             is_new = not path.exists()
-            self._file = path.open("ab", buffering=0)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # a link could lead anywhere
+            # Unbuffered: what a full disk did not take must not be written later, by `close`.
+            self._file = os.fdopen(os.open(path, flags, 0o644), "ab", buffering=0)
+            self._file.seek(0, os.SEEK_END)
             if is_new:
                 sync_folder(path.parent)
             self._cut_unfinished_line()
@@ -137,7 +140,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 def _renamed_into(path: Path, data: bytes) -> bool:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(partial, flags, 0o644), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -180,9 +184,13 @@ def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     another run, and for a file that cannot be read.
     """
     owner = _owner(path)
+    if path.exists() and not is_regular(path):
+        raise RunError(f"{path}: is not a plain file")
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), 1):
+                if len(line) == MAX_LINE:
+                    raise RunError(f"{path}:{number}: a line of more than {MAX_LINE:,} bytes")
                 found = line[:-1] if line.endswith(b"\n") else _whole(line, owner)
                 if found:
                     yield number, _parsed(found, owner, f"{path}:{number}")

@@ -15,8 +15,8 @@ from typing import Any
 
 
 class Leashed(subprocess.Popen[bytes]):
-    """A program in a session of its own. On Linux the kernel kills it, and all of its process group, when this
-    process ends, even by SIGKILL. `end` also finds what has made groups of its own.
+    """A program in a session of its own. On Linux the kernel kills it, and all of its process group, when
+    this process ends, even by SIGKILL. `end` also finds what has made groups of its own.
 
     Both hold one end of a pipe. When ours closes, the kernel sends the signal that was asked for to the
     program's process group. `PR_SET_PDEATHSIG` would go by the thread that started the program, and threads

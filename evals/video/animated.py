@@ -20,6 +20,17 @@ def gif_gives_no_delay(path: Path) -> bool:
         return not image.info.get("duration")
 
 
+def lacks_its_end(path: Path) -> bool:
+    """Whether a GIF or PNG ends before its end mark: FFmpeg shows what there is and says nothing."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        file.seek(max(0, path.stat().st_size - 64))
+        tail = file.read().rstrip(b"\0")
+    if head[:4] == b"GIF8":
+        return not tail.endswith(b";")
+    return head == b"\x89PNG\r\n\x1a\n" and b"IEND" not in tail
+
+
 def is_animated_webp(path: Path) -> bool:
     """Whether a file is a WebP with an animation."""
     with path.open("rb") as file:

@@ -5,7 +5,7 @@ made of two fields. All are followed; a note on the sample says what was done. W
 refused.
 
 HDR becomes SDR in this way: light from the signal (PQ: SMPTE ST 2084; HLG: ITU-R BT.2100 on a display of
-1,000 cd/m²), divided by 203 cd/m², the white of BT.2408; BT.2020 or P3 primaries to BT.709; the largest of
+1,000 cd/m²), divided by 203 cd/m², the white of BT.2408; BT.2020 or P3 primaries (with the white of D65, also where DCI's is named) to BT.709; the largest of
 R, G and B through a curve that is straight up to 0.7 and reaches 1 at 1,000 cd/m², the others in proportion;
 BT.1886.
 """
@@ -34,10 +34,12 @@ Light = Literal["sdr", "pq", "hlg"]
 _TRANSFER: dict[int, Light] = {16: "pq", 18: "hlg"}  # H.273's numbers, which FFmpeg uses
 _ICTCP, _SRGB_GAMUT = 14, "bt709"
 _GAMUTS = {9: "bt2020", 11: "p3", 12: "p3"}
-_TO_709 = {
-    "bt2020": [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
-    "p3": [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]],
-}  # linear light; BT.2087 and SMPTE RP 431-2 with the white of D65
+_PRIMARIES = {  # x and y of red, green and blue; white is that of D65 everywhere
+    "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
+    "bt2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
+    "p3": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
+}
+_D65 = (0.3127, 0.3290)
 WHITE, PEAK, KNEE, GAMMA = 203.0, 1000.0, 0.7, 2.4
 _NAMES = {"pq": "HDR (PQ)", "hlg": "HDR (HLG)", "sdr": "wide-gamut colour"}
 _SQUARE = 0.01  # pixels less than 1 % off square are taken as they are
@@ -125,11 +127,14 @@ def _turn(frame: VideoFrame) -> tuple[int, int, int, int]:
     found = next((s for s in every if getattr(s.type, "name", "") == "DISPLAYMATRIX"), None)
     if found is None:
         return (1, 0, 0, 1)
-    matrix = np.frombuffer(bytes(found), np.int32)[:9].reshape(3, 3)[:2, :2] / 65536
-    scale = math.sqrt(abs(float(np.linalg.det(matrix))))
-    a, b, c, d = (round(float(x) / scale) if scale else 0 for x in matrix.ravel())
-    off = np.abs(matrix / (scale or 1) - [[a, b], [c, d]]).max()
-    if abs(a * d - b * c) != 1 or off > 0.05:
+    matrix = np.frombuffer(bytes(found), np.int32)[:9].reshape(3, 3)[:2, :2].astype(np.float64)
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    if not lengths.any():
+        return (1, 0, 0, 1)
+    directions = matrix / np.maximum(lengths, 1)  # a scale is not followed: players show the picture's size
+    a, b, c, d = (round(float(x)) for x in directions.ravel())
+    off = np.abs(directions - [[a, b], [c, d]]).max()
+    if abs(a * d - b * c) != 1 or off > math.sin(math.radians(1)):
         raise VideoError("asks to be shown at an angle that is no quarter turn", Reason.UNSUPPORTED_DISPLAY)
     return a, b, c, d
 
@@ -196,14 +201,27 @@ def to_sdr(signal: NDArray[np.uint16], light: Light, gamut: str) -> NDArray[np.u
     if light == "hlg":  # the display's gamma depends on the scene's luminance
         luminance = linear @ np.array([0.2627, 0.6780, 0.0593], np.float32)
         linear = linear * (PEAK / WHITE) * np.maximum(luminance, 1e-6)[..., None] ** np.float32(0.2)
-    if gamut in _TO_709:
-        linear = linear @ np.array(_TO_709[gamut], np.float32).T
+    if gamut != _SRGB_GAMUT:
+        linear = linear @ _to_709(gamut).T
     linear = np.maximum(linear, 0)
     if light != "sdr":
         largest = linear.max(-1, keepdims=True)
         linear = linear * np.where(largest > KNEE, _rolled_off(largest) / np.maximum(largest, KNEE), 1)
     found: NDArray[Any] = np.rint(255 * np.clip(linear, 0, 1) ** np.float32(1 / GAMMA))
     return found.astype(np.uint8)
+
+
+@cache
+def _to_709(gamut: str) -> NDArray[np.float32]:
+    """Linear light of other primaries to that of BT.709."""
+    return np.linalg.solve(_to_xyz(_SRGB_GAMUT), _to_xyz(gamut)).astype(np.float32)
+
+
+def _to_xyz(gamut: str) -> NDArray[np.float64]:
+    """Linear RGB to XYZ: each primary so strong that together they are white (SMPTE RP 177)."""
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in _PRIMARIES[gamut]]).T
+    white = np.array([_D65[0] / _D65[1], 1, (1 - sum(_D65)) / _D65[1]])
+    return np.asarray(columns * np.linalg.solve(columns, white), np.float64)
 
 
 def _rolled_off(light: NDArray[Any]) -> NDArray[Any]:

@@ -105,6 +105,7 @@ class _Packets:
     """What a container says without a frame being decoded; `hidden` packets are decoded and not shown."""
 
     stamps: list[int | None]
+    last: int  # ticks for which the last frame is shown, 0 where that is not said
     hidden: int
     rate: float | None
     base: Fraction | None
@@ -118,18 +119,21 @@ def _packets(path: Path, limits: Limits) -> _Packets:
         stream = stream_of(container)
         _check_size(stream.codec_context.width, stream.codec_context.height, limits)
         stamps: list[int | None] = []
+        lengths: dict[int | None, int] = {}
         hidden = 0
         for packet in container.demux(stream):
             if packet.size and packet.is_discard:  # an edit list leaves it out
                 hidden += 1
             elif packet.size:
                 stamps.append(packet.pts)
+                lengths[packet.pts] = packet.duration or 0
             _check_count(len(stamps) + hidden, limits)
         # Matroska announces no frame count, but how long it lasts; other streams may last longer.
         alone = "matroska" in container.format.name and len(container.streams) == 1
         announced = container.duration / 1e6 if alone and container.duration else 0.0
         gif = "gif" in container.format.name
-        return _Packets(stamps, hidden, _rate(stream), stream.time_base, stream.frames, announced, gif)
+        last = lengths[max(s for s in lengths if s is not None)] if any(s is not None for s in lengths) else 0
+        return _Packets(stamps, last, hidden, _rate(stream), stream.time_base, stream.frames, announced, gif)
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -155,6 +159,8 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
             raise VideoError("the file is empty (0 bytes)", Reason.EMPTY_FILE)
         if animated.is_animated_webp(path):
             return _probe_webp(path, limits)
+        if animated.lacks_its_end(path):
+            raise VideoError("truncated: its end mark is not there", Reason.TRUNCATED)
         packets = _packets(path, limits)
         if not packets.stamps:
             raise VideoError("holds no frames", Reason.NO_FRAMES)
@@ -169,7 +175,6 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
     notes = list(display.notes(*decoded_size))
     rate = packets.rate
     if packets.gif and animated.gif_gives_no_delay(path):
-        rate = GIF_DEFAULT_FPS
         notes.append("GIF without frame delays: 10 fps assumed, as players do")
     if rate is None:
         rate = GIF_DEFAULT_FPS
@@ -179,15 +184,18 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
         raise VideoError(
             f"truncated: the container announces {declared} frames, {shown} are there", Reason.TRUNCATED
         )
-    times, variable = _times(packets.stamps, packets.base, rate)
-    lasts, announced = times[-1] + 1 / rate, packets.announced
-    if announced - lasts > max(0.05 * announced, 2 / rate):
+    times, last = _times(packets, rate)
+    variable = _is_variable([*times, times[-1] + last])
+    if variable or packets.gif:  # what a container calls its rate need not be how its frames are shown
+        rate = min(1000.0, len(times) / (times[-1] + last))
+    lasts, announced = times[-1] + last, packets.announced
+    if announced - lasts > max(0.05 * announced, 1.5 / rate):
         raise VideoError(
             f"truncated: the container announces {announced:.3g} s, {lasts:.3g} s are there", Reason.TRUNCATED
         )
     width, height = display.size(*decoded_size)
     _check_size(width, height, limits)
-    facts = _facts((width, height), times, rate, variable, (codec, pixel_format), notes)
+    facts = _facts((width, height), times, last, rate, variable, (codec, pixel_format), notes)
     return Video(path, facts, times, display, max(0, declared))
 
 
@@ -201,13 +209,15 @@ def _probe_webp(path: Path, limits: Limits) -> Video:
     _check_count(len(seconds), limits)
     rate = min(1000.0, len(seconds) / sum(seconds))
     times = [float(t) for t in np.cumsum([0.0, *seconds[:-1]])]
-    facts = _facts((width, height), times, rate, _is_variable(times), ("webp", "rgba"), [])
+    variable = _is_variable([*times, times[-1] + seconds[-1]])
+    facts = _facts((width, height), times, seconds[-1], rate, variable, ("webp", "rgba"), [])
     return Video(path, facts, times, Display(), len(seconds), webp=True)
 
 
 def _facts(
     size: tuple[int, int],
     times: Sequence[float],
+    last: float,
     rate: float,
     variable: bool,
     names: tuple[str, str],
@@ -218,7 +228,7 @@ def _facts(
         height=size[1],
         frames=len(times),
         fps=round(rate, 6),
-        duration=round(times[-1] + 1 / rate, 6),
+        duration=round(times[-1] + last, 6),
         codec=names[0],
         pixel_format=names[1],
         variable_rate=variable,
@@ -226,13 +236,15 @@ def _facts(
     )
 
 
-def _times(stamps: Sequence[int | None], base: Fraction | None, rate: float) -> tuple[list[float], bool]:
-    """Seconds at which frames are shown, from 0, and whether their spacing varies."""
+def _times(packets: _Packets, rate: float) -> tuple[list[float], float]:
+    """Seconds at which frames are shown, from 0, and for which the last one is."""
+    base, stamps = packets.base, packets.stamps
     known = sorted(s for s in stamps if s is not None)
     if base is None or len(known) != len(stamps) or len(set(known)) != len(known):
-        return [i / rate for i in range(len(stamps))], False
+        return [i / rate for i in range(len(stamps))], 1 / rate
     times = [float((s - known[0]) * base) for s in known]
-    return times, _is_variable(times)
+    said = float(packets.last * base)
+    return times, said if said > 0.5 / rate else 1 / rate
 
 
 def _is_variable(times: Sequence[float]) -> bool:

@@ -7,12 +7,14 @@ sampled by index can shift unnoticed.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import av
+import av.logging
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
@@ -147,7 +149,7 @@ def decode(
     pending: list[Frames] = []
     lead: Frames | None = None
     start = position = decoded = 0
-    with readable(video.path), closing(_decoded(video)) as frames:
+    with readable(video.path), _said() as said, closing(_decoded(video)) as frames:
         for frame in frames:
             index, decoded = decoded, decoded + 1
             if position >= len(wanted) or wanted[position] != index:
@@ -168,8 +170,21 @@ def decode(
         raise FrameCountDiffers(expected, decoded)
     if pending:
         yield _chunk(pending, lead, start, fps)
+    if notes is not None and (errors := [m for level, _, m in said if level <= av.logging.ERROR]):
+        notes.append(f"the decoder reports {len(errors)} errors, such as: {errors[0].strip():.100}")
     if picture.convert.composited and notes is not None:
         notes.append("transparent pixels shown over black")
+
+
+@contextmanager
+def _said() -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg says meanwhile, from errors on: many decoders go on after one."""
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=False) as said:
+            yield said
+    finally:
+        av.logging.set_level(av.logging.PANIC)
 
 
 def _decoded(video: Video) -> Generator[VideoFrame | Frames]:
