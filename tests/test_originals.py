@@ -151,7 +151,7 @@ def plainly(line: NDArray[np.float64], count: int, scale: float) -> NDArray[np.f
 def test_position_embeddings_are_read_as_dino_reads_them(rows: int, columns: int) -> None:
     """Scaled by (n + 0.1)/14, which is not n/14: the last cell lies a little further in."""
     learnt = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 197, 3)))
-    found = position_embeddings(learnt, 14, rows, columns)[0].numpy()
+    found = position_embeddings(learnt, 14, rows, columns, rows == columns)[0].numpy()
     grid = learnt[0, 1:].numpy().reshape(14, 14, 3)
     if (rows, columns) != (14, 14):
         tall = plainly(grid.reshape(14, 42), rows, (rows + 0.1) / 14).reshape(rows, 14, 3)
@@ -159,6 +159,17 @@ def test_position_embeddings_are_read_as_dino_reads_them(rows: int, columns: int
         grid = plainly(flat, columns, (columns + 0.1) / 14).reshape(columns, rows, 3).swapaxes(0, 1)
     assert np.array_equal(found[0], learnt[0, 0].numpy())
     assert np.allclose(found[1:], grid.reshape(-1, 3), atol=1e-9)
+
+
+def test_nearly_square_is_not_square() -> None:
+    """224 × 230 has 14 × 14 whole patches; the authors' code asks for equal sides, and scales by 14.1/14."""
+    learnt = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 197, 3)))
+    found = position_embeddings(learnt, 14, 14, 14, False)
+    assert found.shape == learnt.shape and not torch.allclose(found, learnt, atol=1e-2)
+    grid = learnt[0, 1:].numpy().reshape(14, 42)
+    wanted = plainly(grid, 14, 14.1 / 14).reshape(14, 14, 3).swapaxes(0, 1).reshape(14, 42)
+    wanted = plainly(wanted, 14, 14.1 / 14).reshape(14, 14, 3).swapaxes(0, 1).reshape(-1, 3)
+    assert np.allclose(found[0, 1:], wanted, atol=1e-9)
 
 
 def test_dino_uses_them_off_square(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,27 +181,27 @@ def test_dino_uses_them_off_square(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     encoder = Dino("dino", Setup(weights))
     encoder.load("cpu")
     frame = encoder.resize.apply(picture((320, 512)))
-    assert frame.shape == (224, 352, 3)
+    assert frame.shape == (224, 358, 3)
     found = encoder.encode(torch.from_numpy(frame)[None, None])["features"][0, 0]
     plain = timm.create_model(small, pretrained=False, num_classes=0, img_size=(224, 352))
     state = {k: v for k, v in torch.load(weights).items() if not k.startswith("head.")}
-    state["pos_embed"] = position_embeddings(state["pos_embed"], 14, 14, 22)
+    state["pos_embed"] = position_embeddings(state["pos_embed"], 14, 14, 22, False)
     plain.load_state_dict(state)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    pixels = (torch.from_numpy(frame).permute(2, 0, 1) / 255 - mean) / std
+    pixels = (torch.from_numpy(frame[:, :352].copy()).permute(2, 0, 1) / 255 - mean) / std
     with torch.inference_mode():
         wanted = plain.eval()(pixels[None])[0]
     assert torch.allclose(found, wanted, atol=1e-5)
     other = create(f"timm:{small}", {f"timm:{small}": weights})
     other.load("cpu")
-    timms = other.encode(torch.from_numpy(frame)[None, None])["features"][0, 0]
+    timms = other.encode(torch.from_numpy(frame[:, :352].copy())[None, None])["features"][0, 0]
     assert float((timms - found).norm() / found.norm()) > 1e-4
 
 
 # --- processors of transformers ---
 
 
-@pytest.mark.parametrize("size", [(480, 720), (135, 241), (241, 135), (360, 363)])
+@pytest.mark.parametrize("size", [(480, 720), (135, 241), (241, 135), (360, 363), (720, 1280), (320, 512)])
 def test_vjepa2_is_fed_what_its_processor_feeds(size: tuple[int, int]) -> None:
     frame = picture(size)
     processor = transformers.VJEPA2VideoProcessor()
@@ -199,7 +210,8 @@ def test_vjepa2_is_fed_what_its_processor_feeds(size: tuple[int, int]) -> None:
         [torch.from_numpy(frame[None]).permute(0, 3, 1, 2)], return_tensors="pt", do_normalize=False,
         do_rescale=False,
     )["pixel_values_videos"][0, 0]  # fmt: skip
-    fed = CenterCrop(side=256, short=int(256 * 256 / 224), filter="bilinear").apply(frame)
+    rule = CenterCrop(side=256, short=int(256 * 256 / 224), filter="bilinear", rounding="floor")
+    fed = rule.apply(frame)
     off = np.abs(fed.astype(float) - pixels.permute(1, 2, 0).float().numpy())
     assert off.max() <= 1 and (off > 0).mean() < 0.02  # Pillow and torch round a few bytes differently
 

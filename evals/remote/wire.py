@@ -181,12 +181,14 @@ class Wire:
 
 async def _drained(client: httpx.AsyncClient | None) -> None:
     """Cancel everything on this loop, wait for it to end, and close connections."""
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    while others := [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
     if client is not None:
         await client.aclose()
+    for _ in range(3):
+        await asyncio.sleep(0)  # sockets close in the loop's next rounds
 
 
 async def _body(answer: httpx.Response) -> bytes:

@@ -1,4 +1,4 @@
-"""What FFmpeg leaves out of animated pictures: WebP's frames, and whether a GIF says how fast it plays."""
+"""What FFmpeg leaves out of animated pictures: WebP's frames, and whether a file has its end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ DEFAULT_SECONDS = 0.1  # of a frame that gives no time, as players show it
 
 
 def gif_gives_no_delay(path: Path) -> bool:
-    """Whether a GIF leaves its delay to the player."""
+    """Whether a GIF leaves its delay to the player, or gives one that no player follows."""
     with Image.open(path) as image:
-        return not image.info.get("duration")
+        return float(image.info.get("duration") or 0) < 20
 
 
 def lacks_its_end(path: Path) -> bool:

@@ -5,9 +5,9 @@ made of two fields. All are followed; a note on the sample says what was done. W
 refused.
 
 HDR becomes SDR in this way: light from the signal (PQ: SMPTE ST 2084; HLG: ITU-R BT.2100 on a display of
-1,000 cd/m²), divided by 203 cd/m², the white of BT.2408; BT.2020 or P3 primaries (with the white of D65, also where DCI's is named) to BT.709; the largest of
-R, G and B through a curve that is straight up to 0.7 and reaches 1 at 1,000 cd/m², the others in proportion;
-BT.1886.
+1,000 cd/m²), divided by 203 cd/m², the white of BT.2408; BT.2020 or P3 primaries (with the white of D65, also
+where DCI's is named) to BT.709; the largest of R, G and B through a curve that is straight up to 0.7 and
+reaches 1 at 1,000 cd/m², the others in proportion; BT.1886.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng,webp_pipe,webp,mpegts,mpeg,mpegvideo,m4v,h264,"
     "hevc,av1,obu,ivf,flv,live_flv,asf,ogg,nut,mxf,wav,mp3,aac,flac,yuv4mpegpipe,dv"
 )
-GIF_DEFAULT_FPS = 10.0
+DEFAULT_FPS = 10.0
+SHORTEST_GIF_DELAY = 2  # hundredths of a second: players show shorter ones for 10
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class _Packets:
     """What a container says without a frame being decoded; `hidden` packets are decoded and not shown."""
 
     stamps: list[int | None]
-    last: int  # ticks for which the last frame is shown, 0 where that is not said
+    lengths: list[int]  # ticks for which each frame is shown, in order, 0 where that is not said
     hidden: int
     rate: float | None
     base: Fraction | None
@@ -132,8 +133,8 @@ def _packets(path: Path, limits: Limits) -> _Packets:
         alone = "matroska" in container.format.name and len(container.streams) == 1
         announced = container.duration / 1e6 if alone and container.duration else 0.0
         gif = "gif" in container.format.name
-        last = lengths[max(s for s in lengths if s is not None)] if any(s is not None for s in lengths) else 0
-        return _Packets(stamps, last, hidden, _rate(stream), stream.time_base, stream.frames, announced, gif)
+        shown = [lengths[s] for s in sorted(s for s in lengths if s is not None)]
+        return _Packets(stamps, shown, hidden, _rate(stream), stream.time_base, stream.frames, announced, gif)
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -175,9 +176,9 @@ def probe(path: Path, limits: Limits | None = None) -> Video:
     notes = list(display.notes(*decoded_size))
     rate = packets.rate
     if packets.gif and animated.gif_gives_no_delay(path):
-        notes.append("GIF without frame delays: 10 fps assumed, as players do")
+        notes.append("GIF without frame delays, or with delays under 20 ms: 10 fps assumed, as players do")
     if rate is None:
-        rate = GIF_DEFAULT_FPS
+        rate = DEFAULT_FPS
         notes.append("the container gives no frame rate: 10 fps assumed")
     shown, declared = len(packets.stamps), packets.declared - packets.hidden
     if declared - shown > 1:
@@ -239,11 +240,14 @@ def _facts(
 def _times(packets: _Packets, rate: float) -> tuple[list[float], float]:
     """Seconds at which frames are shown, from 0, and for which the last one is."""
     base, stamps = packets.base, packets.stamps
+    if packets.gif:
+        seconds = [(x if x >= SHORTEST_GIF_DELAY else 10) / 100 for x in packets.lengths]
+        return [float(t) for t in np.cumsum([0.0, *seconds[:-1]])], seconds[-1]
     known = sorted(s for s in stamps if s is not None)
     if base is None or len(known) != len(stamps) or len(set(known)) != len(known):
         return [i / rate for i in range(len(stamps))], 1 / rate
     times = [float((s - known[0]) * base) for s in known]
-    said = float(packets.last * base)
+    said = float(packets.lengths[-1] * base)
     return times, said if said > 0.5 / rate else 1 / rate
 
 
