@@ -11,7 +11,7 @@ from evals.encoders import ENCODERS
 from evals.errors import Reason, UnknownName
 from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
 from evals.metrics.temporal import CUT_ASKED, NO_PAIRS, STILL_ASKED
-from evals.records import Need, Spec
+from evals.records import Need, Reward, Spec
 
 Kind = Literal["near", "strided", "between"]
 DIS: dict[Kind, Need] = {
@@ -52,6 +52,8 @@ class FlowSource:
         return np.asarray(values[chosen], np.float64)
 
 
+SHAKEN: dict[bool, tuple[Reward, ...]] = {True: ("jitter",), False: ("flicker", "jitter")}
+"""What counts as motion and is none: DIS is asked where it can be believed, RAFT is not."""
 FLOWS = {
     "dis": "DIS flow (Kroeger et al. 2016)",
     "raft-small": "RAFT small (Teed & Deng 2020)",
@@ -107,7 +109,7 @@ class DynamicDegree(VideoMetric):
         self.spec = Spec(name="dynamic_degree", version=1, params={"threshold": self.THRESHOLD})
         self.about = About(
             "higher", 0.0, 1.0, unit="share of videos", binary=True, temporal=True,
-            rewarded_by=("flicker", "jitter"),
+            rewarded_by=SHAKEN[flow == "dis"],
             source=f"VBench dynamic_degree (Huang et al. 2024) with {self.flow.source}",
         )  # fmt: skip
         self.needs = (self.flow.need("strided"),)
@@ -196,9 +198,9 @@ class TemporalQuality(VideoMetric):
         params = {"asked": dict(self.ASKED), "smoothness": [self.LEAST, self.MOST]}
         self.spec = Spec(name="temporal_quality", version=1, params=params)
         self.about = About(
-            "higher", 0.0, 1.0, temporal=True, rewarded_by=("blur", "flicker", "jitter"),
+            "higher", 0.0, 1.0, temporal=True, rewarded_by=("blur", *SHAKEN[flow == "dis"]),
             source=f"this project; VBench's range of smoothness; {self.flow.source}",
-            note="flicker and jitter count as motion; blur raises smoothness",
+            note="jitter counts as motion, on RAFT flicker, too; blur raises smoothness",
         )  # fmt: skip
         self.needs = tuple(dict.fromkeys((self.flow.need("between"), self.flow.need("strided"))))
 
