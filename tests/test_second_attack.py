@@ -401,10 +401,11 @@ def test_what_makes_a_process_group_of_its_own_ends_too(cli: Cli, tmp_path: Path
     script.write_text(f"timeout 177 bash -c 'echo $$ > {mark}; sleep 175'\n")
     prompts = write_prompts(tmp_path / "p.yaml", ["a ball"])
     base = ("generate", "--generator", f"command:bash {script} {{prompt}} {{out}}", "--prompts", prompts,
-            "--out", tmp_path, "--name", "r", "-o", f"time_limit={2 if end == 'time' else 100}")  # fmt: skip
+            "--out", tmp_path, "--name", "r", "-o", f"time_limit={8 if end == 'time' else 100}")  # fmt: skip
     process = start(*base)
     while not (mark.exists() and mark.read_text().strip()):
         time.sleep(0.02)
+        assert process.poll() is None
     pid = int(mark.read_text())
     if end == "term":
         process.terminate()

@@ -43,7 +43,8 @@ class Leashed(subprocess.Popen[bytes]):
 
     def end(self) -> int:
         """Kill what is left of the program and of what it started; gives its exit code."""
-        for pid in _descendants(self.pid):  # those in process groups of their own, such as `timeout` makes
+        # Those in process groups of their own, too, such as `timeout` makes; all are found before one ends.
+        for pid in list(_descendants(self.pid)):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
