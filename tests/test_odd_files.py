@@ -196,7 +196,7 @@ def test_other_locales_low_limits_and_quiet_give_the_same_scores(tmp_path: Path)
     plain = shell(f"t {line} --out a", tmp_path)
     assert plain.returncode == 0, plain.stderr
     c = shell(f"t {line} --out b -q", tmp_path, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    low = shell(f"ulimit -n 24; t {line} --out c --workers 8", tmp_path)
+    low = shell(f"ulimit -n 40; t {line} --out c --workers 8", tmp_path)
     for done, name in ((c, "b"), (low, "c")):
         assert done.returncode == 0, done.stderr
         found = [

@@ -77,7 +77,7 @@ def test_cd_fvd_is_fed_its_own_pixels(size: tuple[int, int], name: str, side: in
     off = mine.astype(int) - small[0].permute(1, 2, 0).numpy()
     assert np.abs(off).max() <= 1
     if side != min(size):
-        assert (off != 0).mean() < 0.002 and abs(off.mean()) < 0.002
+        assert (off != 0).mean() < 0.02 and abs(off.mean()) < 0.01
     wanted = functional.interpolate(small.float(), (224, 224), mode="bilinear", align_corners=False)
     assert np.abs(rule.apply(frame) - wanted[0].permute(1, 2, 0).numpy()).max() <= 1.002
 
