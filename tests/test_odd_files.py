@@ -55,7 +55,7 @@ WRONG = {
         ":5: prompts.0.subjects.0.count",
     ),
     "infinite.yaml": (YAML.encode() + b"version: 1e999\n", ":5: version"),
-    "deep.yaml": (b"a: " + b"[" * 3000, "levels deep"),
+    "deep.yaml": (b"a: " + b"[" * 3000, ":1: not valid YAML: "),
     "surrogate.yaml": (YAML.replace("a ball", '"\\ud800"').encode(), ":4: not valid YAML"),
     "date.yaml": (b"name: 2020-99-01\n" + YAML[8:].encode(), "not valid YAML"),
     "all.yaml": (YAML.encode() + b"  category: all\n", ":5: prompts.0.category"),

@@ -115,5 +115,5 @@ def test_any_bytes_are_a_set_or_a_typed_error(tmp_path: Path, data: bytes) -> No
 def test_a_document_nested_without_end_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "deep.yaml"
     path.write_text("name: x\nprompts: " + "[" * 5000 + "]" * 5000)
-    with pytest.raises(PromptError, match=r"deep\.yaml:2: .*nested"):
+    with pytest.raises(PromptError, match=r"deep\.yaml:2: .*nest"):
         prompts.load(path)
