@@ -74,6 +74,7 @@ def test_journals_of_two_runs_do_not_mix(clips: MakeClips, cli: Cli, tmp_path: P
     assert cli("show", tmp_path / "two").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["samples.jsonl", "scores.jsonl", "run.json"])
 def test_no_flipped_bit_changes_what_is_read(clips: MakeClips, cli: Cli, tmp_path: Path, file: str) -> None:
     """Every bit of the newest line: a sample's older record, and its old score, never come back."""

@@ -191,6 +191,7 @@ def test_a_reader_that_stops_reading_is_no_fault(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[1] == "0" and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_other_locales_low_limits_and_quiet_give_the_same_scores(tmp_path: Path) -> None:
     line = " ".join(RUN)
     plain = shell(f"t {line} --out a", tmp_path)
@@ -210,6 +211,7 @@ def test_other_locales_low_limits_and_quiet_give_the_same_scores(tmp_path: Path)
     assert shown.returncode == 0 and "Traceback" not in shown.stderr
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_too_low_is_a_sentence(tmp_path: Path) -> None:
     done = shell(f"ulimit -n 12; t {' '.join(RUN)}", tmp_path)
     assert done.returncode in (0, 2)

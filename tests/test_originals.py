@@ -96,6 +96,7 @@ def test_both_inputs_of_content_debiased_fvd_can_be_chosen(size: tuple[int, int]
         FrechetVideoDistance("videomae:cd-fvd-array")
 
 
+@pytest.mark.slow
 def test_the_ports_epsilon_is_the_ports(tmp_path: Path) -> None:
     torch.save(InflatedInception(400).state_dict(), tmp_path / "rgb.pt")
     expected = {"stylegan-v": 1e-3, "videogpt": 1e-5, "cd-fvd": 1e-5, "cd-fvd-256": 1e-5}

@@ -147,6 +147,7 @@ def test_a_stale_compiled_file_is_not_run(tmp_path: Path) -> None:
     assert metric.score(None).value == 2.0
 
 
+@pytest.mark.slow
 def test_a_plugins_helper_is_part_of_its_identity(clips: MakeClips, tmp_path: Path) -> None:
     folder = clips("a").write(2).folder
     (tmp_path / "helpmod.py").write_text("K = 1.0\n")
@@ -290,6 +291,7 @@ class Endless(Handler):
         return self.send(200, {"object": "list", "data": jobs, "has_more": True})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", [Late, Endless])
 def test_a_lost_answer_is_never_paid_twice(cli: Cli, tmp_path: Path, handler: type[Handler]) -> None:
     with serve(world := World(tmp_path / "server"), handler) as base:
@@ -316,6 +318,7 @@ class SlowSubmit(Handler):
         super().do_POST()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_ctrl_c_loses_no_submit_that_was_sent(tmp_path: Path, concurrency: int) -> None:
     with serve(world := World(tmp_path / "server", lists=False), SlowSubmit) as base:
@@ -361,6 +364,7 @@ def test_a_request_that_was_never_sent_says_so() -> None:
     gc.collect()
 
 
+@pytest.mark.slow
 @HALF_OPEN
 def test_closing_while_requests_run_leaves_nobody_waiting(tmp_path: Path) -> None:
     with serve(World(tmp_path / "server")) as base:
@@ -391,6 +395,7 @@ def test_closing_while_requests_run_leaves_nobody_waiting(tmp_path: Path) -> Non
     gc.collect()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("end", ["time", "term"])
 def test_what_makes_a_process_group_of_its_own_ends_too(cli: Cli, tmp_path: Path, end: str) -> None:

@@ -79,6 +79,7 @@ def test_scores_of_a_video_made_again_are_of_the_new_one(cli: Cli, tmp_path: Pat
     assert cli("score", tmp_path / "clean", "--metrics", "temporal_flicker").code == 0
 
 
+@pytest.mark.slow
 def test_a_line_is_written_after_its_video_is_on_the_disk(tmp_path: Path) -> None:
     strace = shutil.which("strace")
     if strace is None:
@@ -118,6 +119,7 @@ def test_two_requests_never_share_a_job(cli: Cli, tmp_path: Path) -> None:
         assert cli(*made, "-o", "concurrency=1").code == 4  # and not asked for again
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_before_the_restart_pays_once(tmp_path: Path) -> None:
     """The client's clock is 5 minutes ahead while it submits, its answer is lost, and it is killed."""
     faketime = shutil.which("faketime")
@@ -227,6 +229,7 @@ def gone(pids: list[int], seconds: float = 20.0) -> bool:
     return not any(alive(p) for p in pids)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends what a killed process started")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 @pytest.mark.parametrize("serve_it", [False, True])
@@ -250,6 +253,7 @@ def test_what_a_run_started_ends_with_it(tmp_path: Path, number: signal.Signals,
         assert "Traceback" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends what a killed process started")
 def test_decoders_end_with_a_killed_run(clips: MakeClips, tmp_path: Path) -> None:
     plugin, mark = tmp_path / "slow.py", tmp_path / "mark"
@@ -275,6 +279,7 @@ def test_decoders_end_with_a_killed_run(clips: MakeClips, tmp_path: Path) -> Non
     assert gone([pid])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_for_a_while_goes_on(clips: MakeClips, tmp_path: Path) -> None:
     """Stopped (Ctrl-Z) for longer than the stall limit while a decoder works."""
     plugin, mark = tmp_path / "steps.py", tmp_path / "mark"

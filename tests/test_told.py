@@ -63,6 +63,7 @@ class EchoId(Echo):
         return {**super().shown(job), "id": f"job-{self.told()}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", [Echo, EchoId])
 def test_a_server_that_echoes_the_key_gets_it_nowhere(tmp_path: Path, handler: type[Handler]) -> None:
     with serve(World(tmp_path / "server", key=KEY), handler) as base:
@@ -142,6 +143,7 @@ class SlowBody(Slow):
     stage = "body"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", [Slow, SlowBody])
 @pytest.mark.parametrize("what", ["submit", "poll", "download"])
 def test_a_request_ends_at_its_deadline_whatever_drips_in(
@@ -161,6 +163,7 @@ def test_a_request_ends_at_its_deadline_whatever_drips_in(
         client.close()
 
 
+@pytest.mark.slow
 def test_one_ctrl_c_is_enough(tmp_path: Path) -> None:
     """A server drips its answers; the run is stopped once and ends."""
     with serve(World(tmp_path / "server"), Slow) as base:
@@ -215,6 +218,7 @@ class LargePlain(Large):
     coding = ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", [Large, LargePlain])
 def test_a_flood_is_cut_off(tmp_path: Path, handler: type[Handler]) -> None:
     with serve(World(tmp_path / "server"), handler) as base:
@@ -245,6 +249,7 @@ def test_fields_from_a_server_are_cut(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "jobs.jsonl").stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_a_slow_submit_holds_up_nobody_else(cli: Cli, tmp_path: Path) -> None:
     class Stuck(Handler):
         def do_POST(self) -> None:
@@ -319,6 +324,7 @@ def test_the_page_may_do_nothing_but_its_own(scored: Path, cli: Cli, tmp_path: P
     assert _policy(page).count("sha256-") == 2
 
 
+@pytest.mark.slow
 def test_no_folder_of_this_machine_is_told(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     folder = clips("a").write(2).folder
     (folder / "1-0.mkv").write_bytes(b"no video")

@@ -42,6 +42,7 @@ class Swapped(VideoMetric):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("swap", ["os.replace({other!r}, {clip!r})", "shutil.copyfile({other!r}, {clip!r})"])
 def test_a_clip_replaced_while_it_is_decoded_has_no_score(
     clips: MakeClips, tmp_path: Path, swap: str
@@ -97,6 +98,7 @@ class Mine(VideoMetric):
 """
 
 
+@pytest.mark.slow
 def test_numbers_of_an_edited_plugin_do_not_mix_with_the_old(clips: MakeClips, tmp_path: Path) -> None:
     made, plugin = clips("a").write(2), tmp_path / "mine.py"
     plugin.write_text(METRIC.format(value=1.0))
@@ -108,6 +110,7 @@ def test_numbers_of_an_edited_plugin_do_not_mix_with_the_old(clips: MakeClips, t
     assert {s["mine"].value for s in found.values()} == {2.0} and len(found) == 2
 
 
+@pytest.mark.slow
 def test_an_edited_frame_extractor_makes_its_features_again(clips: MakeClips, tmp_path: Path) -> None:
     made, plugin = clips("a").write(1), tmp_path / "swapper.py"
     base = run_of(made.folder, tmp_path, "--plugin", plugin, "--metrics", "swapped")
@@ -159,6 +162,7 @@ def test_a_link_out_of_a_run_from_elsewhere_is_not_followed(scored: Path) -> Non
         RunFolder(scored).video_path(linked)
 
 
+@pytest.mark.slow
 def test_without_a_home_a_command_trusts_what_it_recorded_itself(
     clips: MakeClips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
