@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,3 +45,11 @@ def edit_run(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     del data["check"]
     edit(data)
     path.write_text(json.dumps({**data, "check": digest(data)}))
+
+
+def written(path: Path, process: subprocess.Popen[str]) -> str:
+    """What a running process has written there, as soon as there is something."""
+    while not (path.exists() and (text := path.read_text().strip())):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return text

@@ -20,6 +20,7 @@ from evals.generators.frames import as_frames
 from evals.records import Prompt, Request, Settings
 from evals.runs.folder import RunFolder
 from tests.conftest import Cli, ball, start
+from tests.helpers import written
 from tests.test_jobs import samples, write_prompts
 
 HOSTILE = [
@@ -315,9 +316,7 @@ def test_ctrl_c_ends_what_runs_side_by_side(tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "p.yaml", ["a", "b", "c"])
     process = start("generate", "--generator", f"command:{sys.executable} {script} {{prompt}} {{out}}", "-o",
                     "concurrency=2", "--prompts", prompts, "--out", tmp_path, "--name", "run")  # fmt: skip
-    journal = tmp_path / "run" / "samples.jsonl"
-    while not journal.exists():
-        time.sleep(0.05)
+    written(tmp_path / "run" / "samples.jsonl", process)
     time.sleep(1.5)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)

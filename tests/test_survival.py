@@ -26,6 +26,7 @@ from evals.runs.folder import RunFolder
 from evals.runs.leash import ActiveClock, Leashed
 from evals.video import Limits, encode
 from tests.conftest import ROOT, Cli, MakeClips, ball, call, run_of, start
+from tests.helpers import written
 from tests.test_jobs import arguments, samples, write_prompts
 from tests.videoserver import Handler, World, serve
 
@@ -240,10 +241,7 @@ def test_what_a_run_started_ends_with_it(tmp_path: Path, number: signal.Signals,
     more = ("-o", "serve=true") if serve_it else ()
     prompts = write_prompts(tmp_path / "p.yaml", ["a ball"])
     process = start("generate", "--generator", words, "--prompts", prompts, "--out", tmp_path, *more)
-    while not (mark.exists() and mark.read_text()):
-        time.sleep(0.05)
-        assert process.poll() is None
-    pids = [int(x) for x in mark.read_text().split()]
+    pids = [int(x) for x in written(mark, process).split()]
     assert all(map(alive, pids))
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -270,10 +268,7 @@ def test_decoders_end_with_a_killed_run(clips: MakeClips, tmp_path: Path) -> Non
     )
     folder = clips("a").write(1).folder
     process = start(*run_of(folder, tmp_path, "--plugin", plugin, "--metrics", "slow_metric"))
-    while not (mark.exists() and mark.read_text()):
-        time.sleep(0.05)
-        assert process.poll() is None
-    pid = int(mark.read_text())
+    pid = int(written(mark, process))
     process.kill()
     process.communicate(timeout=60)
     assert gone([pid])

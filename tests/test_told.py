@@ -31,6 +31,7 @@ from evals.report.markdown import escaped
 from evals.runs import secrets
 from evals.video import encode
 from tests.conftest import Cli, MakeClips, ball, call, run_of, start
+from tests.helpers import written
 from tests.test_compare import made, values  # noqa: F401 - a fixture
 from tests.test_jobs import arguments, samples, write_prompts
 from tests.videoserver import Handler, World, serve
@@ -169,9 +170,7 @@ def test_one_ctrl_c_is_enough(tmp_path: Path) -> None:
     with serve(World(tmp_path / "server"), Slow) as base:
         prompts = write_prompts(tmp_path / "p.yaml", ["a ball", "a cube"])
         process = start(*arguments(base, prompts, tmp_path))
-        log = tmp_path / "run" / "run.json"
-        while not log.exists():
-            time.sleep(0.05)
+        written(tmp_path / "run" / "run.json", process)
         time.sleep(1.5)
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
