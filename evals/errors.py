@@ -106,6 +106,12 @@ class Reason(StrEnum):
     NO_SHARED_SCORE = "no_shared_score"
     LOW_COVERAGE = "low_coverage"
     TOO_FEW_PROMPTS = "too_few_prompts"
+    TOO_FEW_VIDEOS = "too_few_videos"
+    UNDECIDED = "undecided"
+    MISSING_MAY_MATTER = "missing_may_matter"
+    LESS_MOTION = "less_motion"
+    LESS_SHARPNESS = "less_sharpness"
+    NOTHING_VARIES = "nothing_varies"
 
 
 BECAUSE_OF_THE_PROMPT = frozenset({Reason.PROMPT_EXCLUDES, Reason.UNKNOWN_WORDS, Reason.NO_OTHER_PROMPT})

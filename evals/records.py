@@ -37,6 +37,10 @@ Text = Annotated[
 Category = Annotated[Text, AfterValidator(lambda x: _category(x))]
 Direction = Literal["higher", "lower", "none"]
 Status = Literal["ok", "refused", "failed"]
+Aspect = Literal[
+    "alignment", "motion", "consistency", "appearance", "physics", "realism", "fidelity", "cost", "other"
+]
+Role = Literal["primary", "diagnostic"]
 Reward = Literal["stillness", "blur", "noise", "flicker", "jitter", "hue drift", "saturation", "low contrast"]
 
 
@@ -311,10 +315,11 @@ class ScoreLine(Record):
 
 
 class MetricInfo(Record):
-    """What a reader must know of a metric without loading it. `extractors` holds a spec for every need."""
+    """What a reader must know of a metric without loading it: `metrics.base.About` says what the fields mean.
+    `extractors` holds a spec for every need; a metric of kind `sample` needs no video."""
 
     id: str
-    kind: Literal["video", "distribution"] = "video"
+    kind: Literal["video", "distribution", "sample"] = "video"
     spec: Spec
     extractors: dict[str, Spec]
     reads: tuple[str, ...] = ()
@@ -327,6 +332,9 @@ class MetricInfo(Record):
     rewarded_by: tuple[Reward, ...] = ()
     source: str = ""
     note: str = ""
+    aspect: Aspect = "other"
+    role: Role = "primary"
+    reveals: tuple[Reward, ...] = ()
     normalization: str = "native"
 
 

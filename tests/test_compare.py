@@ -31,7 +31,8 @@ from evals.records import (
     digest,
 )
 from evals.report import FILES, write_report
-from evals.report.tables import findings, unmeasured
+from evals.report.tables import unmeasured
+from evals.report.words import answer, sentences
 from evals.runs import folder as run_folders
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
@@ -129,15 +130,18 @@ def values(mean: float, n: int = 30, seeds: int = 1, spread: float = 1.0, seed: 
 
 
 @pytest.mark.parametrize(
-    ("direction", "verdict"), [("higher", "better"), ("lower", "worse"), ("none", "differs")]
+    ("direction", "verdict"), [("higher", "better"), ("lower", "worse"), ("none", None)]
 )
-def test_a_clear_difference_has_a_verdict(made: Callable[..., Path], direction: str, verdict: str) -> None:
-    metric = info(direction=direction)
+def test_a_clear_difference_has_a_verdict(
+    made: Callable[..., Path], direction: str, verdict: str | None
+) -> None:
+    role = "diagnostic" if direction == "none" else "primary"
+    metric = info(direction=direction, role=role)
     found = of(made("a", values(2.0), metric), made("b", values(0.0, seed=1), metric))
     pair = found.pairs[0]
     assert (pair.a, pair.b, pair.verdict, pair.n_pairs) == ("a", "b", verdict, 30)
     assert pair.ci_low is not None and pair.ci_low > 0
-    assert pair.p_holm is not None and pair.p_holm < 0.05
+    assert pair.p is not None and pair.p < 0.05 and (pair.p_holm is None) == (verdict is None)
     assert pair.difference == pytest.approx(
         np.mean(list(values(2.0).values())) - np.mean(list(values(0.0, seed=1).values()))
     )
@@ -156,8 +160,12 @@ def test_videos_out_of_domain_are_named_because_the_rest_may_be_the_better(made:
 
 def test_no_difference_is_not_called_equal(made: Callable[..., Path]) -> None:
     found = of(made("a", values(0.0)), made("b", values(0.0, seed=1)))
-    assert found.pairs[0].verdict == "no difference shown"
-    assert "was not shown to differ" in findings(found)[0]
+    pair = found.pairs[0]
+    assert (pair.verdict, pair.reason) == ("inconclusive", Reason.UNDECIDED)
+    assert pair.detectable is not None and pair.more_prompts is not None and pair.more_prompts > 0
+    assert "would be found" in pair.message and f"takes {pair.more_prompts} more prompts" in pair.message
+    assert answer(found) == "No difference shown between a and b."
+    assert sentences(found)[0] == "a: no aspect in which a difference is shown."
 
 
 def test_too_few_prompts_are_inconclusive(made: Callable[..., Path]) -> None:
@@ -251,16 +259,8 @@ def test_what_is_not_comparable_says_so(
 
 def test_a_metric_that_only_one_run_has(made: Callable[..., Path]) -> None:
     found = of(made("a", values(1.0), info("m")), made("b", values(1.0), info("other")))
-    assert {pair.verdict for pair in found.pairs} == {"not comparable"}
+    assert {pair.verdict for pair in found.pairs} == {"not scored"}
     assert "b was not scored with it" in {pair.message for pair in found.pairs}
-
-
-def test_p_values_are_corrected_together(made: Callable[..., Path]) -> None:
-    runs = [made(f"r{i}", values(0.35 * i, n=40, seed=i)) for i in range(4)]
-    found = of(*runs)
-    frame = found.frame("pairs")
-    assert len(frame) == 6 and (frame["p_holm"] >= frame["p"]).all()
-    assert frame["p_holm"].max() <= 1
 
 
 def test_other_words_under_one_id_are_left_out(made: Callable[..., Path]) -> None:
@@ -401,7 +401,7 @@ def test_files_and_same_inputs_same_bytes(made: Callable[..., Path], tmp_path: P
         frame = pd.read_csv(tmp_path / "one" / f"{name}.csv")
         assert list(frame.columns) == list(kind.model_fields)
     data = json.loads((tmp_path / "one" / "comparison.json").read_text())
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data["pairs"][0]["verdict"] == "better" and data["metrics"]["m"]["direction"] == "higher"
 
 

@@ -18,7 +18,8 @@ from evals.cli.options import (
     open_page,
     weights,
 )
-from evals.cli.output import say, tell, tell_json
+from evals.cli.output import say, tell_json
+from evals.cli.results import print_comparison
 from evals.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ NOT_COMPARABLE = 3
     "--out", type=PATH, default=Path("reports/comparison"), show_default=True, help="Report folder."
 )
 @click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
-@click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the findings.")
+@click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the table.")
 @click.option("--submission", type=PATH, help="With --vbench: write VBench's result files of one run there.")
 @allow_outside
 @force
@@ -82,20 +83,6 @@ def command(runs: tuple[Path, ...], normalizing: Normalizing, common: Common, **
         click.launch(str(page))
     nothing = bool(found.pairs) and not any(pair.n_pairs for pair in found.pairs)
     return NOT_COMPARABLE if nothing else 0
-
-
-def print_comparison(found: Comparison, page: Path, terms: str | None = None, of: str | None = None) -> None:
-    """Warnings, then findings (of all runs, or of the pairs with `of`) or another suite's terms, then the
-    page's place."""
-    from evals.report.tables import findings, unmeasured
-
-    for warning in found.warnings:
-        say(f"warning: {warning.message}")
-    for sentence in [terms] if terms else findings(found, of):
-        tell(sentence)
-    if hint := unmeasured(found):
-        say(hint)
-    tell(f"report: {page}")
 
 
 def _in_vbench_terms(found: Comparison, out: Path, submission: Path | None) -> str:

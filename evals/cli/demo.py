@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evals.cli.compare import print_comparison
 from evals.cli.options import PATH, Common, common, force, open_page
 from evals.cli.output import say, tell_json
+from evals.cli.results import print_comparison
 
 if TYPE_CHECKING:
     from evals.compare import Comparison
@@ -70,7 +70,7 @@ def command(
     if common.as_json:
         tell_json(found.to_json())
     else:
-        print_comparison(found, page, of=CLEAN)
+        print_comparison(found, page)
     if open_page:
         click.launch(str(page))
     return 0

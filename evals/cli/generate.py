@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from evals.cli.options import Common, Generating, Retrying, common, generating, retrying
+from evals.cli.results import print_runs
 from evals.cli.run import generate_all
-from evals.cli.show import print_run
 
 
 @click.command(name="generate")
@@ -25,4 +25,4 @@ def command(generating: Generating, retrying: Retrying, common: Common) -> int:
 
             return print_forecasts(configs, None, None, resources, common.as_json)
         made = generate_all(configs, generating.interleave, retrying, resources, bar)
-    return max(print_run(one.path, None, common.as_json) for one in made)
+    return print_runs([one.path for one in made], None, common.as_json)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 from typing import Any
 
@@ -26,6 +27,16 @@ def shown(text: str) -> str:
 def tell(text: str) -> None:
     """A result, on stdout."""
     _write(shown(text))
+
+
+def tell_table(text: str) -> None:
+    """A table that was made for this terminal, with its colours; its maker has cleaned the names in it."""
+    _write(str(redacted(text)))
+
+
+def table_width() -> int:
+    """How wide a table may be: the terminal, up to 110 columns, and 80 where there is none."""
+    return max(60, min(110, shutil.get_terminal_size().columns)) if sys.stdout.isatty() else 80
 
 
 def tell_json(value: Any, indent: int | None = None) -> None:

@@ -19,7 +19,7 @@ from evals.cli.options import (
     rescore,
     retrying,
 )
-from evals.cli.show import print_run
+from evals.cli.results import print_runs
 
 if TYPE_CHECKING:
     from evals.cli.progress import Bar
@@ -58,7 +58,7 @@ def command(
         made = generate_all(configs, generating.interleave, retrying, resources, bar)
         for one in made:
             score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
-    return max(print_run(one.path, str(normalization), common.as_json) for one in made)
+    return print_runs([one.path for one in made], str(normalization), common.as_json)
 
 
 def generate_all(

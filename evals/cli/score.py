@@ -19,7 +19,7 @@ from evals.cli.options import (
     rescore,
     retrying,
 )
-from evals.cli.show import print_run
+from evals.cli.results import print_runs
 
 
 @click.command(name="score")
@@ -51,4 +51,4 @@ def command(
     with common.resources() as resources, Bar(common.quiet) as bar:
         for one in opened:
             score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
-    return max(print_run(path, str(normalization), common.as_json) for path in runs)
+    return print_runs(runs, str(normalization), common.as_json)

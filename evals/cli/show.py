@@ -1,4 +1,4 @@
-"""`show`: what is in a run. Also how every command prints the state of a run."""
+"""`show`: what is in a run."""
 
 from __future__ import annotations
 
@@ -9,54 +9,32 @@ import click
 
 from evals.cli.options import PATH
 from evals.cli.output import tell, tell_json
-
-SOME_FAILED = 4
+from evals.cli.results import print_comparison, values_of
 
 
 @click.command(name="show")
 @click.argument("run_path", metavar="RUN", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(run_path: Path, as_json: bool) -> int:
-    """What is in RUN, what is missing, what failed and why."""
+    """What is in RUN: its values, what is missing, what failed and why."""
     from evals.runs.overview import describe
 
     facts = describe(run_path)
     if as_json:
-        tell_json(facts, indent=1)
-    else:
-        tell(as_text(facts))
+        tell_json({**facts, **values_as_json(run_path, facts)}, indent=1)
+        return 0
+    tell(as_text(facts))
+    for normalization in facts["scores"]:
+        if (found := values_of([run_path], normalization)) is not None:
+            tell(f"values     {normalization}")
+            print_comparison(found)
     return 0
 
 
-def print_run(path: Path, normalization: str | None, as_json: bool) -> int:
-    """A run's state at the end of a command; gives the exit code."""
-    from evals.runs.overview import describe
-
-    facts = describe(path, normalization)
-    if as_json:
-        tell_json(facts)
-    else:
-        tell(_short(facts))
-    return SOME_FAILED if facts["failed"] else 0
-
-
-def _short(facts: dict[str, Any]) -> str:
-    """A run's state in a few lines."""
-    samples = facts["samples"]
-    rest = ", ".join(f"{n} {k}" for k, n in samples.items() if k not in ("planned", "ok") and n)
-    text = f"{facts['run']}: {samples.get('ok', 0)} of {samples['planned']} samples ok" + (
-        f", {rest}" if rest else ""
-    )
-    for normalization, metrics in facts["scores"].items():
-        text += f"; {len(metrics)} metrics ({normalization})"
-        skipped = sum(counts.get("skipped", 0) for counts in metrics.values())
-        if skipped:
-            every = sum(sum(counts.values()) for counts in metrics.values())
-            why = next(p["message"] for p in facts["problems"] if p["status"] == "skipped")
-            text += f"\n{skipped} of {every} scores skipped ({normalization}), mostly because: {why}"
-    if facts["failed"]:
-        text += f"\n{facts['failed']} samples or scores failed; see: t2v-evals show {facts['run']}"
-    return text
+def values_as_json(run_path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Means by normalization."""
+    found = {name: values_of([run_path], name) for name in facts["scores"]}
+    return {"means": {name: one.to_json()["means"] for name, one in found.items() if one is not None}}
 
 
 def as_text(facts: dict[str, Any]) -> str:

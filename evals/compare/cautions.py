@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from evals.compare import statistics
-from evals.compare.pairs import differently_worded
+from evals.compare.aligned import differently_worded
 from evals.compare.results import Caution, ComparisonWarning
 from evals.compare.run_scores import RunScores
 from evals.errors import BECAUSE_OF_THE_PROMPT, Reason
@@ -28,7 +28,7 @@ def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
     yield from _enlarged(runs)
     few = [r.label for r in runs if r.samples["prompt_id"].nunique() < statistics.MIN_PROMPTS]
     if few:
-        message = f"fewer than {statistics.MIN_PROMPTS} prompts ({', '.join(few)}): no intervals are given"
+        message = f"fewer than {statistics.MIN_PROMPTS} prompts ({', '.join(few)}): means have no interval"
         yield ComparisonWarning(code=Caution.FEW_PROMPTS, message=message)
     if worded := differently_worded(runs):
         message = (

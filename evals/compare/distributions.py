@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from evals import metrics
+from evals.compare.flips import holm
 from evals.compare.reference import RunReference, Statistics
 from evals.compare.results import Caution, ComparisonWarning, Distribution
 from evals.compare.run_scores import RunScores
@@ -21,12 +23,23 @@ Reference = RunReference | Statistics
 MOST_OUTSIDE = 0.2
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A metric with the features it was computed on, and how many videos the run has."""
+
+    metric: DistributionMetric
+    ours: Vectors
+    theirs: Vectors
+    videos: int
+
+
 class Measuring:
     """Measures runs against one reference; `warnings` collects what a reader must know."""
 
     def __init__(self, reference: Reference, match: Match = "none") -> None:
         self.reference, self.match = reference, match
         self.warnings: list[ComparisonWarning] = []
+        self.sets: dict[tuple[str, str], Measured] = {}
         self._biases: dict[str, list[float]] = defaultdict(list)
         self._outside: dict[tuple[str, str], list[str]] = defaultdict(list)
 
@@ -41,6 +54,7 @@ class Measuring:
                 if not self.reference.is_run(run) and name in run.metrics:
                     one = self._one(run, name)
                     found += [one] if one is not None else []
+        found = _corrected(found)
         for (name, why), labels in self._outside.items():
             self._warn(Caution.OUT_OF_DOMAIN, f"{name}: {', '.join(labels)}: {why}", metric=name)
         for name, biases in self._biases.items():
@@ -60,7 +74,8 @@ class Measuring:
             ours = vectors_of(run, name, metric)
             self.reference.check(name, info)
             theirs = self.reference.vectors(name, metric)
-            value = self._value(run, metric, ours, theirs)
+            value = self._value(run, name, metric, ours, theirs)
+            p_equal = self._equality(run, name)
         except OutOfDomain as error:
             self._outside[name, str(error)].append(run.label)
             counts = {"n": len(ours.rows), "n_reference": len(theirs.rows)}
@@ -72,11 +87,13 @@ class Measuring:
         self._remark(run, name, value, ours, theirs)
         return row.model_copy(update={
             "value": value.value, "ci_low": value.low, "ci_high": value.high,
-            "n": value.n, "n_reference": value.n_reference,
+            "n": value.n, "n_reference": value.n_reference, "p_equal": p_equal,
             "key": distribution_key(info.spec, ours.keys, theirs.keys or [self.reference.digest], self.match),
         })  # fmt: skip
 
-    def _value(self, run: RunScores, metric: DistributionMetric, ours: Vectors, theirs: Vectors) -> SetValue:
+    def _value(
+        self, run: RunScores, name: str, metric: DistributionMetric, ours: Vectors, theirs: Vectors
+    ) -> SetValue:
         total = self.reference.moments()
         if not theirs.rows and total is not None:
             if not ours.rows:
@@ -98,7 +115,16 @@ class Measuring:
                     " encoders are made for real footage"
                 )
         ours, theirs = matched(ours, theirs, self.match)
+        self.sets[run.label, name] = Measured(metric, ours, theirs, run.counted("ok"))
         return metric.compute(np.stack(ours.rows), np.stack(theirs.rows), (ours.prompts, theirs.prompts))
+
+    def _equality(self, run: RunScores, name: str) -> float | None:
+        """p of "run and reference are alike", where the metric has a test and both have features."""
+        one = self.sets.get((run.label, name))
+        if one is None:
+            return None
+        ours, theirs = one.ours, one.theirs
+        return one.metric.equality(np.stack(ours.rows), np.stack(theirs.rows), (ours.prompts, theirs.prompts))
 
     def _remark(self, run: RunScores, name: str, value: SetValue, ours: Vectors, theirs: Vectors) -> None:
         if value.bias is not None:
@@ -129,6 +155,16 @@ class Measuring:
         warning = ComparisonWarning(code=code, message=message, run=run, metric=metric)
         if warning not in self.warnings:
             self.warnings.append(warning)
+
+
+def _corrected(found: Sequence[Distribution]) -> list[Distribution]:
+    """Holm over the runs, for each metric."""
+    done = list(found)
+    for name in dict.fromkeys(one.metric for one in found):
+        places = [i for i, one in enumerate(found) if one.metric == name and one.p_equal is not None]
+        for i, p in zip(places, holm([found[i].p_equal or 0.0 for i in places]), strict=True):
+            done[i] = found[i].model_copy(update={"p_equal": p})
+    return done
 
 
 def recorded_metric(name: str, info: MetricInfo) -> DistributionMetric:

@@ -2,60 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
-import pandas as pd
+import numpy as np
 
 from evals.compare import statistics
 from evals.compare.results import Distribution, Mean
-from evals.compare.run_scores import RunScores, by_prompt
+from evals.compare.run_scores import RunScores
 from evals.records import ALL, MetricInfo
-from evals.runs.keys import random_seed
 
 COUNTED = ("ok", "failed", "skipped", "refused", "missing")
 
 
 def means(
     runs: Sequence[RunScores], infos: Sequence[MetricInfo], distributions: Sequence[Distribution]
-) -> Iterable[Mean]:
-    """A row per run, video metric and category, with `all` first; then the distribution metrics' values."""
+) -> list[Mean]:
+    """A row per run, metric of samples and category, with `all` first; then the distribution metrics' values.
+    Intervals of all rows are computed together."""
+    rows: list[Mean] = []
+    scores: dict[int, statistics.Scores] = {}
     for run in runs:
-        categories = sorted(set(run.samples["category"]))
         for info in infos:
-            scores = run.by_metric.get(info.id)
-            if info.id not in run.metrics:
-                continue
-            if scores is None:
-                scores = run.scores.iloc[:0].set_index(["prompt_id", "seed"])
-            yield _mean(run, info, ALL, scores)
-            for category in categories:
-                yield _mean(run, info, category, scores[scores["category"] == category])
-    for one in distributions:
-        yield Mean(
-            run=one.run, metric=one.metric, category=ALL, mean=one.value, ci_low=one.ci_low,
-            ci_high=one.ci_high, n_ok=one.n, n_failed=0, n_skipped=0, n_refused=0, n_missing=0,
-            n_prompts=None,
+            if info.id in run.metrics:
+                for mean, values in _of_metric(run, info):
+                    if values is not None:
+                        scores[len(rows)] = values
+                    rows.append(mean)
+    for i, found in zip(scores, statistics.mean_intervals(list(scores.values())), strict=True):
+        changes = {"mean": found.mean, "ci_low": found.low, "ci_high": found.high, "n_prompts": found.n}
+        rows[i] = rows[i].model_copy(update=changes)
+    return rows + [_of_distribution(one) for one in distributions]
+
+
+def _of_metric(run: RunScores, info: MetricInfo) -> Iterator[tuple[Mean, statistics.Scores | None]]:
+    """A row per category without its mean yet, and the values that it is of."""
+    scores = run.by_metric.get(info.id)
+    if scores is None:
+        scores = run.scores.iloc[:0].set_index(["prompt_id", "seed"])
+    counts = scores.groupby(["category", "status"], sort=True).size()
+    ok = scores[scores["status"] == "ok"]
+    by_prompt = ok.groupby(["category", "prompt_id"], sort=True)["value"].mean()
+    for category in (ALL, *sorted(set(run.samples["category"]))):
+        had = counts.index.get_level_values("category")
+        mine = (counts if category == ALL else counts[had == category]).groupby(level="status").sum()
+        row = Mean(
+            run=run.label, metric=info.id, category=category, mean=None, ci_low=None, ci_high=None,
+            **{f"n_{status}": int(mine.get(status, 0)) for status in COUNTED}, n_prompts=0,
         )  # fmt: skip
+        if not row.n_ok:
+            yield row, None
+            continue
+        # A prompt has one category, so that these are its means, too.
+        values = (by_prompt if category == ALL else by_prompt.loc[category]).to_numpy(np.float64)
+        yield row, statistics.Scores(values, row.n_ok, info.binary, info.low, info.high)
 
 
-def _mean(run: RunScores, info: MetricInfo, category: str, scores: pd.DataFrame) -> Mean:
-    counts = scores["status"].value_counts()
-    values = scores.loc[scores["status"] == "ok", "value"]
-    mean = low = high = None
-    prompts = 0
-    if len(values):
-        seed = random_seed(run.label, info.id, category)
-        found = statistics.mean_interval(by_prompt(values), seed, len(values), info.binary)
-        mean, prompts = found.mean, found.n
-        low, high = _within(found, info)
+def _of_distribution(one: Distribution) -> Mean:
     return Mean(
-        run=run.label, metric=info.id, category=category, mean=mean, ci_low=low, ci_high=high,
-        **{f"n_{status}": int(counts.get(status, 0)) for status in COUNTED}, n_prompts=prompts,
+        run=one.run, metric=one.metric, category=ALL, mean=one.value, ci_low=one.ci_low,
+        ci_high=one.ci_high, n_ok=one.n, n_failed=0, n_skipped=0, n_refused=0, n_missing=0, n_prompts=None,
     )  # fmt: skip
-
-
-def _within(found: statistics.Estimate, info: MetricInfo) -> tuple[float | None, float | None]:
-    """An interval cut at the ends of the metric's range, which that of a skewed share can exceed."""
-    low = found.low if found.low is None or info.low is None else max(found.low, info.low)
-    high = found.high if found.high is None or info.high is None else min(found.high, info.high)
-    return low, high

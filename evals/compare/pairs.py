@@ -1,130 +1,222 @@
-"""Paired differences of runs: measured, tested, decided."""
+"""What is measured of two runs on every metric, before anything is decided."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from evals.compare import statistics
-from evals.compare.results import Pair, Verdict
-from evals.compare.run_scores import RunScores, by_prompt, why_not_comparable
-from evals.errors import BECAUSE_OF_THE_PROMPT, Reason
-from evals.runs.keys import random_seed
+from evals.compare.aligned import Aligned, align
+from evals.compare.flips import FLIPS, SignFlip, sign_flips
+from evals.compare.results import Pair
+from evals.compare.rules import MARGIN, Rules
+from evals.compare.run_scores import RunScores, why_not_comparable
+from evals.errors import Reason
+from evals.records import MetricInfo
 
-MIN_COVERAGE = 0.95
-ALPHA = 0.05
+Array = NDArray[np.float64]
 
 
-@dataclass
-class _Measured:
-    """A pair with what was measured of it, before the family's correction."""
+class Test(Protocol):
+    """A test of a difference, with the interval that is its inversion."""
+
+    @property
+    def p(self) -> float: ...
+    @property
+    def smallest(self) -> float: ...
+    def p_above(self, bound: float = 0.0) -> float: ...
+    def p_below(self, bound: float = 0.0) -> float: ...
+    def interval(self, level: float = 0.95) -> tuple[float, float] | None: ...
+    def within(self, margin: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A pair with what was measured of it. `test` is None where there is nothing to test: no scores, or all
+    of them equal. `spread` is that of the differences between prompts.
+
+    `guards` are p-values that a claim for a side with missing samples must also pass: by `accidental`, with
+    each lost score set to the mean of the other side's equally large worst share (after Lee 2009), and by
+    `whatever`, with every lost score at the worst that was seen, of the other side at the best."""
 
     pair: Pair
-    test: statistics.SignFlip | None = None
+    info: MetricInfo
+    test: Test | None = None
+    spread: float = 0.0
+    accidental: float = 0.0
+    whatever: float = 0.0
 
 
-def paired_differences(runs: Sequence[RunScores], metrics: Sequence[str]) -> list[Pair]:
-    """All runs against each other on all metrics; a, then b, in the order given. p-values are corrected
-    together (Holm)."""
-    candidates = [
-        (name, a, b)
-        for name in metrics
-        for a, b in combinations(runs, 2)
-        if name in a.metrics or name in b.metrics
-    ]
-    flips = max(19_999, 100 * len(candidates))
-    measured = [_measure(name, a, b, flips) for name, a, b in candidates]
-    tested = [one for one in measured if one.test is not None]
-    adjusted = statistics.holm([one.test.p for one in tested if one.test])
-    for one, p_holm in zip(tested, adjusted, strict=True):
-        assert one.test is not None
-        smallest = min(1.0, len(tested) * one.test.smallest)
-        one.pair = one.pair.model_copy(update={"p_holm": p_holm, "smallest_p_holm": smallest})
-    directions = {name: run.metrics[name].direction for run in runs for name in run.metrics}
-    return [_decide(one.pair, directions[one.pair.metric]) for one in measured]
+def measure(
+    a: RunScores, b: RunScores, infos: Mapping[str, MetricInfo], rules: Rules, flips: int = FLIPS
+) -> list[Estimate]:
+    """Every metric that is scored by samples, in order."""
+    found: dict[str, Estimate] = {}
+    both = []
+    for name, info in infos.items():
+        if info.kind == "distribution" or not (name in a.metrics or name in b.metrics):
+            continue
+        pair = Pair(metric=name, a=a.label, b=b.label)
+        if problem := _not_comparable(name, a, b):
+            found[name] = Estimate(pair.model_copy(update=problem), info)
+        else:
+            both.append(name)
+    aligned = align(a, b, both)
+    found |= _estimates(aligned, [Pair(metric=n, a=a.label, b=b.label) for n in both],
+                        [infos[n] for n in both], rules, flips)  # fmt: skip
+    return [found[name] for name in infos if name in found]
 
 
-def differently_worded(runs: Sequence[RunScores]) -> list[str]:
-    """Ids of prompts that have other words in some of the runs."""
-    words: dict[str, set[str]] = {}
-    for run in runs:
-        for prompt in run.prompts.values():
-            words.setdefault(prompt.id, set()).add(prompt.text)
-    return sorted(prompt_id for prompt_id, texts in words.items() if len(texts) > 1)
-
-
-def _measure(name: str, a: RunScores, b: RunScores, flips: int) -> _Measured:
-    pair = Pair(metric=name, a=a.label, b=b.label)
+def _not_comparable(name: str, a: RunScores, b: RunScores) -> dict[str, object] | None:
+    """Why two runs' numbers of a metric don't compare; None where they do."""
     for run in (a, b):
         if name not in run.metrics:
             message = f"{run.label} was not scored with it"
-            return _Measured(_not_comparable(pair, Reason.NOT_SCORED, message))
+            return {"verdict": "not scored", "reason": Reason.NOT_SCORED, "message": message}
     if a.digests[name] != b.digests[name]:
-        return _Measured(_not_comparable(pair, *why_not_comparable(a.metrics[name], b.metrics[name])))
-    both = _joined(a, b, name)
-    applies = both[both["applies_a"] & both["applies_b"]]
-    scored = applies[(applies["status_a"] == "ok") & (applies["status_b"] == "ok")]
-    coverage = len(scored) / len(applies) if len(applies) else None
-    pair = pair.model_copy(update={"n_pairs": len(scored), "coverage": coverage})
-    if scored.empty:
-        if not (both["planned_a"] & both["planned_b"]).any():
-            message = "they share no prompt (in the same words) and seed"
-            return _Measured(_not_comparable(pair, Reason.NO_SHARED_PROMPT, message))
-        message = "no prompt and seed has a score on both sides"
-        return _Measured(pair.model_copy(update={"reason": Reason.NO_SHARED_SCORE, "message": message}))
-    differences = by_prompt(scored["value_a"] - scored["value_b"])
-    seed = random_seed(name, a.label, b.label)
-    found = statistics.difference_interval(differences, seed, a.metrics[name].binary)
-    test = statistics.sign_flip(differences, seed, flips)
-    measured = {
-        "difference": found.mean, "ci_low": found.low, "ci_high": found.high, "p": test.p,
-        "n_prompts": differences.size, "detectable": statistics.detectable(differences),
-    }  # fmt: skip
-    return _Measured(pair.model_copy(update=measured), test)
+        reason, message = why_not_comparable(a.metrics[name], b.metrics[name])
+        return {"verdict": "not comparable", "reason": reason, "message": message}
+    return None
 
 
-def _joined(a: RunScores, b: RunScores, name: str) -> pd.DataFrame:
-    """Statuses and values of both runs by (prompt id, seed), over all that either planned; the metric
-    `applies` unless it was skipped because of the prompt."""
-    sides = []
-    for run, side in ((a, "a"), (b, "b")):
-        rows = run.by_metric.get(name, run.scores.iloc[:0].set_index(["prompt_id", "seed"]))
-        skipped = (rows["status"] == "skipped") & rows["reason"].isin(BECAUSE_OF_THE_PROMPT)
-        kept = rows[["status", "value"]].assign(applies=~skipped, planned=True)
-        sides.append(kept.add_suffix(f"_{side}"))
-    both = sides[0].join(sides[1], how="outer")
-    for side in ("a", "b"):
-        both[f"status_{side}"] = both[f"status_{side}"].fillna("missing")
-        both[f"planned_{side}"] = both[f"planned_{side}"].eq(True)
-        both[f"applies_{side}"] = both[f"applies_{side}"].ne(False)
-    # What a prompt of other words gave is no answer to the same question: it counts as missing.
-    reworded = both.index.get_level_values("prompt_id").isin(differently_worded([a, b]))
-    both.loc[reworded, ["status_a", "status_b"]] = "missing"
-    both.loc[reworded, ["planned_a", "planned_b"]] = False
-    return both
+def _estimates(
+    aligned: Aligned, pairs: Sequence[Pair], infos: Sequence[MetricInfo], rules: Rules, flips: int
+) -> dict[str, Estimate]:
+    differences = aligned.differences()
+    # Equal numbers that were averaged in another order differ by rounding only.
+    scale = np.nanmax(np.abs(np.where(aligned.scored, aligned.a, np.nan)), axis=0, initial=0.0)
+    differences = np.where(np.abs(differences) <= 1e-13 * scale, 0.0, differences)
+    varies = np.array([bool(np.nansum(np.abs(d)) > 0) for d in differences.T], bool)
+    tests = sign_flips(np.where(varies, differences, np.nan), flips)
+    guards = _Guards(aligned, infos, flips)
+    margin_side = "b" if rules.baseline is not None else "a"
+    found = {}
+    for j, (pair, info) in enumerate(zip(pairs, infos, strict=True)):
+        scored, applies = aligned.scored[:, j], aligned.applies[:, j]
+        d = differences[:, j][~np.isnan(differences[:, j])]
+        base = _by_prompt(aligned, margin_side, j)
+        changes: dict[str, object] = {
+            "n_pairs": int(scored.sum()), "n_prompts": len(d),
+            "coverage": float(scored.sum() / applies.sum()) if applies.any() else None,
+            "lost_a": int(aligned.lost("a")[:, j].sum()), "lost_b": int(aligned.lost("b")[:, j].sum()),
+        }  # fmt: skip
+        if not len(d):
+            changes |= _why_nothing(aligned)
+            found[pair.metric] = Estimate(pair.model_copy(update=changes), info)
+            continue
+        mean_b = float(np.nanmean(_by_prompt(aligned, "b", j)))
+        test, difference = tests[j], float(d.mean())
+        interval = test.interval() if test else None
+        low, high = _within_range(interval, info)
+        changes |= {
+            "difference": difference, "relative": difference / abs(mean_b) if mean_b else None,
+            "ci_low": low, "ci_high": high, "p": test.p if test else None,
+            "margin": rules.margins.get(pair.metric, _default_margin(base)),
+        }  # fmt: skip
+        spread = float(d.std(ddof=1)) if len(d) > 1 else 0.0
+        found[pair.metric] = Estimate(
+            pair.model_copy(update=changes), info, test, spread, *guards.of(j, difference)
+        )
+    return found
 
 
-def _not_comparable(pair: Pair, reason: Reason, message: str) -> Pair:
-    return pair.model_copy(update={"verdict": "not comparable", "reason": reason, "message": message})
+def _by_prompt(aligned: Aligned, side: str, j: int) -> Array:
+    """A side's means by prompt, over the samples that both sides have."""
+    values = (aligned.a if side == "a" else aligned.b)[:, j]
+    return aligned.by_prompt(np.where(aligned.scored[:, j], values, np.nan)[:, None])[:, 0]
 
 
-def _decide(pair: Pair, direction: str) -> Pair:
-    """The verdict of a against b: `better`, `worse`, `differs` (no direction), `no difference shown`, or
-    `inconclusive` with the reason."""
-    if pair.verdict == "not comparable" or pair.p_holm is None or pair.smallest_p_holm is None:
-        return pair
-    if pair.coverage is not None and pair.coverage < MIN_COVERAGE:
-        message = f"only {pair.coverage:.0%} of the samples have a score on both sides"
-        return pair.model_copy(update={"reason": Reason.LOW_COVERAGE, "message": message})
-    if pair.smallest_p_holm > ALPHA:
-        message = f"too few prompts: the adjusted p cannot go below {pair.smallest_p_holm:.2g}"
-        return pair.model_copy(update={"reason": Reason.TOO_FEW_PROMPTS, "message": message})
-    assert pair.difference is not None
-    verdict: Verdict = "no difference shown"
-    if pair.p_holm < ALPHA:
-        better = (pair.difference > 0) == (direction == "higher")
-        verdict = "differs" if direction == "none" else "better" if better else "worse"
-    return pair.model_copy(update={"verdict": verdict})
+def _default_margin(values: Array) -> float | None:
+    values = values[~np.isnan(values)]
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return MARGIN * spread if spread > 0 else None
+
+
+def _within_range(
+    interval: tuple[float, float] | None, info: MetricInfo
+) -> tuple[float | None, float | None]:
+    """An interval of a difference, cut at what the metric's range allows."""
+    if interval is None:
+        return None, None
+    if info.low is None or info.high is None:
+        return interval
+    width = info.high - info.low
+    return max(-width, interval[0]), min(width, interval[1])
+
+
+def _why_nothing(aligned: Aligned) -> dict[str, object]:
+    if not aligned.shared.any():
+        message = "they share no prompt (in the same words) and seed"
+        return {"verdict": "not comparable", "reason": Reason.NO_SHARED_PROMPT, "message": message}
+    message = "no prompt and seed has a score on both sides"
+    return {"verdict": "not scored", "reason": Reason.NO_SHARED_SCORE, "message": message}
+
+
+@dataclass
+class _Guards:
+    """p-values of a difference with lost scores filled in; all metrics and fillings are tested at once."""
+
+    aligned: Aligned
+    infos: Sequence[MetricInfo]
+    flips: int
+    _tests: dict[tuple[str, int, bool], SignFlip | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        columns, keys = [], []
+        for j, info in enumerate(self.infos):
+            lost_a, lost_b = (self.aligned.lost(side)[:, j] for side in "ab")
+            if info.direction == "none" or not (lost_a.any() or lost_b.any()):
+                continue
+            if not self.aligned.scored[:, j].any():
+                continue
+            for a_wins in (True, False):
+                if (lost_a.sum() > lost_b.sum()) if a_wins else (lost_b.sum() > lost_a.sum()):
+                    columns.append(self._filled(j, a_wins, accidental=True))
+                    keys.append(("accidental", j, a_wins))
+                columns.append(self._filled(j, a_wins, accidental=False))
+                keys.append(("whatever", j, a_wins))
+        if columns:
+            by_prompt = self.aligned.by_prompt(np.stack(columns, 1))
+            self._tests = dict(zip(keys, sign_flips(by_prompt, self.flips), strict=True))
+
+    def of(self, j: int, difference: float) -> tuple[float, float]:
+        """The two guards of a claim for the side that the difference speaks for; 0 where nothing is lost."""
+        a_wins = (difference > 0) == (self.infos[j].direction == "higher")
+        found = []
+        for kind in ("accidental", "whatever"):
+            test = self._tests.get((kind, j, a_wins))
+            p = 0.0 if test is None else test.p_above() if difference > 0 else test.p_below()
+            found.append(min(1.0, 2 * p))
+        return found[0], found[1]
+
+    def _filled(self, j: int, a_wins: bool, accidental: bool) -> Array:
+        """Differences a − b (samples,) with lost scores filled in: the winner's, or those of both sides."""
+        a, b = self.aligned.a[:, j], self.aligned.b[:, j]
+        lost_a, lost_b = (self.aligned.lost(side)[:, j] for side in "ab")
+        winner, other = (a, b) if a_wins else (b, a)
+        lost_winner, lost_other = (lost_a, lost_b) if a_wins else (lost_b, lost_a)
+        higher = self.infos[j].direction == "higher"
+        seen = np.concatenate([a[~np.isnan(a)], b[~np.isnan(b)]])
+        worst, best = (seen.min(), seen.max()) if higher else (seen.max(), seen.min())
+        if accidental:
+            theirs = np.sort(other[~np.isnan(other)])
+            share = lost_winner.sum() / self.aligned.applies[:, j].sum()
+            count = max(1, round(float(share) * len(theirs)))
+            worst = (theirs[:count] if higher else theirs[-count:]).mean()
+        winner = np.where(lost_winner, worst, winner)
+        other = other if accidental else np.where(lost_other, best, other)
+        applies = self.aligned.applies[:, j]
+        return np.where(applies, winner - other if a_wins else other - winner, np.nan)
+
+
+def detail(estimate: Estimate, level: float) -> dict[str, object]:
+    """What this design can find at a level, and how many more prompts would find the margin."""
+    pair, spread = estimate.pair, estimate.spread
+    more = None
+    if pair.margin and spread > 0:
+        more = max(0, statistics.prompts_needed(pair.margin, spread, level) - pair.n_prompts)
+    return {"detectable": statistics.detectable(spread, max(1, pair.n_prompts), level), "more_prompts": more}

@@ -17,14 +17,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from evals.errors import Reason
-from evals.records import MetricInfo, Record
+from evals.records import Aspect, MetricInfo, Record
 from evals.runs.provenance import Provenance
 
 if TYPE_CHECKING:
     from evals.compare.run_scores import RunScores
 
-SCHEMA = 1
-Verdict = Literal["better", "worse", "differs", "no difference shown", "inconclusive", "not comparable"]
+SCHEMA = 2
+Verdict = Literal[
+    "better", "worse", "trade-off", "equivalent", "identical", "inconclusive", "not scored", "not comparable"
+]
+"""Of a against b on a primary metric. `trade-off`: the gain came with a loss of motion or sharpness, which by
+itself gives it. `identical`: every pair of scores is equal. `equivalent`: within the margin."""
+Overall = Literal["better", "worse", "mixed", "ahead", "behind", "no difference shown"]
+"""Of a against b over all aspects. `better`: wins an aspect and is clearly worse in none; `ahead`: wins an
+aspect and loses none, but a loss elsewhere is not ruled out; `mixed`: wins some and loses some."""
 
 
 class Caution(StrEnum):
@@ -56,13 +63,17 @@ class ComparisonWarning(Record):
 
 
 class RunSummary(Record):
-    """A run as it went into the comparison."""
+    """A run as it went into the comparison. `on_front`: no other run is better and costs no more money and
+    time; None where that is not known."""
 
     run: str
     generator: str
     normalization: str
     samples_planned: int
     samples_ok: int
+    seconds_per_video: float | None = None
+    cost_per_video: float | None = None
+    on_front: bool | None = None
     generated: Provenance | None = None
     scored: Provenance | None = None
 
@@ -71,6 +82,7 @@ class RunSummary(Record):
         return cls(
             run=run.label, generator=run.generator, normalization=run.normalization,
             samples_planned=len(run.samples), samples_ok=run.counted("ok"),
+            seconds_per_video=run.mean_of("wall_seconds"), cost_per_video=run.mean_of("cost"),
             generated=run.generated, scored=run.scored,
         )  # fmt: skip
 
@@ -93,31 +105,81 @@ class Mean(Record):
 
 
 class Pair(Record):
-    """A metric's paired difference a − b, tested. `verdict` is that of a against b; `reason` and `message`
-    say why there is none; `detectable` is the smallest difference that this design finds in four of five
-    cases."""
+    """A metric's paired difference a − b, tested. A distribution metric's is the difference of the distances
+    to the reference.
+
+    `verdict` is that of a against b; a diagnostic metric has none. `reason` and `message` say what a verdict
+    does not. `ci_low` and `ci_high` bound the 95 % interval of this metric alone, `joint_low` and
+    `joint_high` the one at `joint_level`, at which Holm's procedure decided within the `family`: it excludes
+    0 exactly where `p_holm` is at most 0.05. `relative` is the difference over b's mean. `margin` bounds what
+    counts as equivalent, and `within_margin` says that the difference lies within it. `detectable` is the
+    smallest difference that this design finds four times in five, `more_prompts` how many more prompts would
+    find one as large as the margin."""
 
     metric: str
     a: str
     b: str
     difference: float | None = None
+    relative: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
     p: float | None = None
+    joint_low: float | None = None
+    joint_high: float | None = None
+    joint_level: float | None = None
     p_holm: float | None = None
-    verdict: Verdict = "inconclusive"
+    smallest_p_holm: float | None = None
+    family: int = 0
+    verdict: Verdict | None = None
+    margin: float | None = None
+    within_margin: bool = False
     n_pairs: int = 0
     n_prompts: int = 0
     coverage: float | None = None
+    lost_a: int = 0
+    lost_b: int = 0
     detectable: float | None = None
-    smallest_p_holm: float | None = None
+    more_prompts: int | None = None
     reason: Reason | None = None
     message: str = ""
 
 
+class AspectResult(Record):
+    """An aspect of a pair of runs: the mean over prompts of `gain`, the signed differences of its primary
+    metrics in units of their spread between prompts. `win_rate` is the share of prompts on which a is ahead.
+    Consistency counts only the prompts on which both move."""
+
+    aspect: Aspect
+    metrics: tuple[str, ...]
+    gain: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_holm: float | None
+    outcome: Literal["wins", "loses", "open"]
+    win_rate: float | None
+    n_prompts: int
+
+
+class Standing(Record):
+    """a against b over all aspects. The weighted gain is there only where weights were given."""
+
+    a: str
+    b: str
+    overall: Overall
+    aspects: tuple[AspectResult, ...]
+    weighted: float | None = None
+    weighted_low: float | None = None
+    weighted_high: float | None = None
+
+    def those(self, outcome: Literal["wins", "loses", "open"]) -> list[Aspect]:
+        """The aspects with an outcome."""
+        return [one.aspect for one in self.aspects if one.outcome == outcome]
+
+
 class Distribution(Record):
-    """A distribution metric of a run against a reference. `key` names the exact sets and metric; without a
-    value, `reason` and `message` say why."""
+    """A distribution metric of a run against a reference. `p_equal` is that of "run and reference are alike",
+    by permutation, Holm over the runs. `key` names the exact sets and metric; without a value, `reason` and
+    `message` say why."""
 
     metric: str
     run: str
@@ -125,6 +187,7 @@ class Distribution(Record):
     value: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
+    p_equal: float | None = None
     n: int = 0
     n_reference: int = 0
     protocol: str = ""
@@ -165,18 +228,21 @@ class Comparison:
     metrics: dict[str, MetricInfo]
     means: tuple[Mean, ...]
     pairs: tuple[Pair, ...]
+    standings: tuple[Standing, ...]
     distributions: tuple[Distribution, ...]
     warnings: tuple[ComparisonWarning, ...]
     problems: tuple[Problem, ...]
     notes: tuple[ScoreNote, ...]
     scores: pd.DataFrame
+    baseline: str | None = None
+    family: Literal["pair", "report"] = "pair"
     sources: tuple[RunScores, ...] = field(default=(), repr=False)
 
     @property
     def labels(self) -> list[str]:
         return [run.run for run in self.runs]
 
-    def of_kind(self, kind: Literal["video", "distribution"]) -> list[MetricInfo]:
+    def of_kind(self, kind: Literal["video", "distribution", "sample"]) -> list[MetricInfo]:
         """The metrics of one kind, in order."""
         return [info for info in self.metrics.values() if info.kind == kind]
 
@@ -188,15 +254,22 @@ class Comparison:
             "runs": _dump(self.runs),
             "metrics": {name: info.model_dump(mode="json") for name, info in self.metrics.items()},
             "means": _dump(self.means),
+            "baseline": self.baseline,
+            "family": self.family,
             "pairs": _dump(self.pairs),
+            "standings": _dump(self.standings),
             "distributions": _dump(self.distributions),
             "warnings": _dump(self.warnings),
             "problems": _dump(self.problems),
             "notes": _dump(self.notes),
         }
 
-    def frame(self, name: Literal["means", "pairs", "distributions", "problems", "notes"]) -> pd.DataFrame:
-        """One list of records as a DataFrame, a column per field."""
+    def frame(
+        self, name: Literal["means", "pairs", "standings", "distributions", "problems", "notes"]
+    ) -> pd.DataFrame:
+        """One list of records as a DataFrame, a column per field; of standings, a row per aspect."""
+        if name == "standings":
+            return self._standings()
         kinds: dict[str, tuple[type[Record], Sequence[Record]]] = {
             "means": (Mean, self.means),
             "pairs": (Pair, self.pairs),
@@ -206,6 +279,16 @@ class Comparison:
         }
         kind, records = kinds[name]
         return pd.DataFrame(_dump(records), columns=list(kind.model_fields))
+
+    def _standings(self) -> pd.DataFrame:
+        rows = [
+            {"a": one.a, "b": one.b, "overall": one.overall, **aspect.model_dump(mode="json")}
+            for one in self.standings
+            for aspect in one.aspects
+        ]
+        columns = ["a", "b", "overall", *AspectResult.model_fields]
+        table = pd.DataFrame(rows, columns=columns)
+        return table.assign(metrics=table["metrics"].map(", ".join))
 
 
 _FOLDERS = re.compile(r"(?<![\w./:~-])~?/(?:[^\s/:;,'\"()<>|]+/)+(?=[^\s/:;,'\"()<>|])")

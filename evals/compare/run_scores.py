@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evals.errors import Reason, UsageError
+from evals.errors import BECAUSE_OF_THE_PROMPT, Reason, UsageError
 from evals.records import MetricInfo, Normalization, Prompt, Sample, Score
 from evals.runs.folder import RunFolder, SampleId
 from evals.runs.keys import metric_digest
@@ -19,11 +19,22 @@ from evals.runs.provenance import Provenance
 
 SAMPLE_COLUMNS = [
     "prompt_id", "seed", "category", "status", "reason", "message", "sha256", "width", "height", "frames",
-    "fps", "duration",
+    "fps", "duration", "wall_seconds", "cost",
 ]  # fmt: skip
 SCORE_COLUMNS = [
     "prompt_id", "seed", "category", "metric", "status", "value", "reason", "message", "recorded",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A run's scores as matrices (samples, metrics): `values`, NaN where there is none, and whether the
+    metric `applies`, which it does unless it was skipped because of the prompt."""
+
+    index: pd.MultiIndex
+    columns: dict[str, int]
+    values: NDArray[np.float64]
+    applies: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -56,13 +67,78 @@ class RunScores:
         return {str(name): rows.set_index(["prompt_id", "seed"]) for name, rows in groups}
 
     @cached_property
+    def grid(self) -> Grid:
+        """All scores as matrices, a row per planned sample."""
+        index = pd.MultiIndex.from_frame(self.samples[["prompt_id", "seed"]])
+        names = [name for name, info in self.metrics.items() if info.kind != "distribution"]
+        columns = {name: i for i, name in enumerate(names)}
+        values = np.full((len(index), len(names)), np.nan)
+        applies = np.ones((len(index), len(names)), bool)
+        scores = self.scores
+        column = scores["metric"].map(columns)
+        known = column.notna().to_numpy()
+        rows = index.get_indexer(pd.MultiIndex.from_frame(scores[["prompt_id", "seed"]]))[known]
+        places = (rows, column.to_numpy()[known].astype(np.intp))
+        status = scores["status"].to_numpy()[known]
+        values[places] = np.where(status == "ok", scores["value"].to_numpy(np.float64)[known], np.nan)
+        excused = scores["reason"].isin(list(BECAUSE_OF_THE_PROMPT)).to_numpy()[known]
+        applies[places] = ~((status == "skipped") & excused)
+        return Grid(index, columns, values, applies)
+
+    @cached_property
     def digests(self) -> dict[str, str]:
         """Two numbers of a metric may be compared only where this is equal."""
         return {name: metric_digest(info) for name, info in self.metrics.items()}
 
+    @classmethod
+    def of_table(cls, label: str, table: pd.DataFrame, metrics: Sequence[MetricInfo]) -> RunScores:
+        """Someone else's scores: a row per sample with its `prompt_id`, perhaps `seed`, `category` and
+        `text`, and a column per metric by its id. NaN is a score that is missing, as from a failed sample.
+
+        Raises `UsageError` for a table without prompts, a metric without a column, or a sample that is there
+        twice."""
+        if lacks := [n for n in ("prompt_id", *(info.id for info in metrics)) if n not in table]:
+            raise UsageError(f"{label}: the table has no column {', '.join(lacks)}")
+        table = table.reset_index(drop=True)
+        for name, value in (("seed", 0), ("category", "uncategorised"), ("text", table["prompt_id"])):
+            if name not in table:
+                table[name] = value
+        if table.duplicated(["prompt_id", "seed"]).any():
+            raise UsageError(f"{label}: a prompt and seed stand in the table twice")
+        at = table[["prompt_id", "seed", "category"]]
+        nothing = dict.fromkeys(SAMPLE_COLUMNS[SAMPLE_COLUMNS.index("sha256") :])
+        samples = at.assign(status="ok", reason=None, message="", **nothing)
+        parts = []
+        for info in metrics:
+            value = table[info.id].astype("float64")
+            ok = value.notna()
+            parts.append(
+                at.assign(
+                    metric=info.id, status=np.where(ok, "ok", "missing"), value=value, recorded=ok,
+                    reason=ok.map({True: None, False: Reason.NOT_SCORED}),
+                    message=ok.map({True: "", False: "was not scored"}),
+                )
+            )  # fmt: skip
+        prompts = {
+            str(p): Prompt(id=p, text=text, category=c)
+            for p, text, c in table[["prompt_id", "text", "category"]].itertuples(index=False)
+        }
+        return cls(
+            label=label, generator=label, normalization="native", prompts=prompts,
+            samples=samples[SAMPLE_COLUMNS], scores=pd.concat(parts, ignore_index=True)[SCORE_COLUMNS],
+            metrics={info.id: info for info in metrics},
+        )  # fmt: skip
+
     def counted(self, status: str) -> int:
         """How many samples have a status."""
         return int((self.samples["status"] == status).sum())
+
+    def mean_of(self, column: str) -> float | None:
+        """The mean of a number about samples, over those that have it."""
+        if column not in self.samples:
+            return None
+        values = self.samples[column].dropna()
+        return float(values.astype(float).mean()) if len(values) else None
 
 
 def load_runs(
@@ -114,7 +190,8 @@ def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
         why = _status(sample)
         facts = sample.actual if sample else None
         shape = (facts.width, facts.height, facts.frames, facts.fps, facts.duration) if facts else (None,) * 5
-        sample_rows.append((*at, category, *why, sample.sha256 if sample else None, *shape))
+        spent = (sample.wall_seconds, sample.cost) if sample else (None, None)
+        sample_rows.append((*at, category, *why, sample.sha256 if sample else None, *shape, *spent))
         mine = scores.get(at, {})
         for name in video:
             status, reason, message, value = (*why, None) if why[0] != "ok" else _score(mine.get(name))
@@ -176,9 +253,3 @@ def why_not_comparable(a: MetricInfo, b: MetricInfo) -> tuple[Reason, str]:
             message = f"{need} differs: {what or ', '.join(changed) or 'other parameters'}"
             return Reason.OTHER_EXTRACTOR, message
     return Reason.OTHER_EXTRACTOR, "other extractors"
-
-
-def by_prompt(values: pd.Series[float]) -> NDArray[np.float64]:
-    """One mean per prompt, in the order of their ids, of values by (prompt id, seed)."""
-    means = values.sort_index().groupby(level="prompt_id", sort=True).mean()
-    return np.asarray(means, np.float64)

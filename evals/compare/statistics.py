@@ -1,7 +1,7 @@
-"""Statistics of a comparison: pure functions on arrays.
+"""Statistics of means: pure functions on arrays.
 
-The unit of inference is the prompt: seeds of one prompt are averaged first. Every random step takes its
-seed from the caller, so that the same data give the same numbers.
+The unit of inference is the prompt: seeds of one prompt are averaged first. Every random step draws from a
+generator of its own with a fixed seed, so that the same data give the same numbers.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MIN_PROMPTS = 20
+RESAMPLES = 4000
 Z95 = 1.959963984540054
 Z80 = 0.8416212335729143
-EXACT_UP_TO = 14
+_SEED = 0xB007
 
 Array = NDArray[np.float64]
 
@@ -31,58 +32,95 @@ class Estimate:
     n: int
 
 
+@dataclass(frozen=True)
+class Scores:
+    """One value per prompt (n,), with what bounds them: `samples` counts all seeds, `low` and `high` are the
+    ends of the metric's range, `binary` marks rates."""
+
+    values: Array
+    samples: int = 0
+    binary: bool = False
+    low: float | None = None
+    high: float | None = None
+
+
 def mean_interval(
-    values: ArrayLike, seed: int, samples: int | None = None, binary: bool = False, resamples: int = 4000
+    values: ArrayLike,
+    samples: int | None = None,
+    binary: bool = False,
+    low: float | None = None,
+    high: float | None = None,
 ) -> Estimate:
-    """Mean of one value per prompt with its 95 % interval; none under 20 prompts or where nothing varies.
+    """Mean of one value per prompt with its 95 % interval. `values` (n,) finite, n at least 1."""
+    x = np.asarray(values, np.float64)
+    return mean_intervals([Scores(x, samples or x.size, binary, low, high)])[0]
+
+
+def mean_intervals(scores: Sequence[Scores], resamples: int = RESAMPLES) -> list[Estimate]:
+    """The means of many metrics with their 95 % intervals; none under 20 prompts or where nothing varies.
 
     Continuous scores: studentised bootstrap (Efron & Tibshirani 1993, 12.5), which covers better than
-    percentiles for skewed scores. Rates (`binary`): Wilson's interval, its sample size corrected for
-    prompts that hold several seeds; `samples` counts them all. `values` (n,) finite, n at least 1.
+    percentiles for skewed scores. A resample without spread counts as infinitely far away; where that leaves
+    a bound open, it is the end of the metric's range, and where there is none, there is no interval. Rates:
+    Wilson's interval, its sample size corrected for prompts that hold several seeds.
     """
-    x = np.asarray(values, np.float64)
-    n, mean = x.size, float(x.mean())
-    if n < MIN_PROMPTS:
+    bounds: dict[int, tuple[float, float] | None] = {}
+    alike: dict[int, list[int]] = {}
+    for i, one in enumerate(scores):
+        if len(one.values) < MIN_PROMPTS:
+            continue
+        if one.binary:
+            bounds[i] = _wilson(one.values, one.samples or len(one.values))
+        else:
+            alike.setdefault(len(one.values), []).append(i)
+    for n, places in alike.items():
+        step = max(1, 4_000_000 // n)
+        for start in range(0, len(places), step):
+            part = places[start : start + step]
+            found = _studentised(np.stack([scores[i].values for i in part], 1), resamples)
+            bounds.update(zip(part, found, strict=True))
+    return [_within(one, bounds.get(i)) for i, one in enumerate(scores)]
+
+
+def _within(one: Scores, bounds: tuple[float, float] | None) -> Estimate:
+    """An estimate whose interval is cut at the ends of the metric's range."""
+    mean, n = float(one.values.mean()), len(one.values)
+    if bounds is None:
         return Estimate(mean, None, None, n)
-    bounds = _wilson(x, samples or n) if binary else _studentised(x, seed, resamples)
-    low, high = bounds or (None, None)
+    low = bounds[0] if one.low is None else max(bounds[0], one.low)
+    high = bounds[1] if one.high is None else min(bounds[1], one.high)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Estimate(mean, None, None, n)
     return Estimate(mean, low, high, n)
 
 
-def difference_interval(
-    values: ArrayLike, seed: int, binary: bool = False, resamples: int = 4000
-) -> Estimate:
-    """Mean of one paired difference per prompt with its 95 % interval; none under 20 prompts.
-
-    Continuous: studentised bootstrap. Rates: Bonett & Price (2012), which adds one pair to each side.
-    """
-    x = np.asarray(values, np.float64)
-    n, mean = x.size, float(x.mean())
-    if n < MIN_PROMPTS:
-        return Estimate(mean, None, None, n)
-    if not binary:
-        low, high = _studentised(x, seed, resamples) or (None, None)
-        return Estimate(mean, low, high, n)
-    centre = float(x.sum()) / (n + 2)
-    variance = (float(np.square(x).sum()) + 2) / (n + 2) - centre**2
-    half = Z95 * math.sqrt(variance / (n + 2))
-    return Estimate(mean, max(-1.0, centre - half), min(1.0, centre + half), n)
-
-
-def _studentised(x: Array, seed: int, resamples: int) -> tuple[float, float] | None:
-    n, mean, spread = x.size, float(x.mean()), float(x.std(ddof=1))
-    if spread <= 1e-12 * abs(mean):
-        return None  # nothing varies, so nothing is known of how much it could
-    rng = np.random.default_rng(seed)
-    blocks = []
-    for start in range(0, resamples, block := max(1, 4_000_000 // n)):  # bounded memory for many prompts
-        picked = x[rng.integers(0, n, (min(block, resamples - start), n))]
-        errors = picked.std(axis=1, ddof=1) / math.sqrt(n)
-        kept = errors > 0
-        blocks.append((picked.mean(axis=1)[kept] - mean) / errors[kept])
-    below, above = np.quantile(np.concatenate(blocks), [0.025, 0.975])
-    error = spread / math.sqrt(n)
-    return float(mean - above * error), float(mean - below * error)
+def _studentised(x: Array, resamples: int) -> list[tuple[float, float] | None]:
+    """Bounds of the mean of every column (n, c), from the same resamples of its rows."""
+    n = len(x)
+    means, spreads = x.mean(0), x.std(0, ddof=1)
+    centred = x - means
+    rng = np.random.default_rng([_SEED, n])
+    errors = []
+    for start in range(0, resamples, rows := max(1, 2_000_000 // n)):
+        block = min(rows, resamples - start)
+        picked = rng.integers(0, n, (block, n)) + np.arange(block)[:, None] * n
+        times = np.bincount(picked.ravel(), minlength=block * n).reshape(block, n).astype(np.float64)
+        mean = times @ centred / n
+        variance = np.maximum(times @ np.square(centred) / n - np.square(mean), 0.0) * n / (n - 1)
+        # Of a resample without spread, rounding leaves a trace.
+        flat = variance <= 1e-12 * np.maximum(np.square(spreads), np.square(mean))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            studentised = np.where(flat, np.sign(mean) * np.inf, mean / np.sqrt(variance / n))
+        errors.append(np.nan_to_num(studentised, nan=0.0, posinf=np.inf, neginf=-np.inf))
+    below, above = np.quantile(np.concatenate(errors), [0.025, 0.975], axis=0, method="inverted_cdf")
+    found: list[tuple[float, float] | None] = []
+    for j in range(x.shape[1]):
+        if spreads[j] <= 1e-12 * abs(means[j]):
+            found.append(None)  # nothing varies, so nothing is known of how much it could
+        else:
+            error = spreads[j] / math.sqrt(n)
+            found.append((float(means[j] - above[j] * error), float(means[j] - below[j] * error)))
+    return found
 
 
 def _wilson(x: Array, samples: int) -> tuple[float, float]:
@@ -96,54 +134,20 @@ def _wilson(x: Array, samples: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-@dataclass(frozen=True)
-class SignFlip:
-    """Two-sided p of a sign-flip test, and the smallest one that this design could give."""
+def detectable(spread: float, n: int, level: float = 0.95) -> float | None:
+    """The smallest mean paired difference that n prompts show four times in five, at a two-sided level.
 
-    p: float
-    smallest: float
-
-
-def sign_flip(values: ArrayLike, seed: int, flips: int = 19_999) -> SignFlip:
-    """Test that paired differences (n,) are as often up as down, by flipping their signs.
-
-    Exact up to 14 pairs, else by `flips` random flips with the observed one counted in (Phipson &
-    Smyth 2010). Assumes that under the null a difference is as likely as its opposite.
+    `spread` is the standard deviation of the differences; by the normal approximation. None without spread.
     """
-    x = np.asarray(values, np.float64)
-    n = x.size
-    observed = abs(float(x.sum()))
-    tolerance = 1e-12 * float(np.abs(x).sum())
-    if n <= EXACT_UP_TO:
-        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        count = int((np.abs(signs @ x) >= observed - tolerance).sum())
-        return SignFlip(count / 2**n, min(1.0, 2 / 2**n))
-    rng = np.random.default_rng(seed)
-    count, left = 0, flips
-    while left:
-        block = min(left, max(1, 4_000_000 // n))
-        flipped = rng.integers(0, 2, (block, n), dtype=np.int8) * 2 - 1
-        count += int((np.abs(flipped @ x) >= observed - tolerance).sum())
-        left -= block
-    return SignFlip((count + 1) / (flips + 1), max(2 / 2**n, 1 / (flips + 1)))
+    return (_z(level) + Z80) * spread / math.sqrt(n) if spread > 0 else None
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): controls the chance of any false claim in the family."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = highest
-    return adjusted
+def prompts_needed(difference: float, spread: float, level: float = 0.95) -> int:
+    """How many prompts show a mean paired difference four times in five, at a two-sided level."""
+    return math.ceil(((_z(level) + Z80) * spread / difference) ** 2)
 
 
-def detectable(values: ArrayLike) -> float | None:
-    """The smallest mean paired difference found four times in five at two-sided 5 %, before Holm.
+def _z(level: float) -> float:
+    from statistics import NormalDist
 
-    From the observed spread, by the normal approximation; None where nothing varies.
-    """
-    x = np.asarray(values, np.float64)
-    spread = float(x.std(ddof=1)) if x.size > 1 else 0.0
-    return (Z95 + Z80) * spread / math.sqrt(x.size) if spread > 0 else None
+    return NormalDist().inv_cdf((1 + level) / 2)

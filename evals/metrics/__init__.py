@@ -28,6 +28,7 @@ METRICS = Registry(
         "background_consistency": "evals.metrics.temporal:BackgroundConsistency",
         "lpips_temporal": "evals.metrics.temporal:LpipsTemporal",
         "motion_smoothness": "evals.metrics.motion:MotionSmoothness",
+        "motion_score": "evals.metrics.motion:MotionScore",
         "temporal_quality": "evals.metrics.motion:TemporalQuality",
         "warping_error": "evals.metrics.motion:WarpingError",
         "dynamic_degree": "evals.metrics.motion:DynamicDegree",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evals.errors import Reason, UsageError
 from evals.metrics.moments import Moments
-from evals.records import Direction, Need, Normalization, Prompt, Reward, Spec
+from evals.records import Aspect, Direction, Need, Normalization, Prompt, Reward, Role, Spec
 from evals.runs.features import Features
 
 Matrix = NDArray[np.float64]
@@ -50,13 +50,27 @@ class SetValue:
 
 
 @dataclass(frozen=True)
+class SetDifference:
+    """The difference of two sets' distances to one reference, with its standard error and the degrees of
+    freedom of Student's t."""
+
+    value: float
+    standard_error: float
+    freedom: int
+
+
+@dataclass(frozen=True)
 class About:
     """What a reader must know of a metric's numbers.
 
     `direction` says what is better (`higher`, `lower`, `none`), `low` and `high` bound the range, `binary`
     marks a yes/no per video, `temporal` one that depends on frame rate and length; `rewarded_by` is what
     moves it the better way and is no improvement; `note` says what it does not detect, or what moves it
-    beside quality."""
+    beside quality.
+
+    `aspect` is the table it stands in. A `primary` metric has verdicts, a `diagnostic` one is shown beside
+    them; without a direction it is always a diagnostic. `reveals`: where a model loses on this metric, its
+    gains on metrics `rewarded_by` these come from them."""
 
     direction: Direction
     low: float | None = None
@@ -67,6 +81,13 @@ class About:
     rewarded_by: tuple[Reward, ...] = ()
     source: str = ""
     note: str = ""
+    aspect: Aspect = "other"
+    role: Role = "primary"
+    reveals: tuple[Reward, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.direction == "none":
+            object.__setattr__(self, "role", "diagnostic")
 
 
 class PromptFields:
@@ -144,6 +165,17 @@ class DistributionMetric(ABC):
     def compute(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> SetValue:
         """`a` is measured, `b` the reference; `prompts` holds the prompt id of every row of both: rows of one
         prompt are not independent. Raises `MetricError`."""
+
+    def difference(
+        self, a: Matrix, b: Matrix, reference: Matrix, prompts: tuple[Sequence[str], ...]
+    ) -> SetDifference | None:
+        """How much further `a` lies from the reference than `b`; None for a metric whose difference has no
+        valid error. `prompts` holds those of every row of the three. Raises `MetricError`."""
+        return None
+
+    def equality(self, a: Matrix, b: Matrix, prompts: tuple[Sequence[str], Sequence[str]]) -> float | None:
+        """p of "both sets come from one distribution"; None for a metric without such a test."""
+        return None
 
 
 @runtime_checkable

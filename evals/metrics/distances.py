@@ -11,19 +11,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
+import scipy.stats
 
 from evals.encoders.protocols import protocol_of
-from evals.errors import MetricError
-from evals.metrics.base import About, DistributionMetric, Matrix, SetValue
+from evals.errors import MetricError, Reason
+from evals.metrics.base import About, DistributionMetric, Matrix, SetDifference, SetValue
 from evals.metrics.frechet import FEW, frechet_distance, frechet_distance_from_moments
-from evals.metrics.kernel import kernel_distance, mmd2
+from evals.metrics.kernel import kernel_difference, kernel_distance, kernel_equality, mmd2
 from evals.metrics.moments import Moments
 from evals.metrics.neighbours import Neighbours, copies, neighbours
-from evals.metrics.unbiased import BLOCKS, frechet_unbiased
+from evals.metrics.unbiased import BLOCKS, frechet_difference, frechet_unbiased
 from evals.records import Need, Spec
 from evals.runs.features import Features
 
 Prompts = tuple[Sequence[str], Sequence[str]]
+LEAST_PROMPTS = 20
+MOST_SWAPPED = 6000
+"""Rows of both sides up to which sets are tested by permutation; above, intervals decide as well."""
 
 
 def mean_feature(features: Features) -> Matrix:
@@ -59,6 +63,7 @@ class FrechetVideoDistance(_OnVideos):
             else "Unterthiner et al. 2018, formula; the encoder is in the id",
             note="" if known else f"on mean-pooled {encoder} features: not the I3D FVD; an image encoder's is"
             " blind to the order of frames",
+            aspect="realism", role="diagnostic",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 
@@ -105,6 +110,7 @@ class UnbiasedFrechetVideoDistance(_OnVideos):
         self.about = About(
             "lower", None, None, source="Unterthiner et al. 2018; Künsch 1989",
             note=f"on mean-pooled {encoder} features; below 0 means no difference",
+            aspect="realism",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 
@@ -117,6 +123,17 @@ class UnbiasedFrechetVideoDistance(_OnVideos):
         low, high = found.interval()
         return SetValue(found.value, len(a), len(b), low=low, high=high)
 
+    def difference(
+        self, a: Matrix, b: Matrix, reference: Matrix, prompts: tuple[Sequence[str], ...]
+    ) -> SetDifference | None:
+        fewest, d = min(len(a), len(b), len(reference)), a.shape[1]
+        if fewest < d:  # below, simulations show intervals that miss the truth
+            raise MetricError(
+                f"a verdict takes as many videos as features: {fewest} of {d}", Reason.TOO_FEW_VIDEOS
+            )
+        found = frechet_difference(a, b, reference, prompts, self.ddof)
+        return SetDifference(found.value, found.standard_error, found.blocks - 1)
+
 
 class FrechetFrameDistance(DistributionMetric):
     """Fréchet distance between the features of two sets of frames (FID), blind to their order in time."""
@@ -128,6 +145,7 @@ class FrechetFrameDistance(DistributionMetric):
         self.about = About(
             "lower", 0.0, None, source="Heusel et al. 2017, formula; the encoder is in the id",
             note=f"on {encoder} features of frames: not the FID of Inception-v3",
+            aspect="realism", role="diagnostic",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 
@@ -152,19 +170,32 @@ class KernelVideoDistance(_OnVideos):
 
     def __init__(self, encoder: str) -> None:
         params = {"degree": 3, "gamma": "1/d", "coef0": 1, "pool": "mean", "pairs": "different prompts"}
-        self.spec = Spec(name="kvd", version=1, params=params)
+        self.spec = Spec(name="kvd", version=2, params=params)
         self.about = About(
             "lower", None, None, source="Unterthiner et al. 2019; Bińkowski et al. 2018",
             note=f"on mean-pooled {encoder} features; below 0 means no difference",
+            aspect="realism",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
         value, error = kernel_distance(a, b, prompts)
-        if not np.isfinite(error):
-            return SetValue(value, len(a), len(b), ("with fewer than 3 prompts a side there is no interval",))
-        half = 1.959964 * error
+        count = min(len(set(side)) for side in prompts)
+        if count < LEAST_PROMPTS or not np.isfinite(error):
+            why = f"no interval: it takes {LEAST_PROMPTS} prompts on both sides, there are {count}"
+            return SetValue(value, len(a), len(b), (why,))
+        half = float(scipy.stats.t.ppf(0.975, count - 1)) * error
         return SetValue(value, len(a), len(b), low=value - half, high=value + half)
+
+    def difference(
+        self, a: Matrix, b: Matrix, reference: Matrix, prompts: tuple[Sequence[str], ...]
+    ) -> SetDifference | None:
+        return SetDifference(*kernel_difference(a, b, reference, prompts))
+
+    def equality(self, a: Matrix, b: Matrix, prompts: Prompts) -> float | None:
+        if len(a) + len(b) > MOST_SWAPPED:
+            return None
+        return kernel_equality(a, b, prompts)
 
 
 class SecondMomentDistance(_OnVideos):
@@ -179,6 +210,7 @@ class SecondMomentDistance(_OnVideos):
         self.about = About(
             "lower", 0.0, None, source="Luo et al. 2024, the formula",
             note=f"on mean-pooled {encoder} features: JEDi is this on V-JEPA 1",
+            aspect="realism", role="diagnostic",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 
@@ -200,7 +232,9 @@ class _OfNeighbours(_OnVideos):
         self.protocol = f"mean over windows, k = {self.k}"
         high = None if self.name == "density" else 1.0
         source = "Naeem et al. 2020" if self.name in ("density", "coverage") else "Kynkäänniemi et al. 2019"
-        self.about = About("higher", 0.0, high, source=source, note=self.note)
+        self.about = About(
+            "higher", 0.0, high, source=source, note=self.note, aspect="realism", role="diagnostic"
+        )
         self.needs = (Need("encoder", encoder),)
 
     def compute(self, a: Matrix, b: Matrix, prompts: Prompts) -> SetValue:
@@ -260,6 +294,7 @@ class Memorization(_OnVideos):
         self.about = About(
             "lower", 0.0, 1.0, source="nearest neighbours; the threshold is this project's",
             note="about 0.01 is chance; near copies within the reference hide others",
+            aspect="realism", role="diagnostic",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 

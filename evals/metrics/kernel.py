@@ -12,7 +12,7 @@ different prompts on all sides, and equal generators are 0 on average again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,70 @@ def kernel_distance(
 
     Raises `MetricError` for arrays that `frechet_distance` refuses, or without pairs of different groups.
     """
+    value, left_out = _left_out(a, b, groups, degree, gamma, coef0)
+    if min(sum(side in where for where, _ in left_out.values()) for side in "01") < 3:
+        return KernelDistance(value, float("inf"))
+    return KernelDistance(value, _jackknife_error(value, left_out))
+
+
+class KernelDifference(NamedTuple):
+    """How much further one set lies from a reference than another, with the jackknife's standard error and
+    its degrees of freedom."""
+
+    value: float
+    standard_error: float
+    freedom: int
+
+
+def kernel_difference(
+    a: ArrayLike, b: ArrayLike, reference: ArrayLike, groups: tuple[Sequence[str], ...]
+) -> KernelDifference:
+    """`kernel_distance(a, reference)` − `kernel_distance(b, reference)`, with the standard error of the
+    difference: one group at a time is left out of all three sets. `groups` names those of every row of each.
+
+    Sign flips and swaps of the two sets are invalid here: they hold only where both are equally far from the
+    reference in the same way. Raises `MetricError` as `kernel_distance` does, and for under three groups.
+    """
+    first, less_a = _left_out(a, reference, (groups[0], groups[2]), 3, None, 1.0)
+    second, less_b = _left_out(b, reference, (groups[1], groups[2]), 3, None, 1.0)
+    ours = set(groups[0]) | set(groups[1])
+    if len(ours) < 3:
+        raise MetricError("the error of a difference needs three groups")
+    value = first - second
+    where: dict[str, str] = {}
+    for i, side in enumerate(groups):
+        for name in dict.fromkeys(side):
+            where[name] = where.get(name, "") + str(i)
+    # A group that one distance does not have leaves that distance as it is.
+    less = {
+        name: (where[name], less_a.get(name, ("", first))[1] - less_b.get(name, ("", second))[1])
+        for name in where
+    }
+    return KernelDifference(value, _jackknife_error(value, less), len(ours) - 1)
+
+
+def _jackknife_error(value: float, left_out: Mapping[str, tuple[str, float]]) -> float:
+    """From the estimate without each group. Groups on the same sides are exchangeable; those on one side only
+    are spread over that side's count, as in a two-sample jackknife."""
+    strata: dict[str, list[float]] = {}
+    for sides, less in left_out.values():
+        strata.setdefault(sides, []).append(less)
+    variance = sum(
+        float(np.square(np.array(less) - value).sum()) * (len(less) - 1) / len(less)
+        for less in strata.values()
+    )
+    return float(np.sqrt(variance))
+
+
+def _left_out(
+    a: ArrayLike,
+    b: ArrayLike,
+    groups: tuple[Sequence[str], Sequence[str]] | None,
+    degree: int,
+    gamma: float | None,
+    coef0: float,
+) -> tuple[float, dict[str, tuple[str, float]]]:
+    """The distance, and by group on which sides it is (`0`, `1`, `01`) and the distance without it."""
     x, y = feature_sets(a, b)
     names = groups or ([f"a{i}" for i in range(len(x))], [f"b{i}" for i in range(len(y))])
     if len(names[0]) != len(x) or len(names[1]) != len(y):
@@ -63,20 +127,11 @@ def kernel_distance(
     if min(part.pairs for part in (within_x, within_y, across)) < 1:
         raise MetricError("a kernel distance needs rows of at least two groups on both sides")
     value = within_x.mean() + within_y.mean() - 2 * across.mean()
-    if min(len(set(side)) for side in names) < 3:
-        return KernelDistance(value, float("inf"))
-    less = within_x.without() + within_y.without() - 2 * across.without()
-    # Groups on one side only are spread over that side's count, as in a two-sample jackknife.
-    both = np.isin(np.arange(len(known)), gx) & np.isin(np.arange(len(known)), gy)
-    variance = 0.0
-    for part in (
-        both,
-        np.isin(np.arange(len(known)), gx) & ~both,
-        np.isin(np.arange(len(known)), gy) & ~both,
-    ):
-        count = int(part.sum())
-        variance += float(np.square(less[part] - value).sum()) * (count - 1) / count if count else 0.0
-    return KernelDistance(value, float(np.sqrt(variance)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        less = within_x.without() + within_y.without() - 2 * across.without()
+    first, second = set(names[0]), set(names[1])
+    sides = {name: "01" if name in first & second else "0" if name in first else "1" for name in known}
+    return value, {name: (sides[name], float(less[i])) for name, i in known.items()}
 
 
 def matched_kernel_distances(
@@ -132,17 +187,23 @@ def kernel_equality(
     lone = np.flatnonzero(left != right)
     rng = np.random.default_rng(seed)
 
-    def distance(side: NDArray[np.bool_]) -> float:
-        p, q = side.astype(np.float64), (~side).astype(np.float64)
-        mean = [(u @ kernel @ v) / max(u @ apart @ v, 1.0) for u, v in ((p, p), (q, q), (p, q))]
-        return float(mean[0] + mean[1] - 2 * mean[2])
-
-    observed, extreme = distance(first), 1
+    sides = [first]
     for _ in range(permutations):
         swap = rng.integers(0, 2, count).astype(bool)
         swap[lone] = left[lone] != left[rng.permutation(lone)]
-        extreme += distance(first ^ swap[known]) >= observed - 1e-12
-    return extreme / (permutations + 1)
+        sides.append(first ^ swap[known])
+    p = np.array(sides, np.float64)
+
+    def means(matrix: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+        """Sums within the first side, within the second and across, for every row of `p`."""
+        product, rows_of = p @ matrix, matrix.sum(0)
+        within, half = (p * product).sum(1), p @ rows_of
+        return within, rows_of.sum() - 2 * half + within, half - within
+
+    sums, pairs = means(kernel), means(apart)
+    ours, theirs, across = (s / np.maximum(n, 1.0) for s, n in zip(sums, pairs, strict=True))
+    distance = ours + theirs - 2 * across
+    return float((distance >= distance[0] - 1e-9 * abs(distance[0])).sum()) / (permutations + 1)
 
 
 def mmd2(a: ArrayLike, b: ArrayLike) -> float:

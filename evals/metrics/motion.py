@@ -77,6 +77,7 @@ class WarpingError(VideoMetric):
             "lower", 0.0, 1.0, temporal=True, rewarded_by=("stillness", "blur"),
             source=f"Lai et al. 2018; {self.flow.source}",
             note="blur and freezing improve it; global jitter is hardly seen",
+            aspect="consistency",
         )  # fmt: skip
         self.needs = (self.flow.need("near"),)
 
@@ -111,6 +112,7 @@ class DynamicDegree(VideoMetric):
             "higher", 0.0, 1.0, unit="share of videos", binary=True, temporal=True,
             rewarded_by=SHAKEN[flow == "dis"],
             source=f"VBench dynamic_degree (Huang et al. 2024) with {self.flow.source}",
+            aspect="motion", role="diagnostic", reveals=("stillness",),
         )  # fmt: skip
         self.needs = (self.flow.need("strided"),)
 
@@ -135,6 +137,7 @@ class FlowMagnitude(VideoMetric):
         self.about = About(
             "none", 0.0, None, unit="pixels per frame", temporal=True, source=self.flow.source,
             note="how much moves, not how well",
+            aspect="motion", role="diagnostic",
         )  # fmt: skip
         self.needs = (self.flow.need("near"),)
 
@@ -161,6 +164,7 @@ class MotionSmoothness(VideoMetric):
             "higher", 0.0, 1.0, temporal=True, rewarded_by=("stillness", "blur"),
             source=f"VBench motion_smoothness (Huang et al. 2024), interpolated by {self.flow.source}",
             note="a frozen clip has the best value, and blur improves it",
+            aspect="consistency",
         )  # fmt: skip
         self.needs = (self.flow.need("between"),)
 
@@ -178,29 +182,63 @@ def smoothness(errors: NDArray[np.float64]) -> float:
     return (255.0 - float(errors.mean())) / 255.0
 
 
+ASKED = {"high": 6.0, "medium": 3.0, "low": 1.0}
+
+
+def motion_score(moved: NDArray[np.float64], asked: str | None) -> float:
+    """How much of the motion that a prompt asks for is there, from displacements (n,) of pairs of frames."""
+    return float(np.minimum(1.0, moved / ASKED[asked or "low"]).mean())
+
+
+class MotionScore(VideoMetric):
+    """How much of the motion that the prompt asks for is there: the mean over pairs of frames, about an
+    eighth of a second apart, of min(1, top-5 % displacement / asked for). Displacements are in pixels at a
+    short side of 256; asked for by the prompt's `motion`: 6 where `high` (what VBench's dynamic_degree calls
+    moving), 3 where `medium`, 1 where `low` or not annotated. Does not apply to prompts annotated `motion:
+    none`."""
+
+    takes = "dis"
+    reads = ("motion",)
+
+    def __init__(self, flow: str) -> None:
+        self.flow = FlowSource(flow)
+        self.spec = Spec(name="motion_score", version=1, params={"asked": dict(ASKED)})
+        self.about = About(
+            "higher", 0.0, 1.0, temporal=True, rewarded_by=SHAKEN[flow == "dis"],
+            source=f"this project; {self.flow.source}", note="how much moves, not how well",
+            aspect="motion", role="diagnostic", reveals=("stillness",),
+        )  # fmt: skip
+        self.needs = (self.flow.need("strided"),)
+
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.motion == "none":
+            return STILL_ASKED
+        moved = self.flow.read(clip, "strided", "top5")
+        if not moved.size:
+            return Skip("too few frames for a pair at this stride", Reason.TOO_FEW_FRAMES)
+        return Value(motion_score(moved, clip.prompt.motion))
+
+
 class TemporalQuality(VideoMetric):
     """Smoothness times motion score; a still video scores 0.
 
-    Smoothness is `motion_smoothness` on VBench's scale, (s − 0.706)/(0.9975 − 0.706) within [0, 1]. The
-    motion score is the mean over pairs of frames, about an eighth of a second apart, of min(1, top-5 %
-    displacement / asked for), with displacements in pixels at a short side of 256 and, asked for by the
-    prompt's `motion`: 6 where `high` (the displacement that VBench's dynamic_degree calls moving), 3 where
-    `medium`, 1 where `low` or not annotated. Where it is `none`, the motion score is 1. Does not apply to
+    Smoothness is `motion_smoothness` on VBench's scale, (s − 0.706)/(0.9975 − 0.706) within [0, 1]; the
+    motion score is that of `motion_score`, and 1 where the prompt's `motion` is `none`. Does not apply to
     prompts annotated `cuts: true`."""
 
     takes = "dis"
     reads = ("cuts", "motion")
-    ASKED = {"high": 6.0, "medium": 3.0, "low": 1.0}
     LEAST, MOST = 0.706, 0.9975
 
     def __init__(self, flow: str) -> None:
         self.flow = FlowSource(flow)
-        params = {"asked": dict(self.ASKED), "smoothness": [self.LEAST, self.MOST]}
+        params = {"asked": dict(ASKED), "smoothness": [self.LEAST, self.MOST]}
         self.spec = Spec(name="temporal_quality", version=1, params=params)
         self.about = About(
             "higher", 0.0, 1.0, temporal=True, rewarded_by=("blur", *SHAKEN[flow == "dis"]),
             source=f"this project; VBench's range of smoothness; {self.flow.source}",
             note="jitter counts as motion, on RAFT flicker, too; blur raises smoothness",
+            aspect="motion",
         )  # fmt: skip
         self.needs = tuple(dict.fromkeys((self.flow.need("between"), self.flow.need("strided"))))
 
@@ -214,5 +252,5 @@ class TemporalQuality(VideoMetric):
         smooth = (smoothness(errors) - self.LEAST) / (self.MOST - self.LEAST)
         motion = 1.0
         if clip.prompt.motion != "none":
-            motion = float(np.minimum(1.0, moved / self.ASKED[clip.prompt.motion or "low"]).mean())
+            motion = motion_score(moved, clip.prompt.motion)
         return Value(min(1.0, max(0.0, smooth)) * motion)

@@ -25,6 +25,7 @@ class Sharpness(VideoMetric):
         "higher", 0.0, None, unit="grey levels²", rewarded_by=("noise", "flicker", "hue drift"),
         source="variance of the Laplacian (Pech-Pacheco et al. 2000)",
         note="noise raises it, and it depends on the video's size",
+        aspect="appearance", reveals=("blur",),
     )  # fmt: skip
     needs = (LAPLACIAN,)
 
@@ -37,7 +38,13 @@ class Colorfulness(VideoMetric):
 
     spec = Spec(name="colorfulness", version=1)
     about = About(
-        "none", 0.0, None, source="Hasler & Süsstrunk 2003, M3", note="more is not better: noise raises it"
+        "none",
+        0.0,
+        None,
+        source="Hasler & Süsstrunk 2003, M3",
+        note="more is not better: noise raises it",
+        aspect="appearance",
+        role="diagnostic",
     )
     needs = (COLOUR,)
 
@@ -53,6 +60,7 @@ class ExposureClipping(VideoMetric):
         "lower", 0.0, 1.0, unit="share of pixels", rewarded_by=("low contrast",),
         source="luma at most 4 or at least 251 of 255",
         note="a night or a white ground is no mistake",
+        aspect="appearance", role="diagnostic",
     )  # fmt: skip
     needs = (COLOUR,)
 
@@ -77,6 +85,7 @@ class Aesthetic(VideoMetric):
             "higher", None, None, rewarded_by=("saturation",),
             source="LAION-AI aesthetic-predictor (Schuhmann 2022), over 10 as VBench",
             note="a taste learnt from pictures of the web: it likes saturated stills",
+            aspect="appearance",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 

@@ -27,6 +27,7 @@ class TemporalFlicker(VideoMetric):
         "higher", 0.0, 1.0, temporal=True, rewarded_by=("stillness", "blur"),
             source="VBench temporal_flickering (Huang et al. 2024)",
         note="motion lowers it too, and a frozen clip has the best value",
+        aspect="consistency",
     )  # fmt: skip
     needs = (DIFFERENCE,)
 
@@ -43,6 +44,7 @@ class TemporalSsim(VideoMetric):
         "higher", -1.0, 1.0, temporal=True, rewarded_by=("stillness", "blur"),
             source="SSIM (Wang et al. 2004) on consecutive frames",
         note="motion lowers it too, and a frozen clip has the best value",
+        aspect="consistency", role="diagnostic",
     )  # fmt: skip
     needs = (SSIM,)
 
@@ -64,6 +66,7 @@ class FrozenFrames(VideoMetric):
         "lower", 0.0, 1.0, unit="share of pairs", temporal=True, rewarded_by=("noise", "flicker"),
             source="this project",
         note="detects repeated frames, not slow motion",
+        aspect="motion",
     )  # fmt: skip
     needs = (DIFFERENCE,)
     reads = ("motion",)
@@ -89,6 +92,7 @@ class SceneCuts(VideoMetric):
         "lower", 0.0, None, unit="cuts", temporal=True, rewarded_by=("stillness",),
             source="PySceneDetect AdaptiveDetector",
         note="a flash of light can count as a cut; the first and last two pairs are not judged",
+        aspect="consistency",
     )  # fmt: skip
     needs = (CONTENT,)
     reads = ("cuts",)
@@ -139,6 +143,7 @@ class ClipConsistency(_Consistency):
             "higher", -1.0, 1.0, temporal=True, rewarded_by=("stillness",),
             source="frame consistency (Esser et al. 2023)",
             note="sampled frames lie further apart in longer videos; a frozen clip has the best value",
+            aspect="consistency", role="diagnostic",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 
@@ -163,6 +168,7 @@ class SubjectConsistency(_Consistency):
             "higher", 0.0, 1.0, temporal=True, rewarded_by=("stillness",),
             source=f"VBench {self.name} (Huang et al. 2024) on {encoder}",
             note="a frozen clip has the best value",
+            aspect="consistency",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 
@@ -196,6 +202,7 @@ class LpipsTemporal(VideoMetric):
             "lower", 0.0, None, temporal=True, rewarded_by=("stillness", "blur"),
             source="LPIPS 0.1 (Zhang et al. 2018) on consecutive frames",
             note="motion raises it too, and a frozen clip has the best value",
+            aspect="consistency", role="diagnostic",
         )  # fmt: skip
         self.needs = (Need("encoder", encoder),)
 

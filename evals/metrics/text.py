@@ -38,7 +38,8 @@ class ClipSimilarity(VideoMetric):
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="clip_similarity", version=1)
         self.about = About("higher", -1.0, 1.0, source="cosine of CLIP features (Radford et al. 2021)",
-                           note=EMBEDDED_NOTE if encoder == "embedded" else "")  # fmt: skip
+                           note=EMBEDDED_NOTE if encoder == "embedded" else "",
+                           aspect="alignment")  # fmt: skip
         self.needs = (Need("encoder", encoder), Need("text", encoder))
 
     def cosines(self, clip: Clip) -> NDArray[np.float64] | Skip:
@@ -67,7 +68,13 @@ class ClipScore(ClipSimilarity):
     def __init__(self, encoder: str) -> None:
         super().__init__(encoder)
         self.spec = Spec(name="clip_score", version=1)
-        self.about = replace(self.about, low=-100.0, high=100.0, source="100·cosine (torchmetrics CLIPScore)")
+        self.about = replace(
+            self.about,
+            low=-100.0,
+            high=100.0,
+            role="diagnostic",
+            source="100·cosine (torchmetrics CLIPScore)",
+        )
 
     def score(self, clip: Clip) -> Value | Skip:
         found = super().score(clip)
@@ -80,7 +87,7 @@ class ClipScoreHessel(ClipSimilarity):
     def __init__(self, encoder: str) -> None:
         super().__init__(encoder)
         self.spec = Spec(name="clip_score_hessel", version=1)
-        self.about = replace(self.about, low=0.0, high=2.5, source="Hessel et al. 2021")
+        self.about = replace(self.about, low=0.0, high=2.5, role="diagnostic", source="Hessel et al. 2021")
 
     def score(self, clip: Clip) -> Value | Skip:
         found = self.cosines(clip)
@@ -97,7 +104,9 @@ class VideoTextSimilarity(VideoMetric):
 
     def __init__(self, encoder: str) -> None:
         self.spec = Spec(name="video_text_similarity", version=1)
-        self.about = About("higher", -1.0, 1.0, source="X-CLIP (Ni et al. 2022), on 8 frames")
+        self.about = About(
+            "higher", -1.0, 1.0, source="X-CLIP (Ni et al. 2022), on 8 frames", aspect="alignment"
+        )
         self.needs = (Need("text", encoder), Need("derived", f"cross:{encoder}"))
 
     def score(self, clip: Clip) -> Value | Skip:
@@ -116,6 +125,7 @@ class RetrievalAt1(ClipSimilarity):
         self.about = About(
             "higher", 0.0, 1.0, unit="share of videos", binary=True, note=self.about.note,
             source="R@1 from video to text, among the run's prompts",
+            aspect="alignment",
         )  # fmt: skip
         self.needs = (*self.needs, Need("texts", encoder))
 

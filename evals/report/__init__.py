@@ -19,7 +19,8 @@ from evals.runs.journal import sync_folder
 
 PAGE = "index.html"
 FILES = (
-    "summary.md", "scores.csv", "distributions.csv", "means.csv", "pairs.csv", "comparison.json", PAGE,
+    "summary.md", "scores.csv", "distributions.csv", "means.csv", "pairs.csv", "standings.csv",
+    "comparison.json", PAGE,
 )  # fmt: skip
 
 

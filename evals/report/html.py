@@ -20,7 +20,9 @@ from evals.decoding.pool import DecoderJob, Pool
 from evals.errors import OutsideRun
 from evals.records import ALL, MetricInfo, Prompt
 from evals.report import tables
-from evals.report.tables import arrow, cells, findings, interval, number, value_or_reason
+from evals.report.numbers import interval, number, percent
+from evals.report.tables import arrow, cells, value_or_reason
+from evals.report.words import answer, distances, sentences
 from evals.runs.folder import SampleId
 
 MARK = '<meta name="generator" content="t2v-evals">'
@@ -74,7 +76,9 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
         comparison=comparison,
         labels=comparison.labels,
         prompts=comparison.scores["prompt_id"].nunique(),
-        findings=findings(comparison),
+        answer=answer(comparison),
+        findings=sentences(comparison) + distances(comparison),
+        percent=percent,
         means=cells(comparison),
         categories=_categories(comparison),
         protocols=tables.protocols(comparison),
@@ -85,7 +89,7 @@ def render(comparison: Comparison, pool: Pool | None, prompts: int) -> str:
         interval=interval,
         arrow=arrow,
         value_or_reason=value_or_reason,
-        slug=lambda verdict: verdict.replace(" ", "-"),
+        slug=lambda verdict: (verdict or "").replace(" ", "-"),
         mark=Markup(MARK),
         policy=POLICY_HERE,
     )

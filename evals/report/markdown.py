@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 
 from evals.compare import Comparison
-from evals.report.tables import (
-    arrow,
-    cells,
-    findings,
-    interval,
-    number,
-    protocols,
-    unmeasured,
-    value_or_reason,
-)
+from evals.report.numbers import interval, number, percent
+from evals.report.tables import arrow, cells, protocols, unmeasured, value_or_reason
+from evals.report.words import answer, distances, sentences
 
+JOINT = (
+    "The 95 % interval is of the metric alone. The joint interval is at the level at which the family decided"
+    " (Holm; 1 − 0.05/m for m metrics before any is rejected), and agrees with the verdict."
+)
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", "#": "&#35;"}
 _MARKUP = re.compile(
     r"[&<>@#]|[\\`*|~]|^\[(?=[ xX]\])|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])|(?<=:)//|(?<=www)\."
@@ -48,11 +45,13 @@ def render(comparison: Comparison) -> str:
     """The whole comparison in one document."""
     lines = ["# Comparison of " + escaped(", ".join(comparison.labels)), ""]
     lines += [f"Videos scored: {comparison.normalization}.", ""]
+    if said := answer(comparison):
+        lines += [f"**{escaped(said)}**", ""]
+    if found := sentences(comparison) + distances(comparison):
+        lines += [f"- {escaped(s)}" for s in found] + [""]
     if comparison.warnings:
         lines += ["## Before you read on", ""]
         lines += [f"- {escaped(warning.message)}" for warning in comparison.warnings] + [""]
-    if found := findings(comparison):
-        lines += ["## What was found", ""] + [f"- {escaped(s)}" for s in found] + [""]
     lines += ["## Means", "", *_means(comparison), ""]
     lines += ["Mean over prompts, [95 % interval], n scored; f failed, r refused, s skipped, m missing.", ""]
     lines += _distributions(comparison)
@@ -85,8 +84,21 @@ def _distributions(comparison: Comparison) -> list[str]:
 
 def _pairs(comparison: Comparison) -> list[str]:
     rows = [
-        [p.metric, p.a, p.b, number(p.difference), interval(p.ci_low, p.ci_high), number(p.p_holm, 2),
-         p.verdict + (f" ({p.message})" if p.message else ""), str(p.n_pairs)]
+        [p.metric, p.a, p.b, number(p.difference), percent(p.relative), interval(p.ci_low, p.ci_high),
+         interval(p.joint_low, p.joint_high), number(p.p_holm, 2),
+         (p.verdict or "diagnostic") + (f" ({p.message})" if p.message else ""), str(p.n_pairs)]
         for p in comparison.pairs
     ]  # fmt: skip
-    return _table(["metric", "a", "b", "a − b", "95 % interval", "p (Holm)", "a is", "pairs"], rows)
+    header = [
+        "metric",
+        "a",
+        "b",
+        "a − b",
+        "%",
+        "95 % interval",
+        "joint interval",
+        "p (Holm)",
+        "a is",
+        "pairs",
+    ]
+    return [*_table(header, rows), "", JOINT]

@@ -1,26 +1,15 @@
-"""The tables of a comparison as CSV, and the words and numbers that page, Markdown and terminal share."""
+"""The tables of a comparison as CSV, and what page and Markdown share."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from evals.compare.results import Caution, Comparison, Distribution, Mean, Pair, Verdict
+from evals.compare.results import Caution, Comparison, Distribution, Mean
 from evals.errors import Reason
 from evals.records import ALL, MetricInfo
-
-SENTENCES: dict[Verdict, str] = {
-    "better": "is better than {b} on {m}",
-    "worse": "is worse than {b} on {m}",
-    "differs": "differs from {b} on {m}",
-    "no difference shown": "was not shown to differ from {b} on {m}",
-    "inconclusive": "compared with {b} is inconclusive on {m} (too little data)",
-    "not comparable": "is not comparable with {b} on {m}",
-}
-
+from evals.report.numbers import interval, number
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -31,6 +20,7 @@ def csv_frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "scores": comparison.scores,
         "means": comparison.frame("means"),
         "pairs": comparison.frame("pairs"),
+        "standings": comparison.frame("standings"),
         "distributions": comparison.frame("distributions"),
     }
     return {name: frame.map(_no_formula) for name, frame in frames.items()}
@@ -38,23 +28,6 @@ def csv_frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
 
 def _no_formula(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A value for people: `digits` significant, an en dash where there is none."""
-    if value is None or math.isnan(value):
-        return "–"
-    if value == 0:
-        return "0"
-    if 1e-3 <= abs(value) < 1e5:
-        places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-        return f"{value:.{min(places, 6)}f}"
-    return f"{value:.{digits - 1}e}"
-
-
-def interval(low: float | None, high: float | None, digits: int = 4) -> str:
-    """`[low, high]`, or nothing where no interval is valid."""
-    return "" if low is None or high is None else f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def arrow(info: MetricInfo) -> str:
@@ -101,37 +74,3 @@ def value_or_reason(one: Distribution) -> str:
     if one.value is not None:
         return number(one.value)
     return "out of domain" if one.reason == Reason.OUT_OF_DOMAIN else "–"
-
-
-def findings(comparison: Comparison, of: str | None = None) -> list[str]:
-    """What was found of every pair of runs, or of those with `of`, a sentence each; then distances."""
-    by_pair: dict[tuple[str, str], list[Pair]] = {}
-    for pair in comparison.pairs:
-        if of is None or of in (pair.a, pair.b):
-            by_pair.setdefault((pair.a, pair.b), []).append(pair)
-    return [_sentence(a, b, pairs) for (a, b), pairs in by_pair.items()] + _distances(comparison)
-
-
-def _sentence(a: str, b: str, pairs: Sequence[Pair]) -> str:
-    parts = []
-    for verdict, words in SENTENCES.items():
-        metrics = [pair.metric for pair in pairs if pair.verdict == verdict]
-        if metrics:
-            parts.append(words.format(b=b, m=", ".join(metrics)))
-    return f"{a} " + "; ".join(parts) + "."
-
-
-def _distances(comparison: Comparison) -> list[str]:
-    """What was found of the distances that have intervals, a sentence per metric and reference."""
-    groups: dict[tuple[str, str], list[Distribution]] = {}
-    for one in comparison.distributions:
-        if one.ci_low is not None:
-            groups.setdefault((one.metric, one.reference), []).append(one)
-    sentences = []
-    for (metric, reference), group in groups.items():
-        ordered = sorted(group, key=lambda one: one.value or 0.0)
-        parts = [f"{d.run} {number(d.value, 2)} {interval(d.ci_low, d.ci_high, 2)}" for d in ordered]
-        apart = [d.run for d in ordered if d.ci_low is not None and d.ci_low > 0]
-        end = f"apart from it: {', '.join(apart)}" if apart else "none is shown to be apart from it"
-        sentences.append(f"{metric} to {reference}: {'; '.join(parts)}; {end}.")
-    return sentences

@@ -58,8 +58,8 @@ def texts_spec(encoder: Spec, texts: Iterable[str]) -> Spec:
 
 def metric_digest(info: MetricInfo) -> str:
     """A metric's numbers and how a verdict reads them (direction, range, what the prompt gives): two of them
-    may be compared only where this is equal. Only words for people are left out."""
-    return digest(info.model_dump(mode="json", exclude={"source", "note"}))
+    may be compared only where this is equal. Left out are words for people and what orders tables."""
+    return digest(info.model_dump(mode="json", exclude={"source", "note", "aspect", "role", "reveals"}))
 
 
 def distribution_key(metric: Spec, features: Iterable[str], reference: Iterable[str], match: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from evals.compare.statistics import difference_interval
+from evals.compare.paired import paired_difference
 
 AGREE, CORRELATED = 0.8, 0.8
 Way = Literal["falls", "rises"]
@@ -62,7 +62,7 @@ def detect(
 def _apart(differences: NDArray[np.float64], seed: int, binary: bool) -> bool:
     """Whether the 95 % interval of the mean excludes 0; where hardly anything varies and there is none,
     whether every clip moves the same way."""
-    found = difference_interval(differences, seed, binary)
+    found = paired_difference(differences, np.zeros_like(differences))
     if found.low is None or found.high is None:
         return bool((differences > 0).all() or (differences < 0).all())
     return found.low > 0 or found.high < 0
