@@ -40,6 +40,10 @@ Status = Literal["ok", "refused", "failed"]
 Aspect = Literal[
     "alignment", "motion", "consistency", "appearance", "physics", "realism", "fidelity", "cost", "other"
 ]
+ASPECTS: tuple[Aspect, ...] = (
+    "alignment", "motion", "consistency", "appearance", "physics", "realism", "fidelity", "other", "cost",
+)  # fmt: skip
+"""In the order of tables."""
 Role = Literal["primary", "diagnostic"]
 Reward = Literal["stillness", "blur", "noise", "flicker", "jitter", "hue drift", "saturation", "low contrast"]
 

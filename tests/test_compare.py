@@ -129,9 +129,7 @@ def values(mean: float, n: int = 30, seeds: int = 1, spread: float = 1.0, seed: 
     return {(f"p{i}", s): float(mean + spread * rng.normal()) for i in range(n) for s in range(seeds)}
 
 
-@pytest.mark.parametrize(
-    ("direction", "verdict"), [("higher", "better"), ("lower", "worse"), ("none", None)]
-)
+@pytest.mark.parametrize(("direction", "verdict"), [("higher", "better"), ("lower", "worse"), ("none", None)])
 def test_a_clear_difference_has_a_verdict(
     made: Callable[..., Path], direction: str, verdict: str | None
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evals.cli.judging import Judging, judging
 from evals.cli.options import (
     PATH,
     Common,
@@ -47,14 +48,17 @@ NOT_COMPARABLE = 3
 @click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
 @click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the table.")
 @click.option("--submission", type=PATH, help="With --vbench: write VBench's result files of one run there.")
+@judging
 @allow_outside
 @force
 @open_page
 @weights
 @normalizing
 @common
-def command(runs: tuple[Path, ...], normalizing: Normalizing, common: Common, **o: Any) -> int:  # fmt: skip
-    """Compare RUNS: means with intervals, paired differences, verdicts, and a report."""
+def command(
+    runs: tuple[Path, ...], judging: Judging, normalizing: Normalizing, common: Common, **o: Any
+) -> int:
+    """Compare RUNS: which is better at what, by how much, how sure, and a report."""
     from evals.compare.runs import compare_runs
     from evals.report import check_place, write_report
 
@@ -66,7 +70,7 @@ def command(runs: tuple[Path, ...], normalizing: Normalizing, common: Common, **
     with common.resources() as resources:
         found = compare_runs(
             runs, normalization, o["reference"], o["out"], o["weights"], resources, o["match"],
-            o["allow_outside"],
+            o["allow_outside"], judging.rules(runs),
         )  # fmt: skip
         terms = _in_vbench_terms(found, o["out"], o["submission"]) if o["vbench"] else None
         page = write_report(

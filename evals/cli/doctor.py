@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
-from evals.cli.output import tell
+from evals.cli.output import tell, tell_json
 
 
 @click.command(name="doctor")
-def command() -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def command(as_json: bool) -> int:
     """What can run on this machine, and what is missing."""
-    for line in check_machine():
-        tell(line)
+    facts = check_machine()
+    if as_json:
+        tell_json(facts, indent=1)
+        return 0
+    tell(f"system      {facts['system']}")
+    tell("versions    " + ", ".join(f"{k} {v}" for k, v in facts["versions"].items()))
+    for device in facts["devices"]:
+        tell(f"device      {device}")
+    tell(f"here        {facts['here']} is {'writable' if facts['writable'] else 'NOT writable'}")
+    for name, state in facts["suites"].items():
+        tell(f"suite       {name}: {state}")
     return 0
 
 
-def check_machine() -> Iterator[str]:
+def check_machine() -> dict[str, Any]:
     """What this machine is, and for every suite whether it can run."""
     import torch
 
@@ -27,18 +37,19 @@ def check_machine() -> Iterator[str]:
     from evals.runs.provenance import hardware, versions
 
     facts = hardware()
-    yield f"system      {facts['system']}, {facts['machine']}, {facts['cores']} usable cores"
-    yield "versions    " + ", ".join(f"{k} {v}" for k, v in versions().items())
-    if torch.cuda.is_available():
-        for i in range(torch.cuda.device_count()):
-            free, total = torch.cuda.mem_get_info(i)
-            name = torch.cuda.get_device_name(i)
-            yield f"device      cuda:{i} {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-    else:
-        yield "device      cpu (torch finds no CUDA device); encoders run, slowly"
-    yield f"here        {Path.cwd()} is {'writable' if os.access(Path.cwd(), os.W_OK) else 'NOT writable'}"
-    for name in suites.names():
-        yield f"suite       {name}: {_state(name)}"
+    devices = []
+    for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, total = torch.cuda.mem_get_info(i)
+        name = torch.cuda.get_device_name(i)
+        devices.append(f"cuda:{i} {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+    return {
+        "system": f"{facts['system']}, {facts['machine']}, {facts['cores']} usable cores",
+        "versions": versions(),
+        "devices": devices or ["cpu (torch finds no CUDA device); encoders run, slowly"],
+        "here": str(Path.cwd()),
+        "writable": os.access(Path.cwd(), os.W_OK),
+        "suites": {name: _state(name) for name in suites.names()},
+    }
 
 
 def _state(suite: str) -> str:

@@ -29,7 +29,7 @@ PATH = click.Path(path_type=Path)
 POSITIVE = click.FloatRange(0.1)
 
 
-def _group(
+def group(
     keyword: str, kind: type, *options: Callable[[Function], Function]
 ) -> Callable[[Function], Function]:
     """A decorator that adds options to a command and gives them to it as one value of `kind`."""
@@ -89,7 +89,7 @@ class Common:
         return Resources(self.workers, self.device, limits, self.plugins)
 
 
-common = _group(
+common = group(
     "common",
     Common,
     click.option("--config", type=PATH, callback=values.config_file, is_eager=True, expose_value=False,
@@ -125,7 +125,7 @@ class Retrying:
                 break_lock(folder)
 
 
-retrying = _group(
+retrying = group(
     "retrying",
     Retrying,
     click.option("--retry", type=click.Choice(["none", "transient", "all"]), default="transient",
@@ -215,7 +215,7 @@ class Generating:
             raise UsageError(f"the size, frames or fps asked for: {explain(error)}") from None
 
 
-generating = _group(
+generating = group(
     "generating",
     Generating,
     click.option("--generator", "generators", required=True, multiple=True,
@@ -241,6 +241,16 @@ generating = _group(
     click.option("--layout", help="How a folder of clips is laid out, where it is not detected."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and what it would take."),
 )  # fmt: skip
+
+
+def metric_list(text: str | None) -> tuple[str, ...] | None:
+    """Metric ids with commas between them; a comma inside brackets belongs to the id."""
+    if text is None:
+        return None
+    ids = tuple(dict.fromkeys(m.strip() for m in re.split(r",(?![^\[]*\])", text) if m.strip()))
+    if not ids:
+        raise UsageError(f"{text!r}: names no metric; see `t2v-evals list metrics`")
+    return ids
 
 
 @dataclass(frozen=True)
@@ -272,11 +282,7 @@ class Choosing:
             given, suite = (given, None) if typed == ["metrics"] else (None, suite)
         if given is None:
             return list(suites.load(suite or "quick").metrics)
-        # A comma inside brackets belongs to the id.
-        ids = list(dict.fromkeys(m.strip() for m in re.split(r",(?![^\[]*\])", given) if m.strip()))
-        if not ids:
-            raise UsageError(f"--metrics {given!r}: names no metric; see `t2v-evals list metrics`")
-        return ids
+        return list(metric_list(given) or ())
 
 
 weights = click.option("--weights", multiple=True, callback=values.paths, metavar="ENCODER=PATH",
@@ -285,7 +291,7 @@ precision = click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
     help="Of the encoders' networks; numbers of the two don't mix.",
 )  # fmt: skip
-choosing = _group(
+choosing = group(
     "choosing",
     Choosing,
     click.option("--suite", default=None, help="Suite name or file (default: quick)."),
@@ -307,7 +313,7 @@ class Normalizing:
         return Normalization.parse(self.normalize or "native")
 
 
-normalizing = _group(
+normalizing = group(
     "normalizing",
     Normalizing,
     click.option("--normalize", metavar="SHAPE",

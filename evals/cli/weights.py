@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evals.cli.output import say, tell
+from evals.cli.output import say, tell, tell_json
 from evals.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -20,12 +20,23 @@ def command() -> None:
 
 
 @command.command(name="list")
-def list_() -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_(as_json: bool) -> int:
     """Every published file and model: whether it is here, size, licence, what it is for."""
     from evals.encoders.hub import HUB_MODELS, pins
     from evals.encoders.published import WEIGHTS, folder
 
     every: list[Published] = [*WEIGHTS.values(), *HUB_MODELS.values()]
+    if as_json:
+        files = [
+            {
+                "name": one.name, "here": one.is_here(), "size": one.shown_size, "licence": one.licence,
+                "use": one.use, "sha256": getattr(one, "sha256", None), "repo": getattr(one, "repo", None),
+            }
+            for one in every
+        ]  # fmt: skip
+        tell_json({"files": files, "folder": str(folder())}, indent=1)
+        return 0
     for one in every:
         here = "here" if one.is_here() else "not here"
         tell(f"{one.name:26s} {here:9s} {one.shown_size or '–':14s} {one.licence}; {one.use}")

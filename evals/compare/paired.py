@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +28,7 @@ class PairedDifference:
 
 
 def paired_difference(
-    a: ArrayLike, b: ArrayLike, prompts: Sequence[object] | None = None, binary: bool = False
+    a: ArrayLike, b: ArrayLike, prompts: ArrayLike | None = None, binary: bool = False
 ) -> PairedDifference:
     """Compare two models' scores of the same samples, (n,) each, in the same order.
 
@@ -48,10 +47,10 @@ def paired_difference(
         raise UsageError("paired scores are finite; NaN stands for a missing one")
     if binary and not all(set(np.unique(side[~np.isnan(side)])) <= {0.0, 1.0} for side in (x, y)):
         raise UsageError("binary scores are 0 or 1")
-    if prompts is not None and len(prompts) != len(x):
-        raise UsageError(f"{len(x)} scores have {len(prompts)} prompts; there is one for each")
-    names = list(range(len(x))) if prompts is None else list(prompts)
-    by_prompt = pd.Series(x - y).groupby(pd.Series(names), sort=True).mean().dropna()
+    names = np.arange(len(x)) if prompts is None else np.asarray(prompts)
+    if names.shape != x.shape:
+        raise UsageError(f"{len(x)} scores have {names.size} prompts; there is one for each")
+    by_prompt = pd.Series(x - y).groupby(names, sort=True).mean().dropna()
     if by_prompt.empty:
         raise UsageError("no sample has a score on both sides")
     test = sign_flip(by_prompt.to_numpy(np.float64))

@@ -150,7 +150,7 @@ def load_runs(
     for a normalization that a run was not scored under, or where there are several to choose from.
     """
     runs = [RunFolder(path, allow_outside) for path in paths]
-    labels = _labels(runs)
+    labels = labels_of([run.path for run in runs])
     return [_read(run, label, name) for run, label, name in zip(runs, labels, _chosen(runs, normalization),
                                                                 strict=True)]  # fmt: skip
 
@@ -222,12 +222,12 @@ def _score(score: Score | None) -> tuple[str, Reason | None, str, float | None]:
     return score.status, score.reason, score.message, score.value
 
 
-def _labels(runs: Sequence[RunFolder]) -> list[str]:
-    """The shortest ends of the runs' paths that tell them apart."""
-    paths = [run.path.resolve() for run in runs]
+def labels_of(runs: Sequence[Path]) -> list[str]:
+    """The shortest ends of the runs' paths that tell them apart. Raises `UsageError` for one given twice."""
+    paths = [run.resolve() for run in runs]
     for i, path in enumerate(paths):
         if path in paths[:i]:
-            raise UsageError(f"{runs[i].path}: is given twice")
+            raise UsageError(f"{runs[i]}: is given twice")
     labels = []
     for path in paths:
         depth = 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from evals import generators
 from evals.compare import Comparison, compare_scores, load_runs
 from evals.compare.reference import Statistics, build
+from evals.compare.rules import Rules
 from evals.compare.run_scores import RunScores
 from evals.compare.vectors import Match
 from evals.decoding.resources import Resources
@@ -30,6 +31,7 @@ def compare_runs(
     resources: Resources | None = None,
     match: Match = "none",
     allow_outside: bool = False,
+    rules: Rules | None = None,
 ) -> Comparison:
     """Compare run folders. `reference` is a run, a file that `build_reference` wrote, or a folder of clips,
     which is scored first, into `out`/reference, at the precision of the runs. `allow_outside` opens files
@@ -40,7 +42,7 @@ def compare_runs(
     if weights and (reference is None or reference.is_file() or (reference / "run.json").is_file()):
         raise UsageError("--weights is only used to score a folder of clips given as --reference")
     if reference is None:
-        return compare_scores(runs)
+        return compare_scores(runs, rules=rules)
     names = sorted({n for r in runs for n, info in r.metrics.items() if info.kind == "distribution"})
     if not names:
         raise UsageError(
@@ -50,18 +52,18 @@ def compare_runs(
     if not reference.exists():
         raise UsageError(f"--reference {reference}: no such run or folder")
     if reference.is_file():
-        return compare_scores(runs, Statistics.load(reference), match)
+        return compare_scores(runs, Statistics.load(reference), match, rules)
     shared = {r.normalization for r in runs}
     if len(shared) > 1:
         raise UsageError("--reference: the runs were scored under different normalizations")
     normalization = Normalization.parse(shared.pop())
     if (reference / "run.json").is_file():
-        return compare_scores(runs, load_runs([reference], normalization, allow_outside)[0], match)
+        return compare_scores(runs, load_runs([reference], normalization, allow_outside)[0], match, rules)
     if out is None:
         raise UsageError("a folder of clips as reference needs a place to be scored in: give `out`")
     chosen = prepare(names, weights, _precision(runs))
     run = _reference_run(reference, out / "reference", chosen, normalization, resources)
-    return compare_scores(runs, load_runs([run.path], normalization)[0], match)
+    return compare_scores(runs, load_runs([run.path], normalization)[0], match, rules)
 
 
 def _precision(runs: Sequence[RunScores]) -> Precision:

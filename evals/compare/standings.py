@@ -22,7 +22,7 @@ from evals.records import Aspect, MetricInfo
 
 Array = NDArray[np.float64]
 
-ASPECTS: tuple[Aspect, ...] = ("alignment", "motion", "consistency", "appearance", "physics")
+JUDGED: tuple[Aspect, ...] = ("alignment", "motion", "consistency", "appearance", "physics", "other")
 """Those that are judged prompt by prompt. Realism is judged by set, from its pairs."""
 CLEARLY_WORSE = -0.25
 """Of the between-prompt standard deviation: the loss that must be ruled out in every aspect."""
@@ -64,7 +64,7 @@ def _gains(aligned: Aligned, infos: Sequence[MetricInfo]) -> list[_Gain]:
     b = aligned.by_prompt(np.where(scored, aligned.b, np.nan))
     moving = _both_move(a, b, infos)
     columns, found = [], []
-    for aspect in ASPECTS:
+    for aspect in JUDGED:
         signed, names = [], []
         for j, info in enumerate(infos):
             if info.aspect != aspect or info.role != "primary":

@@ -12,13 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from evals.compare.results import Comparison, Mean, Pair
-from evals.records import ALL, Aspect, MetricInfo
+from evals.records import ALL, ASPECTS, Aspect, MetricInfo
 from evals.report.numbers import interval, number, percent
 from evals.report.words import answer, distances, sentences, verdict_of
 
-ORDER: tuple[Aspect, ...] = (
-    "alignment", "motion", "consistency", "appearance", "physics", "realism", "fidelity", "other", "cost",
-)  # fmt: skip
 STYLES = {"better": "green", "worse": "red"}
 NARROWEST, WIDEST = 9, 22
 PIPED = 80
@@ -72,7 +69,7 @@ def _rows(comparison: Comparison) -> list[_Row]:
         means = [found.get((info.id, label)) for label in comparison.labels]
         if any(mean is not None and mean.mean is not None for mean in means):
             rows.append(_Row(info, means))
-    return sorted(rows, key=lambda row: (ORDER.index(row.info.aspect), row.info.role != "primary"))
+    return sorted(rows, key=lambda row: (ASPECTS.index(row.info.aspect), row.info.role != "primary"))
 
 
 def _names(infos: Sequence[MetricInfo]) -> dict[str, str]:
