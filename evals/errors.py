@@ -92,6 +92,8 @@ class Reason(StrEnum):
     PROMPT_EXCLUDES = "prompt_excludes"
     UNKNOWN_WORDS = "unknown_words"
     NO_OTHER_PROMPT = "no_other_prompt"
+    NO_KNOWN_SUBJECT = "no_known_subject"
+    NO_PROMPT_TEXT = "no_prompt_text"
     # A component failed.
     EXTRACTOR_ERROR = "extractor_error"
     METRIC_ERROR = "metric_error"
@@ -114,7 +116,10 @@ class Reason(StrEnum):
     NOTHING_VARIES = "nothing_varies"
 
 
-BECAUSE_OF_THE_PROMPT = frozenset({Reason.PROMPT_EXCLUDES, Reason.UNKNOWN_WORDS, Reason.NO_OTHER_PROMPT})
+BECAUSE_OF_THE_PROMPT = frozenset({
+    Reason.PROMPT_EXCLUDES, Reason.UNKNOWN_WORDS, Reason.NO_OTHER_PROMPT, Reason.NO_KNOWN_SUBJECT,
+    Reason.NO_PROMPT_TEXT,
+})  # fmt: skip
 """Reasons to skip that no video could help: they cost a model nothing. Any other is the video's."""
 
 

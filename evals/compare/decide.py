@@ -104,19 +104,19 @@ def _undecided(pair: Pair) -> str:
 
 def _without_trade_offs(pairs: Sequence[Pair], family: Sequence[Estimate]) -> list[Pair]:
     """A gain that stillness or blur gives, with a loss of motion or sharpness, is no gain."""
-    losers: dict[tuple[str, str], dict[Reward, str]] = defaultdict(dict)
+    losers: dict[tuple[str, str, Reward], set[str]] = defaultdict(set)
     for pair, one in zip(pairs, family, strict=True):
         if one.info.direction == "none" or pair.p is None or pair.p > ALPHA + ROUNDING:
             continue
         a_wins = ((pair.difference or 0.0) > 0) == (one.info.direction == "higher")
         for reward in one.info.reveals:
-            losers[pair.a, pair.b][reward] = pair.b if a_wins else pair.a
+            losers[pair.a, pair.b, reward].add(pair.b if a_wins else pair.a)
     found = []
     for pair, one in zip(pairs, family, strict=True):
         if pair.verdict in ("better", "worse"):
             winner = pair.a if pair.verdict == "better" else pair.b
             for reward in one.info.rewarded_by:
-                if reward in REVEALED and losers[pair.a, pair.b].get(reward) == winner:
+                if reward in REVEALED and winner in losers[pair.a, pair.b, reward]:
                     reason, words = REVEALED[reward]
                     changes = {"verdict": "trade-off", "reason": reason, "message": words.format(winner)}
                     pair = pair.model_copy(update=changes)

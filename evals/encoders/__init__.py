@@ -32,6 +32,7 @@ ENCODERS = Registry(
         "dino": "evals.encoders.dino:Dino",
         "dinov2": "evals.encoders.dino:Dino",
         "timm:*": "evals.encoders.dino:Dino",
+        "efficientnet-lite0": "evals.encoders.efficientnet:EfficientNetLite0",
         "embedded": "evals.encoders.embedded:Embedded",
         "i3d": "evals.encoders.i3d:ScriptedI3D",
         "i3d:*": "evals.encoders.i3d:ScriptedI3D",

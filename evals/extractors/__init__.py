@@ -43,6 +43,7 @@ class FrameExtractor(ABC):
 FRAME_EXTRACTORS = Registry(
     "frame extractor",
     {
+        "artefacts": "evals.extractors.artefacts:Artefacts",
         "difference": "evals.extractors.difference:Difference",
         "content": "evals.extractors.content:Content",
         "ssim": "evals.extractors.ssim:Ssim",

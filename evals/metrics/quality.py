@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.encoders.published import entry, locate
-from evals.errors import WeightsError
+from evals.errors import Reason, WeightsError
 from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
 from evals.metrics.temporal import unit
 from evals.records import Need, Spec
 
-LAPLACIAN, COLOUR = Need("frames", "laplacian"), Need("frames", "colour")
+LAPLACIAN, COLOUR, ARTEFACTS = (Need("frames", name) for name in ("laplacian", "colour", "artefacts"))
 
 
 class Sharpness(VideoMetric):
@@ -31,6 +31,46 @@ class Sharpness(VideoMetric):
 
     def score(self, clip: Clip) -> Value | Skip:
         return Value(float(clip[LAPLACIAN]["variance"].mean()))
+
+
+class Blur(VideoMetric):
+    """Mean over frames of the blur effect: 0 is sharp, 1 blurred. How little of the differences between
+    neighbouring pixels a mean filter of 9 pixels takes away, in the blurrier direction, on luma at the
+    video's own size. Unlike `sharpness` it hardly depends on how much detail or contrast the scene has."""
+
+    spec = Spec(name="blur", version=1)
+    about = About(
+        "lower", 0.0, 1.0, rewarded_by=("noise",), source="the blur effect (Crete et al. 2007)",
+        note="a shallow depth of field counts as blur; noise lowers it",
+        aspect="appearance", reveals=("blur",),
+    )  # fmt: skip
+    needs = (ARTEFACTS,)
+
+    def score(self, clip: Clip) -> Value | Skip:
+        return Value(float(clip[ARTEFACTS]["blur"].mean()))
+
+
+class Blockiness(VideoMetric):
+    """How much larger differences across the borders of 8 × 8 blocks are than elsewhere: mean over frames of
+    B/A − 1. 0 is a picture without blocks. Only at the video's own size, where codecs have their grid."""
+
+    spec = Spec(name="blockiness", version=1)
+    about = About(
+        "lower", -1.0, None, rewarded_by=("noise",),
+        source="B and A of Wang, Sheikh & Bovik 2002, as a ratio",
+        note="a video that was resized after it was compressed has its blocks elsewhere",
+        aspect="appearance",
+    )  # fmt: skip
+    needs = (ARTEFACTS,)
+
+    def score(self, clip: Clip) -> Value | Skip:
+        if clip.normalization.short_side is not None:
+            return Skip("the video was resized, so that its blocks lie elsewhere", Reason.DOES_NOT_APPLY)
+        edges, inside = (np.asarray(clip[ARTEFACTS][name], np.float64) for name in ("edges", "inside"))
+        kept = inside > 0
+        if not kept.any():
+            return Skip("has no frame of 17 × 17 pixels or more in which anything differs", Reason.TOO_SMALL)
+        return Value(float((edges[kept] / inside[kept]).mean() - 1))
 
 
 class Colorfulness(VideoMetric):
