@@ -28,7 +28,7 @@ from evals.errors import CannotDraw
 from evals.metrics import create
 from evals.metrics.base import DistributionMetric
 from evals.records import Prompt, PromptSet
-from evals.score import prepare
+from evals.scoring import prepare
 from evals.worlds import FLAWS, check
 
 STRENGTHS = (0.25, 0.5, 1.0)

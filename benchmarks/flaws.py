@@ -22,7 +22,7 @@ from evals.generate import RunConfig, generate_run
 from evals.metrics import create, suites
 from evals.metrics.base import VideoMetric
 from evals.records import PromptSet, Settings
-from evals.score import Metrics, prepare, score_run
+from evals.scoring import Metrics, prepare, score_run
 from evals.worlds import FLAWS
 
 STRENGTHS = (0.1, 0.3, 1.0)

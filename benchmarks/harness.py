@@ -34,7 +34,7 @@ from evals.metrics import suites
 from evals.records import Normalization
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
-from evals.score import Metrics, prepare, score_run
+from evals.scoring import Metrics, prepare, score_run
 
 
 def options(about: str | None) -> argparse.ArgumentParser:

@@ -25,7 +25,7 @@ from evals.decoding.resources import Resources
 from evals.generate import RunConfig, generate_run
 from evals.metrics import create
 from evals.records import Normalization
-from evals.score import prepare, score_run
+from evals.scoring import prepare, score_run
 
 PLAIN = (
     "temporal_flicker", "temporal_ssim", "frozen_frames", "warping_error[dis]", "dynamic_degree[dis]",

@@ -35,7 +35,7 @@ from evals.encoders import Encoder
 from evals.encoders.device import actual
 from evals.extract import Cost
 from evals.metrics.base import DistributionMetric, VideoMetric
-from evals.score import Metrics, prepare
+from evals.scoring import Metrics, prepare
 
 
 def predicted(apart: dict[str, Metrics], cost: Cost, encode: dict[str, float]) -> float:

@@ -9,7 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evals.compare import Comparison, RunScores, compare_scores, load_runs
+    from evals.api import Result, evaluate, fvd, score
+    from evals.compare import Comparison, Rules, RunScores, compare_scores, load_runs
+    from evals.compare.paired import PairedDifference, paired_difference
     from evals.compare.runs import build_reference, compare_runs
     from evals.decoding.resources import Progress, Resources
     from evals.encoders import ENCODERS
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     )
     from evals.report import write_report
     from evals.runs.folder import RunFolder
-    from evals.score import prepare, score_run
+    from evals.scoring import prepare, score_run
     from evals.video import (
         Bounded,
         CenterCrop,
@@ -57,7 +59,9 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "compare": ("Comparison", "RunScores", "compare_scores", "load_runs"),
+    "api": ("Result", "evaluate", "fvd", "score"),
+    "compare": ("Comparison", "Rules", "RunScores", "compare_scores", "load_runs"),
+    "compare.paired": ("PairedDifference", "paired_difference"),
     "compare.runs": ("build_reference", "compare_runs"),
     "decoding.resources": ("Progress", "Resources"),
     "encoders": ("ENCODERS",),
@@ -82,7 +86,7 @@ _HOME = {
     ),
     "report": ("write_report",),
     "runs.folder": ("RunFolder",),
-    "score": ("prepare", "score_run"),
+    "scoring": ("prepare", "score_run"),
     "video": (
         "Bounded", "CenterCrop", "Chunk", "FirstFrames", "FlowPairs", "ShortSide", "SpacedWindows",
         "SpreadFrames", "Stretch",
@@ -117,6 +121,7 @@ __all__ = [
     "Moments",
     "Need",
     "Normalization",
+    "PairedDifference",
     "Progress",
     "Prompt",
     "PromptSet",
@@ -124,6 +129,8 @@ __all__ = [
     "Refused",
     "Request",
     "Resources",
+    "Result",
+    "Rules",
     "RunConfig",
     "RunFolder",
     "RunScores",
@@ -146,10 +153,12 @@ __all__ = [
     "compare_scores",
     "copies",
     "create_generator",
+    "evaluate",
     "frechet_distance",
     "frechet_distance_from_moments",
     "frechet_extrapolated",
     "frechet_unbiased",
+    "fvd",
     "generate_in_turn",
     "generate_run",
     "kernel_distance",
@@ -159,7 +168,9 @@ __all__ = [
     "matched_kernel_distances",
     "mmd2",
     "neighbours",
+    "paired_difference",
     "prepare",
+    "score",
     "score_run",
     "write_report",
 ]

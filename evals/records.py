@@ -170,6 +170,8 @@ class Prompt(Record):
         | None
     ) = None  # fmt: skip
     questions: tuple[Question, ...] = ()
+    text_known: bool = True
+    """False where the text is only the name of a clip's file: metrics that read it don't apply."""
 
 
 class PromptSet(Record):

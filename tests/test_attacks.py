@@ -362,5 +362,5 @@ def test_the_unexpected_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatc
         raise KeyError("planted")
 
     monkeypatch.setattr(list_, "catalogue", broken)
-    done = cli("list", "metrics")
+    done = cli("list", "suites")
     assert done.code == 2 and "error: unexpected" in done.err and "Traceback" not in done.err

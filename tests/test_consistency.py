@@ -23,7 +23,7 @@ from evals.encoders.dino import Dino
 from evals.errors import UsageError, WeightsError
 from evals.metrics.base import Skip
 from evals.records import Spec
-from evals.score import prepare
+from evals.scoring import prepare
 from evals.video import CenterCrop, Resize, ShortSide, encode
 from tests.conftest import Cli, MakeClips, ball
 from tests.helpers import number

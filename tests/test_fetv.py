@@ -18,7 +18,7 @@ from evals.generators import create
 from evals.metrics import suites
 from evals.metrics.frechet import frechet_distance
 from evals.runs.folder import RunFolder
-from evals.score import prepare, score_run
+from evals.scoring import prepare, score_run
 from tests.conftest import Cli, call
 from tests.test_run import rows, scores
 
@@ -59,25 +59,25 @@ def test_five_folders_into_one_report(runs: Path, cli: Cli, tmp_path: Path) -> N
     )
     assert "N = 18 against 18 is far too few" in done.err
     sets = pd.read_csv(out / "distributions.csv")
-    assert set(sets["n"]) == {18} == set(sets["n_reference"])
+    videos = sets[~sets["metric"].str.startswith("fid_frames")]
+    assert set(videos["n"]) == {18} == set(videos["n_reference"])
     assert list(sets.loc[sets["metric"] == f"fvd[{TINY}]", "run"]) == MODELS[:4]
-    unknown = sets[sets["metric"].isin(["fvd[embedded]", "kvd[embedded]"])]
-    assert len(unknown) == 8 and unknown["value"].isna().all()
-    assert set(unknown["reason"]) == {"out_of_domain"}
-    assert (
-        done.err.count("kvd[embedded]: cogvideo, text2video-zero, videofusion, zeroscope: out of domain") == 1
-    )
+    # What was made for simulated worlds is left out without a word.
+    assert not sets["metric"].str.contains("embedded").any() and "embedded" not in done.err
+    left_out = json.loads((out / "comparison.json").read_text())["left_out"]
+    assert set(left_out) == {"clip_similarity[embedded]", "fvd[embedded]", "kvd[embedded]"}
     pairs = pd.read_csv(out / "pairs.csv")
-    pairs = pairs[pairs["metric"] != "clip_similarity[embedded]"]
-    assert len(pairs) == 8 * 10 and set(pairs["n_pairs"]) == {18} and pairs["ci_low"].isna().all()
+    whole = pairs[~pairs["metric"].str.contains("efficientnet|tiny")]
+    assert len(whole) == 14 * 10 and set(whole["n_pairs"]) == {18}
+    presence = pairs[pairs["metric"] == "object_presence[efficientnet-lite0]"]
+    assert set(presence["n_pairs"]) == {12} and set(presence["coverage"]) == {1.0}
     page = (out / "index.html").read_text()
     assert page.count('<video src="data:video/mp4;base64,') == 90
     scores = pd.read_csv(out / "scores.csv")
-    assert len(scores) == 90 * 9
-    embedded = scores["metric"] == "clip_similarity[embedded]"
-    assert set(scores.loc[~embedded, "status"]) == {"ok"} and set(scores.loc[embedded, "status"]) == {
-        "skipped"
-    }
+    assert len(scores) == 90 * 15
+    subjects = scores["metric"] == "object_presence[efficientnet-lite0]"
+    assert set(scores.loc[~subjects, "status"]) == {"ok"}
+    assert (scores.loc[subjects, "status"] == "skipped").sum() == 6 * 5
 
 
 def test_reference_may_be_a_folder(
@@ -111,7 +111,9 @@ def test_normalized_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None
     for copy in copies:
         run = RunFolder(copy)
         found = {(n, s.status) for f in run.scores(normalization).values() for n, s in f.items()}
-        assert {n for n, status in found if status != "ok"} == {"clip_similarity[embedded]"}
+        assert {n for n, status in found if status != "ok"} == {
+            "clip_similarity[embedded]", "object_presence[efficientnet-lite0]", "blockiness",
+        }  # fmt: skip
         shapes = {name.partition("/")[2]: len(data) for name, data in rows(copy).items()}
         assert shapes["magnitude"] in (
             8 * n for n in (7, 15, 31)

@@ -11,7 +11,7 @@ import pytest
 from evals.decoding.resources import Progress, Resources
 from evals.errors import ConfigError, UsageError
 from evals.metrics import METRICS
-from evals.score import prepare
+from evals.scoring import prepare
 from evals.validate import load_claims, sources, validate_metrics
 from evals.validate.degrade import DEGRADATIONS
 from evals.validate.detection import detect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 import yaml
 
 from evals import prompts
-from evals.errors import ManifestError, UsageError
-from evals.generators import layouts
+from evals.errors import ManifestError, PromptError, UsageError
+from evals.generators import layouts, shards
 from evals.records import Prompt, PromptSet
 from evals.video import encode
 from tests.conftest import Cli, ball
@@ -119,11 +120,32 @@ def test_physics_iq_by_its_own_index(assets: Path, tmp_path: Path) -> None:
 
 
 def test_a_prompt_per_line(tmp_path: Path) -> None:
+    """Ids come from the words, so that lines may move."""
     path = tmp_path / "prompt700.txt"
     path.write_text("a cat\n\n  two dogs \n")
-    assert [(p.id, p.text) for p in prompts.load(path).prompts] == [
-        ("prompt700-0001", "a cat"), ("prompt700-0003", "two dogs"),
-    ]  # fmt: skip
+    first = prompts.load(path).prompts
+    assert [p.text for p in first] == ["a cat", "two dogs"] and first[0].id.startswith("a-cat-")
+    path.write_text("two dogs\na cat\n")
+    assert {p.id for p in prompts.load(path).prompts} == {p.id for p in first}
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("p.txt", "a cat\ntwo dogs\n"),
+    ("p.yaml", "- a cat\n- text: two dogs\n  id: dogs\n"),
+    ("p.jsonl", '{"prompt": "a cat"}\n\n{"text": "two dogs", "id": "dogs"}\n'),
+    ("p.csv", 'id,prompt\n,a cat\ndogs,two dogs\n'),
+    ("q.csv", "prompt\na cat\ntwo dogs\n"),
+])  # fmt: skip
+def test_plain_lists_of_prompts(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    found = prompts.load(prompts.find(str(path)))
+    assert [p.text for p in found.prompts] == ["a cat", "two dogs"]
+    assert re.fullmatch(r"dogs|two-dogs-[0-9a-f]{6}", found.prompts[1].id)
+    again = {"yaml": "- TWO dogs\n", "jsonl": '{"prompt": "TWO dogs"}\n'}.get(path.suffix[1:], "TWO dogs\n")
+    path.write_text(text + (",TWO dogs\n" if "id,prompt" in text else again))
+    with pytest.raises(PromptError, match=r"text 'two dogs' was used before, on line [2-4]"):
+        prompts.load(path)
 
 
 def fetv(assets: Path) -> list[dict[str, str]]:
@@ -207,13 +229,13 @@ def test_what_is_ambiguous_fails_with_its_reason_and_is_said_before_any_work(
 def test_shards_with_faults(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(ManifestError, match=r"a\.tar"):
-        layouts.shards(tmp_path)
+        shards.clips_of(tmp_path)
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("x.mp4")
         info.size = 3
         tar.addfile(info, io.BytesIO(b"abc"))
     with pytest.raises(ManifestError, match="what the prompt is"):
-        layouts.shards(tmp_path)
+        shards.clips_of(tmp_path)
 
 
 def test_the_same_number_twice_is_nobodys_and_hidden_folders_are_not_read(tmp_path: Path) -> None:

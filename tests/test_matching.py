@@ -101,7 +101,7 @@ def test_video_text_similarity_from_a_run(
 
 
 def test_encoders_that_cannot_relate_words_are_refused(tiny_clip: Path, tiny_xclip: Path) -> None:
-    from evals.score import prepare
+    from evals.scoring import prepare
 
     with pytest.raises(UsageError, match="does not relate a text to a video"):
         prepare(["video_text_similarity[tiny/random]"], {"tiny/random": tiny_clip})

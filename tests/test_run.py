@@ -53,7 +53,7 @@ def test_run_writes_what_the_design_says(clips: MakeClips, cli: Cli, tmp_path: P
     assert info["schema"] == SCHEMA and info["seeds"]["disc-0"] == [0, 1]
     assert info["generated"]["versions"]["t2v-evals"] and info["scored"]["native"]["versions"]["t2v-evals"]
     lines = [json.loads(x) for x in (run / "scores.jsonl").read_text().splitlines()]
-    assert len(lines) == 6 and all(len(x["scores"]) == 9 for x in lines)
+    assert len(lines) == 6 and all(len(x["scores"]) == 16 for x in lines)
     assert {p: p.read_bytes() for p in folder.iterdir()} == before  # nothing is written to the user's folder
 
 

@@ -108,7 +108,7 @@ def run_demo(
     from evals.generate import RunConfig, generate_run
     from evals.metrics import suites
     from evals.records import Settings
-    from evals.score import prepare, score_run
+    from evals.scoring import prepare, score_run
 
     made = choose_prompts(per_set)
     plans: Sequence[tuple[str, str, Sequence[int]]] = [

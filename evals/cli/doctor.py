@@ -57,7 +57,7 @@ def _state(suite: str) -> str:
     from evals.errors import EvalsError
     from evals.metrics import suites
     from evals.metrics.required import required
-    from evals.score import prepare
+    from evals.scoring import prepare
 
     ids = suites.load(suite).metrics
     if missing := [one for one in required(ids) if not one.is_here()]:

@@ -16,7 +16,7 @@ from evals.generate import RunConfig, Task, tasks_of
 from evals.records import Normalization, file_sha256, is_regular
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
-from evals.score import Metrics
+from evals.scoring import Metrics
 
 
 def print_forecasts(

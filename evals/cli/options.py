@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evals.encoders import Precision
     from evals.generate import Retry, RunConfig
     from evals.records import Normalization, Settings
-    from evals.score import Metrics
+    from evals.scoring import Metrics
 
 Function = Callable[..., Any]
 PATH = click.Path(path_type=Path)
@@ -264,7 +264,7 @@ class Choosing:
 
     def chosen(self) -> Metrics:
         """The metrics, ready to work. Raises `UsageError`, `UnknownName` or `WeightsError`."""
-        from evals.score import prepare
+        from evals.scoring import prepare
 
         return prepare(self.metric_ids(), self.weights, self.precision)
 

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 SOME_FAILED = 4
 
 
-def print_comparison(found: Comparison, page: Path | None = None, terms: str | None = None) -> None:
-    """The table, or another suite's terms instead of it; then what it says, the warnings, the page's
-    place."""
+def print_comparison(
+    found: Comparison, page: Path | None = None, terms: str | None = None, named: bool = False
+) -> None:
+    """The table, or another suite's terms instead of it; then what it says, the metrics left out where they
+    are to be `named`, the warnings, the page's place."""
     from evals.report import terminal
     from evals.report.tables import unmeasured
     from evals.report.words import answer, distances, sentences
@@ -29,6 +31,8 @@ def print_comparison(found: Comparison, page: Path | None = None, terms: str | N
         said = [line for line in (answer(found), *sentences(found), *distances(found)) if line]
         if said:
             tell("\n" + "\n".join(said))
+    if found.left_out and (named or not found.means):
+        tell(f"left out, as they don't suit these videos or prompts: {', '.join(found.left_out)}")
     warnings = terminal.warnings(found)
     if warnings:
         say(f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}:")
@@ -90,11 +94,14 @@ def short(facts: dict[str, Any]) -> str:
         f", {rest}" if rest else ""
     )
     for normalization, metrics in facts["scores"].items():
-        text += f"; {len(metrics)} metrics ({normalization})"
-        skipped = sum(counts.get("skipped", 0) for counts in metrics.values())
+        suited = {name: counts for name, counts in metrics.items() if set(counts) != {"skipped"}} or metrics
+        text += f"; {len(suited)} metrics ({normalization})"
+        skipped = sum(counts.get("skipped", 0) for counts in suited.values())
         if skipped:
-            every = sum(sum(counts.values()) for counts in metrics.values())
-            why = next(p["message"] for p in facts["problems"] if p["status"] == "skipped")
+            every = sum(sum(counts.values()) for counts in suited.values())
+            why = next(
+                p["message"] for p in facts["problems"] if p["status"] == "skipped" and p["what"] in suited
+            )
             text += f"\n{skipped} of {every} scores skipped ({normalization}), mostly because: {why}"
     if facts["failed"]:
         text += f"\n{facts['failed']} samples or scores failed; see: t2v-evals show {facts['run']}"

@@ -45,7 +45,7 @@ def command(
 ) -> int:
     """Generate and score: the whole job for one generator. Run it again to resume."""
     from evals.cli.progress import Bar
-    from evals.score import score_run
+    from evals.scoring import score_run
 
     common.start()
     chosen, normalization = choosing.chosen(), normalizing.normalization()

@@ -42,7 +42,7 @@ def command(
     """Score the videos of RUNS; what is scored already is not done again."""
     from evals.cli.progress import Bar
     from evals.runs.folder import RunFolder
-    from evals.score import score_run
+    from evals.scoring import score_run
 
     common.start()
     chosen, normalization = choosing.chosen(), normalizing.normalization()

@@ -27,7 +27,7 @@ def command(run_path: Path, as_json: bool) -> int:
     for normalization in facts["scores"]:
         if (found := values_of([run_path], normalization)) is not None:
             tell(f"values     {normalization}")
-            print_comparison(found)
+            print_comparison(found, named=True)
     return 0
 
 
@@ -54,7 +54,12 @@ def as_text(facts: dict[str, Any]) -> str:
     if facts["distribution_metrics"]:
         names = ", ".join(facts["distribution_metrics"])
         lines.append(f"against a reference (compare --reference): {names}")
-    if facts["problems"]:
+    unsuited = {
+        name for metrics in facts["scores"].values() for name, counts in metrics.items()
+        if set(counts) == {"skipped"}
+    }  # fmt: skip
+    problems = [p for p in facts["problems"] if p["what"] not in unsuited]
+    if problems:
         lines.append("what is not ok, and why")
-        lines += [f"  {p['count']:5d} × {p['what']} {p['status']}: {p['message']}" for p in facts["problems"]]
+        lines += [f"  {p['count']:5d} × {p['what']} {p['status']}: {p['message']}" for p in problems]
     return "\n".join(lines)

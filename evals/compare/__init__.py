@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from evals.compare.cautions import cautions, missing_videos
+from evals.compare.cautions import cautions, missing_videos, unsuited, without
 from evals.compare.costs import with_costs
 from evals.compare.decide import decide
 from evals.compare.distributions import Measuring
@@ -58,6 +58,8 @@ def compare_scores(
     if not any(run.metrics for run in runs):
         paths = [str(run.folder.path) for run in runs if run.folder]
         raise UsageError(f"none of these runs has scores; make them first: t2v-evals score {' '.join(paths)}")
+    left_out = unsuited(runs)
+    runs = [without(run, left_out) for run in runs]
     warnings = list(cautions(runs))
     sources, runs = tuple(runs), with_costs(runs)
     known: dict[str, MetricInfo] = {}
@@ -74,7 +76,11 @@ def compare_scores(
         warnings += missing_videos([theirs.run]) if isinstance(theirs, RunReference) else []
         measuring = Measuring(theirs, match)
         distributions = measuring.measure(runs, [n for n, i in infos.items() if i.kind == "distribution"])
-        warnings += measuring.warnings
+        unlike = measuring.unsuited(distributions)
+        left_out += unlike
+        infos = {name: info for name, info in infos.items() if name not in unlike}
+        distributions = [one for one in distributions if one.metric not in unlike]
+        warnings += [w for w in measuring.warnings if w.metric not in unlike]
     pairs = _pairs(runs, infos, measuring, rules)
     standings = _standings(runs, infos, pairs, rules)
     return Comparison(
@@ -93,6 +99,7 @@ def compare_scores(
             for p, seed, metric, note in run.notes
         ),
         scores=_scores(sources, [info.id for info in scored if info.kind == "video"]),
+        left_out=tuple(left_out),
         baseline=rules.baseline,
         family=rules.family,
         sources=sources,

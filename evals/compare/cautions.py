@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -18,6 +19,26 @@ SHAPES = {"size": "short_side", "fps": "fps", "frames": "seconds"}
 """What videos can differ in, and the part of a normalization that settles it."""
 
 
+def unsuited(runs: Sequence[RunScores]) -> list[str]:
+    """Metrics that suit none of the videos: every score is skipped, because of the domain or the prompt."""
+    found: dict[str, bool] = {}
+    excused = {*BECAUSE_OF_THE_PROMPT, Reason.OUT_OF_DOMAIN, Reason.DOES_NOT_APPLY}
+    for run in runs:
+        for name, scores in run.by_metric.items():
+            recorded = scores[scores["recorded"]]
+            suits = ~((recorded["status"] == "skipped") & recorded["reason"].isin(excused))
+            found[name] = found.get(name, True) and not recorded.empty and not suits.any()
+    return [name for name, nothing in found.items() if nothing]
+
+
+def without(run: RunScores, metrics: Sequence[str]) -> RunScores:
+    """A run without some of its metrics."""
+    if not metrics:
+        return run
+    kept = {name: info for name, info in run.metrics.items() if name not in metrics}
+    return replace(run, metrics=kept, scores=run.scores[~run.scores["metric"].isin(metrics)])
+
+
 def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
     """All warnings about the runs themselves."""
     yield from _shapes(runs)
@@ -27,7 +48,7 @@ def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
     yield from _out_of_domain(runs)
     yield from _enlarged(runs)
     few = [r.label for r in runs if r.samples["prompt_id"].nunique() < statistics.MIN_PROMPTS]
-    if few:
+    if few and len(runs) > 1:
         message = f"fewer than {statistics.MIN_PROMPTS} prompts ({', '.join(few)}): means have no interval"
         yield ComparisonWarning(code=Caution.FEW_PROMPTS, message=message)
     if worded := differently_worded(runs):

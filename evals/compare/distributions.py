@@ -64,6 +64,14 @@ class Measuring:
             self._warn(Caution.SAMPLE_SIZE_BIAS, message, metric=name)
         return found
 
+    @staticmethod
+    def unsuited(found: Sequence[Distribution]) -> list[str]:
+        """Metrics for which the videos of every run are out of domain."""
+        by_metric: dict[str, set[Reason | None]] = defaultdict(set)
+        for one in found:
+            by_metric[one.metric].add(one.reason)
+        return [name for name, reasons in by_metric.items() if reasons == {Reason.OUT_OF_DOMAIN}]
+
     def _one(self, run: RunScores, name: str) -> Distribution | None:
         info = run.metrics[name]
         theirs = Vectors()

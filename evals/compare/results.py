@@ -220,8 +220,9 @@ class ScoreNote(Record):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found. `scores` is one row per sample and video metric; `sources` are the runs compared,
-    in the order of `runs`. Neither is part of `comparison.json`."""
+    """What `compare` found. `left_out` are metrics that suit none of the videos. `scores` is one row per
+    sample and video metric; `sources` are the runs compared, in the order of `runs`. Neither is part of
+    `comparison.json`."""
 
     normalization: str
     runs: tuple[RunSummary, ...]
@@ -234,6 +235,7 @@ class Comparison:
     problems: tuple[Problem, ...]
     notes: tuple[ScoreNote, ...]
     scores: pd.DataFrame
+    left_out: tuple[str, ...] = ()
     baseline: str | None = None
     family: Literal["pair", "report"] = "pair"
     sources: tuple[RunScores, ...] = field(default=(), repr=False)
@@ -254,6 +256,7 @@ class Comparison:
             "runs": _dump(self.runs),
             "metrics": {name: info.model_dump(mode="json") for name, info in self.metrics.items()},
             "means": _dump(self.means),
+            "left_out": list(self.left_out),
             "baseline": self.baseline,
             "family": self.family,
             "pairs": _dump(self.pairs),

@@ -19,7 +19,7 @@ from evals.errors import UsageError
 from evals.generate import RunConfig, generate_run
 from evals.records import Normalization, Settings, Spec, digest
 from evals.runs.folder import RunFolder
-from evals.score import Metrics, prepare, score_run
+from evals.scoring import Metrics, prepare, score_run
 
 
 def compare_runs(

@@ -3,25 +3,25 @@
 A folder is described by a manifest `videos.jsonl` or `videos.csv` with the columns `path`, `prompt` and, if
 wanted, `prompt_id`, `seed`, `category`; or it is a run folder of this suite; or it is laid out as one,
 `<prompt id>/<seed>-….mp4`, or as another suite wants it (`layouts`), and `--prompts` says what the names
-mean; or it holds WebDataset-like shards. A video is its bytes: a clip that was replaced is scored anew."""
+mean; or it holds WebDataset-like shards; or it is plain: clips of any name, each its own prompt by its file's
+name, the words in a `.txt` beside it or not known. A video is its bytes: a clip that was replaced is
+scored anew."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import tarfile
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from evals.errors import EvalsWarning, ManifestError, Reason, UsageError, is_machine_fault, nearest
-from evals.generators import layouts
+from evals.errors import EvalsWarning, ManifestError, Reason, UsageError, nearest
+from evals.generators import layouts, plain, shards
 from evals.generators.base import Generation, Generator, failed
 from evals.generators.manifest import COLUMNS, MANIFESTS, Taken, encodable, rows, whole_number
 from evals.records import (
@@ -71,13 +71,15 @@ class _Contents:
 class Folder(Generator):
     """Existing clips as a generator. `-o manifest=NAME` picks another manifest in the folder;
     `-o follow_symlinks=true` admits links that lead out of it, `-o allow_outside=true` the files that a run
-    which somebody else made names outside of itself; `--layout` names what is not detected."""
+    which somebody else made names outside of itself; `-o prompt_from=name` takes the names of plain clips as
+    their prompts; `--layout` names what is not detected."""
 
     class Options(Record):
         manifest: str | None = None
         follow_symlinks: bool = False
         allow_outside: bool = False
         layout: str | None = None
+        prompt_from: Literal["name"] | None = None
 
     existing = True
 
@@ -141,7 +143,9 @@ class Folder(Generator):
 
     def preflight(self, requests: Sequence[Request], prompts: PromptSet | None) -> str:
         layout = self._held(prompts).layout
-        return layout.table({r.prompt.id for r in requests}) if layout else ""
+        if layout:
+            return layout.table({r.prompt.id for r in requests})
+        return plain.remark(self.label, [r.prompt for r in requests])
 
     def generate(self, request: Request, out: Path) -> Generation:
         clip = request.clip
@@ -151,7 +155,7 @@ class Folder(Generator):
             where = f" (line {clip.line} of the manifest)" if clip.line else ""
             return failed(Reason.FILE_MISSING, f"{clip.path.name}: no such file{where}")
         if clip.member:
-            return _unpacked(clip, out)
+            return shards.unpacked(clip, out)
         return Generation("ok", clip.path.resolve())
 
     def _hash(self, path: Path) -> str | None:
@@ -221,6 +225,8 @@ class Folder(Generator):
             if other is not None:
                 matched = layouts.match(self.folder, prompts, other)
                 return matched, self._from_layout(matched)
+        elif layout in (None, "plain") and (clips := plain.clips_in(self.folder)):
+            return None, self._from_files(clips)
         if layout in layouts.LAYOUTS:
             raise UsageError(f"--layout {layout}: --prompts says what the clips are of")
         hint = f"is not laid out as {layout!r}" if layout else (
@@ -232,6 +238,11 @@ class Folder(Generator):
             self.folder,
         )
 
+    def _from_files(self, paths: Sequence[Path]) -> Iterator[_Clip]:
+        for path in paths:
+            prompt = plain.prompt_of(path, self.options.prompt_from == "name")
+            yield _Clip(prompt, 0, self._inside(path.relative_to(self.folder), self.folder, 0))
+
     def _from_layout(self, matched: layouts.Preflight) -> Iterator[_Clip]:
         for one in matched.found:
             place = self._inside(one.path.relative_to(self.folder), self.folder, 0)
@@ -239,7 +250,7 @@ class Folder(Generator):
 
     def _from_shards(self) -> Iterator[_Clip]:
         taken = Taken()
-        for number, one in enumerate(layouts.shards(self.folder), 1):
+        for number, one in enumerate(shards.clips_of(self.folder), 1):
             row = {"path": one.path.name, "prompt": one.text, "prompt_id": one.prompt_id, "seed": one.seed,
                    "category": one.category}  # fmt: skip
             clip = self._clip(one.path, 0, row, {}, taken)
@@ -367,25 +378,3 @@ class Folder(Generator):
                 line or None,
             )
         return whole
-
-
-def _unpacked(clip: Clip, out: Path) -> Generation:
-    """A shard's video as a file of its own, in the run."""
-    place = out.with_suffix(Path(clip.member).suffix.lower())
-    partial = place.with_name(f".{place.name}.partial")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(clip.path, "r:") as tar:
-            member = tar.extractfile(clip.member)
-            if member is None:
-                return failed(Reason.FILE_UNREADABLE, f"{clip.path.name}: {clip.member} is not a file")
-            if tar.getmember(clip.member).size > clip.path.stat().st_size:  # a sparse file
-                message = f"{clip.path.name}: {clip.member} is larger than the archive that holds it"
-                return failed(Reason.FILE_UNREADABLE, message)
-            with partial.open("wb") as file:
-                shutil.copyfileobj(member, file, 1 << 20)
-        partial.replace(place)
-    except (tarfile.TarError, OSError, EOFError, KeyError) as error:
-        message = f"{clip.path.name}: {clip.member}: {error}"
-        return failed(Reason.FILE_UNREADABLE, message, transient=is_machine_fault(error))
-    return Generation("ok", place)

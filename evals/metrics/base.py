@@ -48,6 +48,9 @@ class SetValue:
     high: float | None = None
     bias: float | None = None
 
+    def __float__(self) -> float:
+        return self.value
+
 
 @dataclass(frozen=True)
 class SetDifference:

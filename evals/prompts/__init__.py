@@ -1,5 +1,8 @@
 """Prompt sets: YAML with annotations, read safely, with errors that name file and line.
 
+Plain lists do, too: a YAML list of texts, a `.txt` with one per line, JSON lines, CSV
+(`evals.prompts.readers`).
+
 ::
 
     name: parks
@@ -19,8 +22,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -39,6 +43,8 @@ def load(path: Path) -> PromptSet:
         return other
     document = Document(path, PromptError)
     data = document.data
+    if isinstance(data, list):
+        return readers.listed(path.stem, _listed(document, data), path)
     if not isinstance(data, dict):
         document.fail("a prompt file is a mapping with the keys 'name' and 'prompts'", ())
     prompts = data.get("prompts")
@@ -61,6 +67,14 @@ def load(path: Path) -> PromptSet:
         location = [x for x in error.errors()[0]["loc"] if isinstance(x, str) and x in _NESTED]
         model = _NESTED[location[-1]] if location else PromptSet
         document.fail_validation(error, [model])
+
+
+def _listed(document: Document, data: list[Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """A plain list of texts, or of mappings with `text`, by line."""
+    for i, item in enumerate(data):
+        if not isinstance(item, str | dict):
+            document.fail("a list of prompts holds texts, or mappings with 'text'", (i,))
+        yield document.line((i,)), {"text": item} if isinstance(item, str) else item
 
 
 def builtin_folder() -> Path:
@@ -86,7 +100,7 @@ def find(name: str) -> Path:
         "prompt set",
         name,
         builtin_names(),
-        "; or give the path of a .yaml file, of a .txt with a prompt per line, VBench_full_info.json …",
+        "; or give the path of a .yaml, .txt (a prompt per line), .jsonl or .csv file …",
     )
 
 

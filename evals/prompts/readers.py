@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,8 @@ def vbench(path: Path, entries: list[Any]) -> PromptSet:
             raise PromptError(f"entry {number} lacks 'prompt_en' (a text) or 'dimension' (a list)", path)
         if not text.strip() or not found or not all(isinstance(d, str) and d.strip() for d in found):
             raise PromptError(f"entry {number} is empty, or has a dimension that is no text", path)
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise PromptError(f"entry {number} holds half a character (a lone surrogate)", path) from None
+        if not encodable(text):
+            raise PromptError(f"entry {number} holds half a character (a lone surrogate)", path)
         dimensions.setdefault(text.strip(), []).extend(found)
     prompts = []
     for number, (text, found) in enumerate(dimensions.items(), 1):
@@ -44,21 +43,92 @@ def vbench(path: Path, entries: list[Any]) -> PromptSet:
 
 
 def lines(path: Path) -> PromptSet:
-    """A text file with a prompt on every line, as EvalCrafter and T2V-CompBench have them; ids are
-    `FILE-0001` …, the category is the file's name. A line ends with a line feed, with or without a carriage
-    return before it, and with nothing else. Raises `PromptError`."""
+    """A text file with a prompt on every line, as EvalCrafter and T2V-CompBench have them; ids come from the
+    words, so that lines may move, and the category is the file's name. A line ends with a line feed, with or
+    without a carriage return before it, and with nothing else. Raises `PromptError`."""
     texts = [line.strip() for line in _text(path).split("\n")]
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:LONGEST_NAME] or "prompts"
     category = path.stem.strip()[:LONGEST_NAME] or name
     made = []
     for number, text in enumerate(texts, 1):
         if text:
-            fields = {"id": f"{name}-{number:04d}", "text": text}
+            fields = {"id": _id(text), "text": text}
             fields["category"] = "all prompts" if category == ALL else category
-            made.append(_prompt(fields, path, "", number))
+            made.append((number, fields))
+    return listed(name, made, path)
+
+
+def listed(name: str, found: Iterable[tuple[int, Mapping[str, Any]]], path: Path) -> PromptSet:
+    """A set from lines with their prompts' fields: `text` or `prompt`, perhaps `id` and others. A text or id
+    that was there before, in whatever case, is an error, as in a YAML file. Raises `PromptError`."""
+    made: list[Prompt] = []
+    before: dict[tuple[str, str], int] = {}
+    for line, fields in found:
+        fields = {k: v for k, v in fields.items() if v not in (None, "")}
+        if "prompt" in fields:
+            fields = {**fields, "text": fields.pop("prompt")}
+        text = fields.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise PromptError("a prompt needs its words: 'prompt' or 'text'", path, line)
+        if not encodable(text):
+            raise PromptError("holds half a character (a lone surrogate)", path, line)
+        made.append(_prompt({"id": _id(text.strip()), **fields}, path, "", line))
+        for kind, value in (("id", made[-1].id), ("text", made[-1].text.casefold())):
+            if (kind, value) in before:
+                raise PromptError(
+                    f"{kind} {value!r:.80} was used before, on line {before[kind, value]}", path, line
+                )
+            before[kind, value] = line
     if not made:
         raise PromptError("holds no prompts", path)
     return _set(name, made, path)
+
+
+def encodable(text: str) -> bool:
+    """Whether a file can hold a text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def json_lines(path: Path) -> PromptSet:
+    """A JSON object on every line, with `prompt` or `text` and perhaps `id` and any other field of a prompt.
+    Raises `PromptError`."""
+    found = []
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise PromptError(f"not valid JSON: {error}", path, number) from None
+        if not isinstance(data, dict):
+            raise PromptError(
+                'a line is an object with \'prompt\', such as {"prompt": "a dog"}', path, number
+            )
+        found.append((number, data))
+    return listed(path.stem, found, path)
+
+
+def table(path: Path) -> PromptSet:
+    """A CSV file: Physics-IQ's `descriptions.csv`, or one with the column `prompt` (or `text`) and perhaps
+    `id` and `category`. Raises `PromptError`."""
+    text = _text(path)
+    header = next(csv.reader(io.StringIO(text, newline="")), [])
+    if not {"prompt", "text"} & set(header):
+        return physics_iq(path)
+    csv.field_size_limit(MAX_FILE_BYTES)
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    columns = ("id", "prompt", "text", "category")
+    found = []
+    try:
+        for row in reader:
+            found.append((reader.line_num, {k: row[k] for k in columns if row.get(k)}))
+    except csv.Error as error:
+        raise PromptError(f"not valid CSV: {error}", path, reader.line_num) from None
+    return listed(path.stem, found, path)
 
 
 def physics_iq(path: Path) -> PromptSet:
@@ -126,7 +196,7 @@ def _set(name: str, prompts: list[Prompt], path: Path, licence: str = "") -> Pro
 
 def read_other(path: Path) -> PromptSet | None:
     """A set in another suite's format, by the file's ending; None for our own YAML."""
-    known = {".json": read_json, ".txt": lines, ".csv": physics_iq}
+    known = {".json": read_json, ".jsonl": json_lines, ".txt": lines, ".csv": table}
     return known[path.suffix](path) if path.suffix in known else None
 
 

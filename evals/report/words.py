@@ -26,6 +26,10 @@ def answer(comparison: Comparison) -> str:
         return ""
     if comparison.baseline is not None:
         return _against_baseline(comparison)
+    compared = [pair for pair in comparison.pairs if pair.verdict not in ("not comparable", "not scored")]
+    if comparison.pairs and not compared:
+        why = dict.fromkeys(f"{p.a} is not comparable with {p.b}: {p.message}" for p in comparison.pairs)
+        return f"{'; '.join(why)}."
     if _all_identical(comparison):
         return "The runs have identical scores."
     better = {a: [b for b in labels if b != a and overall(comparison, a, b) == "better"] for a in labels}

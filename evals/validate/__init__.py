@@ -24,7 +24,7 @@ from evals.generators.manifest import MANIFESTS
 from evals.prompts.document import Document
 from evals.records import Normalization, digest
 from evals.runs.folder import RunFolder
-from evals.score import Metrics, score_run
+from evals.scoring import Metrics, score_run
 from evals.validate.degrade import DEGRADATIONS
 from evals.validate.detection import Detection, Way, detect
 

@@ -212,12 +212,20 @@ class _Scoring:
                 return found
         return self.no_derived.get(self.needs.key(need, item.of)) if need.kind == "derived" else None
 
+    def _reads_text(self, metric: VideoMetric) -> bool:
+        """Whether a metric depends on the prompt's words, itself or through its features."""
+        sources = (source for need in metric.needs for source in self.needs.sources(need))
+        return "text" in metric.reads or any(source.kind in ("text", "texts") for source in sources)
+
     def _score(self, name: str, item: _Item, problems: Problems) -> Score:
         metric = self.chosen.video[name]
         stamp: dict[str, Any] = {
             "metric_digest": self.digests[name],
             "fields_digest": fields_digest(item.prompt, metric.reads),
         }
+        if not item.prompt.text_known and self._reads_text(metric):
+            message = "the clip's prompt is not known, only its file's name"
+            return Score(status="skipped", reason=Reason.NO_PROMPT_TEXT, message=message, **stamp)
         for need in metric.needs:
             problem = self._problem(need, item, problems)
             if problem is not None:
