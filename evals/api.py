@@ -170,7 +170,7 @@ def score(
         scores = found.get(at, {}) if at else {}
         problems = [f"{m}: {s.message}" for m, s in scores.items() if s.value is None]
         if at and samples[at].status != "ok":
-            problems = [samples[at].message]
+            problems = [samples[at].message.replace(f"{_id(number)}{path.suffix}", str(path))]
         values = {m: scores[m].value if m in scores else None for m in metrics}
         rows.append({"video": str(path), **values, "problems": "; ".join(problems)})
     return pd.DataFrame(rows).astype(dict.fromkeys(metrics, "float64"))

@@ -31,6 +31,7 @@ from evals.runs.files import Measured
 from evals.runs.folder import RunFolder, SampleId
 from evals.runs.journal import Journal, settle
 from evals.runs.keys import generation_key, text_digest
+from evals.runs.overview import additions
 from evals.runs.secrets import recordable
 
 Retry = Literal["none", "transient", "all"]
@@ -205,6 +206,8 @@ class _Generation:
                 by_prompt.setdefault(task.request.prompt.id, []).append(task)
             self._by_prompt = list(by_prompt.values())
             _warn_of_leftovers(self.run, self.config)
+            if added := additions(self.run, [r.prompt.id for r in self.requests]):
+                self.progress.preflight(added)
             self.run.add([(r.prompt, r.seed) for r in self.requests])
             stack.callback(self.generator.close)
             if self.due:

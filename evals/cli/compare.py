@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evals.cli.folders import is_clips, runs_of
 from evals.cli.judging import Judging, judging
 from evals.cli.options import (
     PATH,
@@ -25,6 +26,8 @@ from evals.errors import UsageError
 
 if TYPE_CHECKING:
     from evals.compare import Comparison
+    from evals.decoding.resources import Resources
+    from evals.records import Normalization
 
 NOT_COMPARABLE = 3
 
@@ -48,6 +51,7 @@ NOT_COMPARABLE = 3
 @click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
 @click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the table.")
 @click.option("--submission", type=PATH, help="With --vbench: write VBench's result files of one run there.")
+@click.option("--suite", default="quick", show_default=True, help="What folders of clips are scored with.")
 @judging
 @allow_outside
 @force
@@ -58,7 +62,7 @@ NOT_COMPARABLE = 3
 def command(
     runs: tuple[Path, ...], judging: Judging, normalizing: Normalizing, common: Common, **o: Any
 ) -> int:
-    """Compare RUNS: which is better at what, by how much, how sure, and a report."""
+    """Compare RUNS, or folders of clips: which is better at what, by how much, how sure, and a report."""
     from evals.compare.runs import compare_runs
     from evals.report import check_place, write_report
 
@@ -68,9 +72,12 @@ def command(
     check_place(o["out"], o["force"])
     normalization = normalizing.normalization() if normalizing.normalize else None
     with common.resources() as resources:
+        scored = _scored(runs, o, normalization, common, resources)
+        of_clips = o["reference"] is not None and is_clips(o["reference"])
+        used = o["weights"] if of_clips or scored == list(runs) else {}
         found = compare_runs(
-            runs, normalization, o["reference"], o["out"], o["weights"], resources, o["match"],
-            o["allow_outside"], judging.rules(runs),
+            scored, normalization, o["reference"], o["out"], used, resources, o["match"],
+            o["allow_outside"], judging.rules(runs, scored),
         )  # fmt: skip
         terms = _in_vbench_terms(found, o["out"], o["submission"]) if o["vbench"] else None
         page = write_report(
@@ -87,6 +94,29 @@ def command(
         click.launch(str(page))
     nothing = bool(found.pairs) and not any(pair.n_pairs for pair in found.pairs)
     return NOT_COMPARABLE if nothing else 0
+
+
+def _scored(
+    paths: tuple[Path, ...],
+    o: dict[str, Any],
+    normalization: Normalization | None,
+    common: Common,
+    resources: Resources,
+) -> list[Path]:
+    """The runs; of folders of clips, runs within the report that are scored with the suite."""
+    if not any(is_clips(path) for path in paths):
+        return list(paths)
+    from evals.cli.progress import Bar
+    from evals.metrics import suites
+    from evals.scoring import prepare, score_run
+
+    chosen = prepare(suites.load(o["suite"]).metrics, o["weights"])
+    with Bar(common.quiet) as bar:
+        opened = runs_of(paths, o["out"] / "runs", o["allow_outside"], resources, bar)
+        for path, run in zip(paths, opened, strict=True):
+            if is_clips(path):
+                score_run(run, chosen, normalization, resources, progress=bar)
+    return [run.path for run in opened]
 
 
 def _in_vbench_terms(found: Comparison, out: Path, submission: Path | None) -> str:

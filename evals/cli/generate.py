@@ -24,5 +24,5 @@ def command(generating: Generating, retrying: Retrying, common: Common) -> int:
             from evals.cli.dry_run import print_forecasts
 
             return print_forecasts(configs, None, None, resources, common.as_json)
-        made = generate_all(configs, generating.interleave, retrying, resources, bar)
+        made = generate_all(configs, generating, retrying, resources, bar)
     return print_runs([one.path for one in made], None, common.as_json)

@@ -30,14 +30,15 @@ class Judging:
     margins: dict[str, str]
     aspect_weights: str | None
 
-    def rules(self, runs: Sequence[Path]) -> Rules:
-        """The rules, for runs at these paths. Raises `UsageError`."""
+    def rules(self, given: Sequence[Path], runs: Sequence[Path]) -> Rules:
+        """The rules, for runs that stand for the paths given. Raises `UsageError`."""
         from evals.compare import Rules
         from evals.compare.run_scores import labels_of
 
         baseline = None
         if self.baseline is not None:
-            known = {path.resolve(): label for path, label in zip(runs, labels_of(runs), strict=True)}
+            labels = labels_of(runs)
+            known = {path.resolve(): label for path, label in zip(given, labels, strict=True)}
             baseline = known.get(self.baseline.resolve(), str(self.baseline))
         return Rules(
             baseline=baseline,

@@ -156,6 +156,7 @@ class Generating:
     max_cost: float | None
     layout: str | None
     dry_run: bool
+    restart: bool
 
     def configs(self, retry: Retry) -> list[RunConfig]:
         """One run for every generator. Raises `UsageError`."""
@@ -240,6 +241,7 @@ generating = group(
                  help="Of all videos of a run, in the API's currency (-o price= where it reports none)."),
     click.option("--layout", help="How a folder of clips is laid out, where it is not detected."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and what it would take."),
+    click.option("--restart", is_flag=True, help="Begin the run again; the old one is kept beside it."),
 )  # fmt: skip
 
 

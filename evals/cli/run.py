@@ -19,6 +19,7 @@ from evals.cli.options import (
     rescore,
     retrying,
 )
+from evals.cli.output import say
 from evals.cli.results import print_runs
 
 if TYPE_CHECKING:
@@ -55,17 +56,21 @@ def command(
             from evals.cli.dry_run import print_forecasts
 
             return print_forecasts(configs, chosen, normalization, resources, common.as_json)
-        made = generate_all(configs, generating.interleave, retrying, resources, bar)
+        made = generate_all(configs, generating, retrying, resources, bar)
         for one in made:
             score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
     return print_runs([one.path for one in made], str(normalization), common.as_json)
 
 
 def generate_all(
-    configs: list[RunConfig], interleave: int | None, retrying: Retrying, resources: Resources, bar: Bar
+    configs: list[RunConfig], generating: Generating, retrying: Retrying, resources: Resources, bar: Bar
 ) -> list[RunFolder]:
     """The runs of all generators, one after the other or in turn."""
     from evals.generate import generate_in_turn
+    from evals.runs.folder import set_aside
 
     retrying.break_locks(*(config.folder for config in configs))
-    return generate_in_turn(configs, resources, interleave, bar)
+    for config in configs:
+        if generating.restart and (before := set_aside(config.folder)):
+            say(f"{config.folder}: begun again; the old run is {before}")
+    return generate_in_turn(configs, resources, generating.interleave, bar)

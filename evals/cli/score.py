@@ -24,6 +24,9 @@ from evals.cli.results import print_runs
 
 @click.command(name="score")
 @click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option(
+    "--out", type=PATH, default=Path("runs"), show_default=True, help="Where folders of clips become runs."
+)
 @choosing
 @normalizing
 @rescore
@@ -32,6 +35,7 @@ from evals.cli.results import print_runs
 @common
 def command(
     runs: tuple[Path, ...],
+    out: Path,
     choosing: Choosing,
     normalizing: Normalizing,
     rescore: bool,
@@ -39,16 +43,16 @@ def command(
     retrying: Retrying,
     common: Common,
 ) -> int:
-    """Score the videos of RUNS; what is scored already is not done again."""
+    """Score the videos of RUNS, or folders of clips; what is scored already is not done again."""
+    from evals.cli.folders import runs_of
     from evals.cli.progress import Bar
-    from evals.runs.folder import RunFolder
     from evals.scoring import score_run
 
     common.start()
     chosen, normalization = choosing.chosen(), normalizing.normalization()
-    opened = [RunFolder(path, allow_outside) for path in runs]
     retrying.break_locks(*runs)
     with common.resources() as resources, Bar(common.quiet) as bar:
+        opened = runs_of(runs, out, allow_outside, resources, bar)
         for one in opened:
             score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
-    return print_runs(runs, str(normalization), common.as_json)
+    return print_runs([one.path for one in opened], str(normalization), common.as_json)

@@ -40,7 +40,7 @@ def compare_runs(
     if match != "none" and reference is None:
         raise UsageError("--match needs a --reference")
     if weights and (reference is None or reference.is_file() or (reference / "run.json").is_file()):
-        raise UsageError("--weights is only used to score a folder of clips given as --reference")
+        raise UsageError("--weights is only used to score folders of clips")
     if reference is None:
         return compare_scores(runs, rules=rules)
     names = sorted({n for r in runs for n, info in r.metrics.items() if info.kind == "distribution"})

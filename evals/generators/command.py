@@ -21,7 +21,7 @@ from pydantic import Field
 
 from evals.errors import Reason, UsageError, is_machine_fault, nearest
 from evals.generators.base import Generation, Generator, failed, refused
-from evals.records import Record, Request, Spec, file_sha256, is_regular
+from evals.records import Record, Request, Spec, digest, file_sha256, is_regular
 from evals.runs.leash import ActiveClock, Leashed
 from evals.runs.secrets import redacted
 
@@ -73,9 +73,11 @@ class Command(Generator):
             ("width", "height", "frames", "fps") if options.serve else used & set(FIELDS[3:])
         )
         program = Path(self.words[0]).name if self.words else ""
-        self.label = f"command:{program}"
         # Scripts and weights named in the command are part of what a video is.
         files = {w: file_sha256(Path(w)) for w in self.words if len(w) < 4096 and is_regular(Path(w))}
+        script = next((Path(w).stem for w in self.words[1:] if w in files), program)
+        # Two commands of one program are two generators, and so are their runs.
+        self.label = f"command:{script}-{digest(self.words)[:6]}"
         params: dict[str, Any] = {"words": self.words, "files": files}
         for key in ("serve", "suffix"):
             params[key] = getattr(options, key)

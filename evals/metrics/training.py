@@ -176,11 +176,13 @@ class _Mean(Metric):
 
 
 class TemporalFlicker(_Mean):
-    """Mean `temporal_flicker` of videos (B, T, …) uint8, or floating from 0 to 1."""
+    """Mean `temporal_flicker` of videos (B, T, …) of whole numbers from 0 to 255, or floating from 0 to 1."""
 
     def update(self, videos: Tensor) -> None:
-        """Take a batch of at least two frames. Raises `MetricError` for one frame, NaN or infinity."""
+        """Take a batch of at least two frames. Raises `MetricError` for one frame, NaN or infinity, numbers
+        out of range, and for (B, C, T, H, W)."""
         _several(videos)
+        _within_range(videos)
         scale = 1.0 if videos.is_floating_point() else 255.0
         steps = videos.to(torch.float64).diff(dim=1).abs().flatten(1).mean(1)
         self._take(1 - steps / scale)
@@ -229,6 +231,30 @@ class TextVideoSimilarity(_Mean):
 def _several(videos: Tensor) -> None:
     if videos.ndim < 3 or videos.shape[1] < 2:
         raise MetricError(f"videos are (B, T, …) with at least two frames, not {tuple(videos.shape)}")
+    _time_first(videos)
+
+
+CHANNELS = (1, 3, 4)
+
+
+def _time_first(videos: Tensor) -> None:
+    """Refuse (B, C, T, H, W), whose second axis would be taken for time."""
+    shape = tuple(videos.shape)
+    if len(shape) == 5 and shape[1] in CHANNELS and shape[2] not in CHANNELS and shape[-1] not in CHANNELS:
+        raise MetricError(
+            f"videos are (B, T, C, H, W) or (B, T, H, W, C); {shape} looks like (B, C, T, H, W): transpose it"
+            " with videos.transpose(1, 2)"
+        )
+
+
+def _within_range(videos: Tensor) -> None:
+    low, high = (float(bound) for bound in torch.aminmax(videos))
+    most = 1.0 if videos.is_floating_point() else 255.0
+    if low < 0 or high > most:
+        raise MetricError(
+            "floating videos are from 0 to 1 and whole numbers from 0 to 255; these go from"
+            f" {low:g} to {high:g}"
+        )
 
 
 def _frames(videos: Tensor, network: Network | None) -> Tensor:
@@ -236,6 +262,7 @@ def _frames(videos: Tensor, network: Network | None) -> Tensor:
     with torch.no_grad():
         found = videos
         if network:
+            _time_first(videos)
             rows = network(videos.flatten(0, 1))
             found = rows.reshape(*videos.shape[:2], *rows.shape[1:])
     if found.ndim != 3:

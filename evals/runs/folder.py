@@ -284,13 +284,46 @@ def create(path: Path, label: str, generator: Spec, settings: Settings) -> RunFo
         (path / "features").mkdir(exist_ok=True)
         run = RunFolder(path)
         if run.info.generator != generator:
-            raise RunMismatch(
-                f"{path}: holds a run of {run.info.label} ({run.info.generator.digest[:8]}), not of {label}"
-                f" ({generator.digest[:8]}); use another --name or --out"
-            )
+            raise RunMismatch(_mismatch(run, label, generator))
         if run.info.settings != settings:
             raise RunMismatch(
                 f"{path}: was made with {run.info.settings.to_json() or 'default settings'}, not"
                 f" {settings.to_json() or 'default settings'}; use another --name"
             )
     return run
+
+
+FILES = {"code_sha256", "files"}
+"""Parameters of a generator that hold its files' hashes."""
+
+
+def _mismatch(run: RunFolder, label: str, generator: Spec) -> str:
+    """Why a folder is no place for a generator's run."""
+    before = run.info.generator
+    keys = {*before.params, *generator.params}
+    changed = {key for key in keys if before.params.get(key) != generator.params.get(key)}
+    if run.info.label == label and before.name == generator.name and changed and changed <= FILES:
+        return (
+            f"{run.path}: the file of {label} has changed since this run was made; give the new one a --name"
+            " of its own, or begin again with --restart, which keeps the old run beside it"
+        )
+    return (
+        f"{run.path}: holds a run of {run.info.label} ({before.digest[:8]}), not of {label}"
+        f" ({generator.digest[:8]}); use another --name or --out"
+    )
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename a run that is to be made anew to `NAME-before-1` and so on; gives its new place, None where
+    there is no run. Raises `RunError`."""
+    if not (path / "run.json").exists():
+        return None
+    number = 1
+    while (place := path.with_name(f"{path.name}-before-{number}")).exists():
+        number += 1
+    with held(path):
+        try:
+            path.rename(place)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be renamed: {error.strerror}") from None
+    return place

@@ -17,6 +17,6 @@ def checked_name(name: str) -> str:
 
 
 def default_name(label: str) -> str:
-    """A run's name from its generator's label: `folder:modelA` gives `modelA`."""
+    """A run's name from its generator's label: `folder:modelA` gives `modelA`, `command:gen.py` `gen.py`."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", label.partition(":")[2] or label).strip("-.")
     return name or "run"

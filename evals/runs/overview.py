@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,12 @@ def describe(path: Path, normalization: str | None = None) -> dict[str, Any]:
         ],
         "failed": statuses["failed"] + failed_scores,
     }
+
+
+def additions(run: RunFolder, prompt_ids: Iterable[str]) -> str:
+    """What is added to a run that holds prompts already; empty where nothing is."""
+    known = set(run.prompts)
+    new = list(dict.fromkeys(one for one in prompt_ids if one not in known))
+    if not known or not new:
+        return ""
+    return f"{run.path}: adds {len(new)} prompts (such as {new[0]}) to the {len(known)} that it holds"
