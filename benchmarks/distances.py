@@ -22,7 +22,7 @@ from benchmarks.flaws import make
 from benchmarks.page import put
 from evals import frechet_distance, kernel_distance, matched_kernel_distances, prompts
 from evals.cli.demo import SETS
-from evals.compare.statistics import Estimate, difference_interval
+from evals.compare.paired import PairedDifference, paired_difference
 from evals.compare.vectors import vectors_of
 from evals.errors import CannotDraw
 from evals.metrics import create
@@ -57,7 +57,7 @@ class Found:
     clean_fvd: float
     clean_kvd: float
     p: float  # of kvd - clean_kvd under swaps
-    matched: Estimate  # difference of the means over prompts
+    matched: PairedDifference  # difference of the means over prompts
     clean_matched: float
 
 
@@ -79,7 +79,7 @@ def measure(flawed: Films, clean: Films, reference: Films) -> Found:
         clean_fvd=frechet_distance(y, r),
         clean_kvd=near,
         p=swapped(x, y, r, groups, further - near),
-        matched=difference_interval(change, 0),
+        matched=paired_difference(change, np.zeros_like(change)),
         clean_matched=float(np.mean(list(theirs.values()))),
     )
 
@@ -154,10 +154,10 @@ def table(found: dict[tuple[str, float], Found], none: Found) -> str:
     )
 
 
-def _interval(e: Estimate) -> str:
+def _interval(e: PairedDifference) -> str:
     bounds = "" if e.low is None else f" [{e.low:.2g}, {e.high:.2g}]"
     seen = e.low is not None and e.high is not None and (e.low > 0 or e.high < 0)
-    return f"{e.mean:+.2g}{bounds}" + ("" if seen else ", not shown")
+    return f"{e.difference:+.2g}{bounds}" + ("" if seen else ", not shown")
 
 
 def main() -> None:

@@ -51,6 +51,9 @@ NOT_COMPARABLE = 3
 @click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
 @click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the table.")
 @click.option("--submission", type=PATH, help="With --vbench: write VBench's result files of one run there.")
+@click.option(
+    "--controls", is_flag=True, help="Also show which metrics rank made-worse copies of the clips right."
+)
 @click.option("--suite", default="quick", show_default=True, help="What folders of clips are scored with.")
 @judging
 @allow_outside
@@ -79,6 +82,8 @@ def command(
             scored, normalization, o["reference"], o["out"], used, resources, o["match"],
             o["allow_outside"], judging.rules(runs, scored),
         )  # fmt: skip
+        if o["controls"]:
+            found = _with_controls(found, o["out"], o["weights"], common, resources)
         terms = _in_vbench_terms(found, o["out"], o["submission"]) if o["vbench"] else None
         page = write_report(
             found, o["out"], resources.pool if o["videos"] > 0 else None, o["videos"], o["force"]
@@ -94,6 +99,21 @@ def command(
         click.launch(str(page))
     nothing = bool(found.pairs) and not any(pair.n_pairs for pair in found.pairs)
     return NOT_COMPARABLE if nothing else 0
+
+
+def _with_controls(
+    found: Comparison, out: Path, weights: dict[str, Path], common: Common, resources: Resources
+) -> Comparison:
+    """The comparison with controls made of its baseline, or of its first run."""
+    from dataclasses import replace
+
+    from evals.cli.progress import Bar
+    from evals.validate.controls import controls
+
+    run = next((run for run in found.sources if run.label == found.baseline), found.sources[0])
+    say(f"controls are made of {run.label}'s clips")
+    with Bar(common.quiet) as bar:
+        return replace(found, controls=tuple(controls(run, out / "controls", weights, resources, bar)))
 
 
 def _scored(

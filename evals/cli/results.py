@@ -16,10 +16,14 @@ SOME_FAILED = 4
 
 
 def print_comparison(
-    found: Comparison, page: Path | None = None, terms: str | None = None, named: bool = False
+    found: Comparison,
+    page: Path | None = None,
+    terms: str | None = None,
+    named: bool = False,
+    said: Sequence[str] | None = None,
 ) -> None:
-    """The table, or another suite's terms instead of it; then what it says, the metrics left out where they
-    are to be `named`, the warnings, the page's place."""
+    """The table, or another suite's terms instead of it; then what it says (or what is `said` of it), the
+    metrics left out where they are to be `named`, the warnings, the page's place."""
     from evals.report import terminal
     from evals.report.tables import unmeasured
     from evals.report.words import answer, distances, sentences
@@ -28,9 +32,12 @@ def print_comparison(
         tell(terms)
     elif text := terminal.table(found, table_width(), sys.stdout.isatty()):
         tell_table(text)
-        said = [line for line in (answer(found), *sentences(found), *distances(found)) if line]
+        if said is None:
+            said = [line for line in (answer(found), *sentences(found), *distances(found)) if line]
         if said:
             tell("\n" + "\n".join(said))
+    if table := terminal.controls_table(found, table_width(), sys.stdout.isatty()):
+        tell_table("\n" + table)
     if found.left_out and (named or not found.means):
         tell(f"left out, as they don't suit these videos or prompts: {', '.join(found.left_out)}")
     warnings = terminal.warnings(found)

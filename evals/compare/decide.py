@@ -106,7 +106,8 @@ def _without_trade_offs(pairs: Sequence[Pair], family: Sequence[Estimate]) -> li
     """A gain that stillness or blur gives, with a loss of motion or sharpness, is no gain."""
     losers: dict[tuple[str, str, Reward], set[str]] = defaultdict(set)
     for pair, one in zip(pairs, family, strict=True):
-        if one.info.direction == "none" or pair.p is None or pair.p > ALPHA + ROUNDING:
+        shown = pair.p is not None and pair.p <= ALPHA + ROUNDING and not pair.within_margin
+        if one.info.direction == "none" or not shown:
             continue
         a_wins = ((pair.difference or 0.0) > 0) == (one.info.direction == "higher")
         for reward in one.info.reveals:

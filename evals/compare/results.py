@@ -196,6 +196,16 @@ class Distribution(Record):
     message: str = ""
 
 
+class Control(Record):
+    """Whether a metric ranks a control, which is worse by construction, below the clips it was made of:
+    `right`, `wrong`, or `open` where no difference is shown."""
+
+    control: str
+    metric: str
+    outcome: Literal["right", "wrong", "open"]
+    n_prompts: int
+
+
 class Problem(Record):
     """A sample or score that is not ok; `metric` is empty for a sample."""
 
@@ -235,6 +245,7 @@ class Comparison:
     problems: tuple[Problem, ...]
     notes: tuple[ScoreNote, ...]
     scores: pd.DataFrame
+    controls: tuple[Control, ...] = ()
     left_out: tuple[str, ...] = ()
     baseline: str | None = None
     family: Literal["pair", "report"] = "pair"
@@ -256,6 +267,7 @@ class Comparison:
             "runs": _dump(self.runs),
             "metrics": {name: info.model_dump(mode="json") for name, info in self.metrics.items()},
             "means": _dump(self.means),
+            "controls": _dump(self.controls),
             "left_out": list(self.left_out),
             "baseline": self.baseline,
             "family": self.family,

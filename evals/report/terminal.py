@@ -61,6 +61,35 @@ def table(comparison: Comparison, width: int | None = None, colour: bool = False
     return "\n".join(lines)
 
 
+MARKS = {"right": "✓", "wrong": "✗", "open": "·"}
+
+
+def controls_table(comparison: Comparison, width: int | None = None, colour: bool = False) -> str:
+    """Which metrics rank videos that are worse by construction below the clips they were made of."""
+    if not comparison.controls:
+        return ""
+    names = list(dict.fromkeys(one.control for one in comparison.controls))
+    found = {(one.metric, one.control): one.outcome for one in comparison.controls}
+    infos = [info for info in comparison.metrics.values() if any((info.id, n) in found for n in names)]
+    grid = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
+    grid.add_column("controls")
+    for name in names:
+        grid.add_column(Text(name), justify="center")
+    shown = _names(infos)
+    for info in sorted(infos, key=lambda info: ASPECTS.index(info.aspect)):
+        marks = [MARKS.get(found.get((info.id, name), "open"), "") for name in names]
+        styles = {"✓": "green", "✗": "red"}
+        grid.add_row(shown[info.id], *(Text(mark, style=styles.get(mark, "dim")) for mark in marks))
+    out = io.StringIO()
+    Console(
+        file=out, width=width or PIPED, force_terminal=colour, highlight=False,
+        color_system="standard" if colour else None,
+    ).print(grid)  # fmt: skip
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    legend = "✓ ranks the control below the clips it was made of, ✗ above, · no difference shown (5 %)."
+    return "\n".join([*lines, legend])
+
+
 def _rows(comparison: Comparison) -> list[_Row]:
     """Metrics that some run has a value of, by aspect, primary ones first."""
     found = {(m.metric, m.run): m for m in comparison.means if m.category == ALL}
