@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,6 @@ class Result:
     records."""
 
     comparison: Comparison
-    _kept: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -105,8 +106,7 @@ def evaluate(
         raise UsageError("there is nothing to evaluate: give a folder, or folders by name")
     if baseline is not None and baseline not in folders:
         raise UsageError(f"baseline {baseline!r}: no such model among {', '.join(folders)}")
-    kept = None if out is not None else tempfile.TemporaryDirectory(prefix="t2v-evals-")
-    place = Path(kept.name if kept is not None else str(out))
+    place = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="t2v-evals-"))
     try:
         chosen = prepare(
             list(metrics) if metrics is not None else list(suites.load(suite).metrics),
@@ -130,10 +130,13 @@ def evaluate(
                 rules=Rules(baseline=baseline),
             )
     except BaseException:
-        if kept is not None:
-            kept.cleanup()
+        if out is None:
+            shutil.rmtree(place, ignore_errors=True)
         raise
-    return Result(found, kept)
+    result = Result(found)
+    if out is None:  # videos and features are there as long as the result is
+        weakref.finalize(result, shutil.rmtree, place, ignore_errors=True)
+    return result
 
 
 def score(

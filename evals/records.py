@@ -38,11 +38,9 @@ Category = Annotated[Text, AfterValidator(lambda x: _category(x))]
 Direction = Literal["higher", "lower", "none"]
 Status = Literal["ok", "refused", "failed"]
 Aspect = Literal[
-    "alignment", "motion", "consistency", "appearance", "physics", "realism", "fidelity", "cost", "other"
-]
-ASPECTS: tuple[Aspect, ...] = (
-    "alignment", "motion", "consistency", "appearance", "physics", "realism", "fidelity", "other", "cost",
-)  # fmt: skip
+    "alignment", "motion", "consistency", "appearance", "physics", "realism", "fidelity", "other", "cost"
+]  # fmt: skip
+ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 """In the order of tables."""
 Role = Literal["primary", "diagnostic"]
 Reward = Literal["stillness", "blur", "noise", "flicker", "jitter", "hue drift", "saturation", "low contrast"]
@@ -150,7 +148,8 @@ class Question(Record):
 
 
 class Prompt(Record):
-    """A prompt and what is known of the scene it asks for. Annotations are optional."""
+    """A prompt and what is known of the scene it asks for. Annotations are optional. Where the text is not
+    known (`text_known`), it is the name of the clip's file, and metrics that read it don't apply."""
 
     id: PromptId
     text: Text
@@ -171,7 +170,6 @@ class Prompt(Record):
     ) = None  # fmt: skip
     questions: tuple[Question, ...] = ()
     text_known: bool = True
-    """False where the text is only the name of a clip's file: metrics that read it don't apply."""
 
 
 class PromptSet(Record):

@@ -68,7 +68,7 @@ def test_five_folders_into_one_report(runs: Path, cli: Cli, tmp_path: Path) -> N
     assert set(left_out) == {"clip_similarity[embedded]", "fvd[embedded]", "kvd[embedded]"}
     pairs = pd.read_csv(out / "pairs.csv")
     whole = pairs[~pairs["metric"].str.contains("efficientnet|tiny")]
-    assert len(whole) == 14 * 10 and set(whole["n_pairs"]) == {18}
+    assert len(whole) == 13 * 10 and set(whole["n_pairs"]) == {18}
     presence = pairs[pairs["metric"] == "object_presence[efficientnet-lite0]"]
     assert set(presence["n_pairs"]) == {12} and set(presence["coverage"]) == {1.0}
     page = (out / "index.html").read_text()

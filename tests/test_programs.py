@@ -82,7 +82,11 @@ def test_a_run_of_a_command_and_what_makes_it_another(program: Path, cli: Cli, t
     assert {s.requested.width for s in run.samples().values()} == {64}
     program.write_text(program.read_text() + "\n# another version\n")
     changed = cli(*base)
-    assert changed.code == 2 and "holds a run of" in changed.err
+    assert changed.code == 2 and "has changed since this run was made" in changed.err
+    assert "--name" in changed.err and "--restart" in changed.err
+    again = cli(*base, "--restart")
+    assert again.code == 0 and "the old run is" in again.err
+    assert len(RunFolder(tmp_path / "run-before-1").samples()) == 4
     unknown = cli("run", "--generator", template(program), "--prompts", prompts, "--fps", "8")
     assert unknown.code == 2 and "fps" in unknown.err
 

@@ -164,9 +164,10 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         encoder.load("cpu")
 
 
+@pytest.mark.slow
 def test_real_clips_show_what_they_are_asked_for(assets: Path) -> None:
     """On FETV: its own subject's presence is above those of other prompts in most cases (docs/metrics.md)."""
     from benchmarks.presence import measure
 
-    found = measure(assets / "fetv", ("zeroscope", "gt"))
+    found = measure(assets / "fetv", ("zeroscope",))
     assert found.auc > 0.75 and found.low > 0.55

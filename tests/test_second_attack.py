@@ -169,7 +169,8 @@ def test_no_model_wins_by_losing_its_worst_videos_without_a_word(made: Callable[
     for i in range(6):
         lost[f"p{i}", 0] = how
     found = of(made("a", values(0.0, n=30, seed=1)), made("b", lost))
-    assert found.pairs[0].verdict == "inconclusive" and found.pairs[0].reason == Reason.LOW_COVERAGE
+    assert found.pairs[0].verdict == "inconclusive"
+    assert found.pairs[0].reason in (Reason.LOW_COVERAGE, Reason.MISSING_MAY_MATTER)
     assert said(found, Caution.MISSING_SCORES) or said(found, Caution.MISSING_VIDEOS)
 
 

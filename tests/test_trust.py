@@ -196,7 +196,9 @@ def test_only_line_feeds_end_a_prompt(tmp_path: Path, character: str) -> None:
     path.write_bytes(f"a cat{character}on a mat\r\na dog\nan owl".encode())
     found = prompts.load(path).prompts
     assert [p.text for p in found] == [f"a cat{character}on a mat", "a dog", "an owl"]
-    assert [p.id for p in found] == ["prompts-0001", "prompts-0002", "prompts-0003"]
+    assert len({p.id for p in found}) == 3 and all(
+        p.id.startswith(("a-cat-on", "a-dog", "an-owl")) for p in found
+    )
 
 
 @pytest.mark.parametrize(("old", "new"), [("F64", "I64"), ("[3,2]", "[2,3]")])

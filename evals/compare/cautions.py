@@ -15,6 +15,8 @@ from evals.compare.run_scores import RunScores
 from evals.errors import BECAUSE_OF_THE_PROMPT, Reason
 from evals.records import Normalization
 
+MOST_BITS = 2.0
+"""How many times the bits per pixel of one run another may have."""
 SHAPES = {"size": "short_side", "fps": "fps", "frames": "seconds"}
 """What videos can differ in, and the part of a normalization that settles it."""
 
@@ -42,6 +44,7 @@ def without(run: RunScores, metrics: Sequence[str]) -> RunScores:
 def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
     """All warnings about the runs themselves."""
     yield from _shapes(runs)
+    yield from _bitrates(runs)
     yield from missing_videos(runs)
     yield from _missing_scores(runs)
     yield from _skipped(runs)
@@ -101,6 +104,25 @@ def _shapes(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
             f" to score them alike: t2v-evals score RUN … --normalize {hint}"
         )
         yield ComparisonWarning(code=Caution.RUNS_DIFFER, message=message)
+
+
+def _bitrates(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """Runs whose files hold far more bits for a pixel than others': compression moves sharpness and
+    steadiness."""
+    videos = _videos(runs)
+    if len(runs) < 2 or videos.empty or videos["bytes"].isna().all():
+        return
+    pixels = videos["width"] * videos["height"] * videos["frames"]
+    bits = (
+        (8 * videos["bytes"].astype(float) / pixels.astype(float)).groupby(videos["run"], sort=False).median()
+    )
+    least, most = str(bits.idxmin()), str(bits.idxmax())
+    if bits[most] > MOST_BITS * bits[least]:
+        message = (
+            f"{most} has {bits[most]:.2g} bits a pixel and {least} {bits[least]:.2g}: compression by itself"
+            " moves sharpness, blur and temporal metrics; write all videos at the same quality"
+        )
+        yield ComparisonWarning(code=Caution.BITRATES_DIFFER, message=message)
 
 
 def _as_a_whole(videos: pd.DataFrame, kind: str, shared: Normalization) -> bool:

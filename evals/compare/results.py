@@ -38,6 +38,7 @@ class Caution(StrEnum):
     """What a reader must know before believing a number."""
 
     RUNS_DIFFER = "runs_differ"
+    BITRATES_DIFFER = "bitrates_differ"
     MISSING_VIDEOS = "missing_videos"
     MISSING_SCORES = "missing_scores"
     SKIPPED_VIDEOS = "skipped_videos"

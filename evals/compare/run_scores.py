@@ -19,7 +19,7 @@ from evals.runs.provenance import Provenance
 
 SAMPLE_COLUMNS = [
     "prompt_id", "seed", "category", "status", "reason", "message", "sha256", "width", "height", "frames",
-    "fps", "duration", "wall_seconds", "cost",
+    "fps", "duration", "bytes", "wall_seconds", "cost",
 ]  # fmt: skip
 SCORE_COLUMNS = [
     "prompt_id", "seed", "category", "metric", "status", "value", "reason", "message", "recorded",
@@ -190,7 +190,7 @@ def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
         why = _status(sample)
         facts = sample.actual if sample else None
         shape = (facts.width, facts.height, facts.frames, facts.fps, facts.duration) if facts else (None,) * 5
-        spent = (sample.wall_seconds, sample.cost) if sample else (None, None)
+        spent = (sample.bytes, sample.wall_seconds, sample.cost) if sample else (None,) * 3
         sample_rows.append((*at, category, *why, sample.sha256 if sample else None, *shape, *spent))
         mine = scores.get(at, {})
         for name in video:

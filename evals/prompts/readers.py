@@ -66,7 +66,7 @@ def listed(name: str, found: Iterable[tuple[int, Mapping[str, Any]]], path: Path
     for line, fields in found:
         fields = {k: v for k, v in fields.items() if v not in (None, "")}
         if "prompt" in fields:
-            fields = {**fields, "text": fields.pop("prompt")}
+            fields["text"] = fields.pop("prompt")
         text = fields.get("text")
         if not isinstance(text, str) or not text.strip():
             raise PromptError("a prompt needs its words: 'prompt' or 'text'", path, line)

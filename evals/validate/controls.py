@@ -4,6 +4,7 @@ there."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,19 +103,27 @@ def write(run: RunScores, samples: Sequence[Sample], name: str, folder: Path) ->
         assert run.folder is not None
         source = run.folder.video_path(sample)
         owner = others[sample.prompt_id] if name == MISMATCHED else sample.prompt_id
-        target = folder / f"{number:04d}.mp4"
+        target = folder / f"{number:04d}{source.suffix if name == MISMATCHED else '.mp4'}"
         if not target.exists():
-            make, crf = MADE.get(name, (lambda clip, rng: clip, 12))
-            try:
-                opened = video.probe(source, video.Limits())
-                chunks = [c.new for c in video.decode(opened, Normalization(), 1 << 26)]
-            except VideoError:
+            if name == MISMATCHED:
+                shutil.copyfile(source, target)
+            elif not _write(source, target, name, number):
                 continue  # it has no score either
-            clip = np.concatenate(chunks)
-            clip = np.ascontiguousarray(clip[:, : clip.shape[1] // 2 * 2, : clip.shape[2] // 2 * 2])
-            rng = np.random.default_rng(number)
-            video.encode(target, make(clip, rng), opened.facts.fps, "h264", crf)
         prompt = run.prompts[owner]
         row = {"path": target.name, "prompt": prompt.text, "prompt_id": owner, "seed": sample.seed}
         lines.append(json.dumps(row))
     (folder / "videos.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write(source: Path, target: Path, name: str, number: int) -> bool:
+    """Write one clip of a control; false where the source cannot be read."""
+    make, crf = MADE[name]
+    try:
+        opened = video.probe(source, video.Limits())
+        chunks = [c.new for c in video.decode(opened, Normalization(), 1 << 26)]
+    except VideoError:
+        return False
+    clip = np.concatenate(chunks)
+    clip = np.ascontiguousarray(clip[:, : clip.shape[1] // 2 * 2, : clip.shape[2] // 2 * 2])
+    video.encode(target, make(clip, np.random.default_rng(number)), opened.facts.fps, "h264", crf)
+    return True
