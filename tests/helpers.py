@@ -15,6 +15,12 @@ from evals.metrics.base import Clip, PromptFields, Skip, Value, VideoMetric
 from evals.records import Need, Prompt, digest
 from evals.runs.features import Features
 
+PLAIN = (
+    "temporal_flicker,temporal_ssim,frozen_frames,scene_cuts,warping_error[dis],dynamic_degree[dis],"
+    "flow_magnitude[dis],sharpness,clip_similarity[embedded],fvd[embedded],kvd[embedded]"
+)
+"""Metrics for tests of what is around them: frame extractors of every kind and one small encoder."""
+
 
 def score_of(metric_id: str, features: Mapping[str, Features], **fields: object) -> Value | Skip:
     """A metric on features by need (`frames:dis`), for a prompt with these fields."""

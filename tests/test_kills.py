@@ -12,6 +12,7 @@ import pytest
 from evals.runs import journal
 from evals.runs.folder import RunFolder
 from tests.conftest import call, start
+from tests.helpers import PLAIN
 from tests.test_run import rows
 
 
@@ -86,6 +87,7 @@ def test_kills_at_any_moment_change_nothing(
     plugin.write_text(KILLER)
     command = (
         "run", "--generator", "simulated:flicker@0.3", "--prompts", "parks,physics", "--seeds", 2,
+        "--metrics", PLAIN,
         "--size", "96x72", "--frames", 12, "--name", "r", "--workers", 2,
     )  # fmt: skip
     whole, killed = tmp_path / "whole", tmp_path / "killed"

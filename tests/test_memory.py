@@ -15,6 +15,7 @@ import pytest
 from evals.runs.folder import RunFolder
 from evals.video import Frames, encode
 from tests.conftest import start
+from tests.helpers import PLAIN
 
 pytestmark = [
     pytest.mark.slow,
@@ -71,7 +72,7 @@ def test_a_long_1080p_video_leaves_memory_flat_and_under_one_and_a_half_gigabyte
     encode(folder / "0.mp4", scene(240, 1080, 1920), 24)
     (folder / "videos.jsonl").write_text('{"path": "0.mp4", "prompt": "a disc"}\n')
     journal = tmp_path / "runs" / "clips" / "scores.jsonl"
-    command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--suite", "quick")
+    command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--metrics", PLAIN)
     code, seen = watched(*command, log=journal)
     assert code == 0
     peak = max(size for _, size in seen)
@@ -94,7 +95,7 @@ def test_many_short_videos_leave_memory_flat(tmp_path: Path) -> None:
         lines.append(f'{{"path": "{i}.mp4", "prompt": "noise", "prompt_id": "n{i}"}}\n')
     (folder / "videos.jsonl").write_text("".join(lines))
     journal = tmp_path / "runs" / "clips" / "scores.jsonl"
-    command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--suite", "quick")
+    command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--metrics", PLAIN)
     code, seen = watched(*command, log=journal)
     assert code == 0 and len(RunFolder(tmp_path / "runs" / "clips").samples()) == COUNT
     early = [size for lines, size in seen if COUNT // 5 <= lines < 2 * COUNT // 5]

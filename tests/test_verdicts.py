@@ -128,7 +128,7 @@ def test_failing_on_ones_worst_videos_does_not_win(direction: str) -> None:
     rng = np.random.default_rng(6)
     info = metric("m", direction=direction)
     won, accused = 0, 0
-    for _ in range(30):
+    for _ in range(16):
         content = rng.normal(0, 1, 100)
         a, b = (content + rng.normal(0, 1, 100) for _ in "ab")
         sign = 1.0 if direction == "higher" else -1.0
@@ -138,7 +138,7 @@ def test_failing_on_ones_worst_videos_does_not_win(direction: str) -> None:
         accused += pair.reason == Reason.MISSING_MAY_MATTER
         assert pair.lost_a == 18 and pair.lost_b == 0
     assert won == 0
-    assert accused >= 5
+    assert accused >= 3
 
 
 def test_a_claim_that_holds_whatever_is_missing_is_made() -> None:
@@ -227,7 +227,7 @@ def test_the_one_line_finds_what_the_reference_says() -> None:
 
     def better(shift: float) -> float:
         found = []
-        for _ in range(25):
+        for _ in range(12):
             content = rng.normal(0, np.sqrt(0.75), (4, 100))
             noise = rng.normal(0, 0.5, (2, 4, 100))
             noise[0, 0] += shift
@@ -238,7 +238,7 @@ def test_the_one_line_finds_what_the_reference_says() -> None:
             found.append(compare_scores(sides).standings[0].overall)
         return float(np.mean([one == "better" for one in found]))
 
-    assert better(0.0) <= 0.12
+    assert better(0.0) <= 0.1
     assert better(0.3) >= 0.6
 
 

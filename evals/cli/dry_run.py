@@ -27,11 +27,11 @@ def print_forecasts(
     as_json: bool,
 ) -> int:
     """Say what each run would do and take; gives the exit code."""
-    for config in configs:
-        facts = forecast(config, metrics, normalization, resources)
-        if as_json:
-            tell_json(facts)
-            continue
+    found = [forecast(config, metrics, normalization, resources) for config in configs]
+    if as_json:
+        tell_json(found[0] if len(found) == 1 else {"runs": found})
+        return 0
+    for facts in found:
         for key, value in facts.items():
             shown = ", ".join(value) if isinstance(value, list) else "unknown" if value is None else value
             tell(f"{key.replace('_', ' '):24s} {shown}")

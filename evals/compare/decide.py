@@ -11,7 +11,7 @@ from evals.compare.pairs import Estimate, detail
 from evals.compare.results import Pair
 from evals.compare.rules import ALPHA, MIN_COVERAGE
 from evals.errors import Reason
-from evals.records import Reward
+from evals.records import MetricInfo, Reward
 
 ROUNDING = 1e-12
 REVEALED: dict[Reward, tuple[Reason, str]] = {
@@ -102,16 +102,33 @@ def _undecided(pair: Pair) -> str:
     return f"{found}; {pair.margin:.2g} takes {pair.more_prompts} more prompts"
 
 
+def favoured(pair: Pair, info: MetricInfo) -> str:
+    """The side that a difference speaks for."""
+    return pair.a if ((pair.difference or 0.0) > 0) == (info.direction == "higher") else pair.b
+
+
+def losses(pairs: Sequence[Pair], infos: Sequence[MetricInfo]) -> dict[tuple[str, str, Reward], set[str]]:
+    """Who lost motion or sharpness, by pair of runs and by what that loss rewards elsewhere: where a metric
+    that reveals it shows a loss beyond the margin, and no other one that does points the other way."""
+    seen: dict[tuple[str, str, Reward], list[tuple[str, bool]]] = defaultdict(list)
+    for pair, info in zip(pairs, infos, strict=True):
+        if info.direction == "none" or pair.p is None:
+            continue
+        loser = pair.b if favoured(pair, info) == pair.a else pair.a
+        shown = pair.p <= ALPHA + ROUNDING and not pair.within_margin
+        for reward in info.reveals:
+            seen[pair.a, pair.b, reward].append((loser, shown))
+    found: dict[tuple[str, str, Reward], set[str]] = defaultdict(set)
+    for key, votes in seen.items():
+        sides = {loser for loser, _ in votes}
+        if len(sides) == 1 and any(shown for _, shown in votes):
+            found[key] = sides
+    return found
+
+
 def _without_trade_offs(pairs: Sequence[Pair], family: Sequence[Estimate]) -> list[Pair]:
     """A gain that stillness or blur gives, with a loss of motion or sharpness, is no gain."""
-    losers: dict[tuple[str, str, Reward], set[str]] = defaultdict(set)
-    for pair, one in zip(pairs, family, strict=True):
-        shown = pair.p is not None and pair.p <= ALPHA + ROUNDING and not pair.within_margin
-        if one.info.direction == "none" or not shown:
-            continue
-        a_wins = ((pair.difference or 0.0) > 0) == (one.info.direction == "higher")
-        for reward in one.info.reveals:
-            losers[pair.a, pair.b, reward].add(pair.b if a_wins else pair.a)
+    losers = losses(pairs, [one.info for one in family])
     found = []
     for pair, one in zip(pairs, family, strict=True):
         if pair.verdict in ("better", "worse"):

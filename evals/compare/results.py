@@ -29,9 +29,13 @@ Verdict = Literal[
 ]
 """Of a against b on a primary metric. `trade-off`: the gain came with a loss of motion or sharpness, which by
 itself gives it. `identical`: every pair of scores is equal. `equivalent`: within the margin."""
-Overall = Literal["better", "worse", "mixed", "ahead", "behind", "no difference shown"]
+Overall = Literal["better", "worse", "mixed", "ahead", "behind", "equivalent", "no difference shown"]
 """Of a against b over all aspects. `better`: wins an aspect and is clearly worse in none; `ahead`: wins an
-aspect and loses none, but a loss elsewhere is not ruled out; `mixed`: wins some and loses some."""
+aspect and loses none, but a loss elsewhere is not ruled out; `mixed`: wins some and loses some; `equivalent`:
+every aspect is within the margin."""
+
+Outcome = Literal["wins", "loses", "equal", "open"]
+"""Of a in an aspect. `equal`: the gain is within the margin, whether or not it is certain."""
 
 
 class Caution(StrEnum):
@@ -148,7 +152,8 @@ class Pair(Record):
 class AspectResult(Record):
     """An aspect of a pair of runs: the mean over prompts of `gain`, the signed differences of its primary
     metrics in units of their spread between prompts. `win_rate` is the share of prompts on which a is ahead.
-    Consistency counts only the prompts on which both move."""
+    Consistency counts only the prompts on which both move, and no gain counts that blur gives to the
+    blurrier."""
 
     aspect: Aspect
     metrics: tuple[str, ...]
@@ -156,7 +161,7 @@ class AspectResult(Record):
     ci_low: float | None
     ci_high: float | None
     p_holm: float | None
-    outcome: Literal["wins", "loses", "open"]
+    outcome: Outcome
     win_rate: float | None
     n_prompts: int
 
@@ -172,7 +177,7 @@ class Standing(Record):
     weighted_low: float | None = None
     weighted_high: float | None = None
 
-    def those(self, outcome: Literal["wins", "loses", "open"]) -> list[Aspect]:
+    def those(self, outcome: Outcome) -> list[Aspect]:
         """The aspects with an outcome."""
         return [one.aspect for one in self.aspects if one.outcome == outcome]
 

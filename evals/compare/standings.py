@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.compare.aligned import Aligned, align
+from evals.compare.decide import favoured, losses
 from evals.compare.flips import SignFlip, holm, sign_flip, sign_flips
-from evals.compare.results import AspectResult, Overall, Pair, RunSummary, Standing
-from evals.compare.rules import ALPHA, Rules
+from evals.compare.results import AspectResult, Outcome, Overall, Pair, RunSummary, Standing
+from evals.compare.rules import ALPHA, MARGIN, Rules
 from evals.compare.run_scores import RunScores
 from evals.records import Aspect, MetricInfo
 
@@ -46,7 +47,12 @@ def standing(
 ) -> Standing:
     """a against b, from the primary metrics that compare; `pairs` are those of a and b, decided."""
     comparable = {p.metric for p in pairs if p.difference is not None and infos[p.metric].kind == "video"}
-    names = [n for n in infos if n in comparable]
+    blurrier = losses(pairs, [infos[p.metric] for p in pairs])[a.label, b.label, "blur"]
+    from_blur = {
+        p.metric for p in pairs
+        if "blur" in infos[p.metric].rewarded_by and favoured(p, infos[p.metric]) in blurrier
+    }  # fmt: skip
+    names = [n for n in infos if n in comparable - from_blur]
     gains = _gains(align(a, b, names), [infos[n] for n in names])
     tested = [g for g in gains if g.test is not None]
     p_values = dict(zip([g.aspect for g in tested], holm([g.test.p for g in tested if g.test]), strict=True))
@@ -117,10 +123,13 @@ def _result(gain: _Gain, p_holm: float | None) -> AspectResult:
     interval = gain.test.interval() if gain.test else None
     mean = gain.test.mean if gain.test else None
     decided = p_holm is not None and p_holm <= ALPHA + ROUNDING and mean
+    outcome: Outcome = "open" if not decided else "wins" if decided > 0 else "loses"
+    if gain.test is not None and gain.test.within(MARGIN) <= ALPHA + ROUNDING:
+        outcome = "equal"
     return AspectResult(
         aspect=gain.aspect, metrics=gain.metrics, gain=mean,
         ci_low=interval[0] if interval else None, ci_high=interval[1] if interval else None,
-        p_holm=p_holm, outcome="open" if not decided else "wins" if decided > 0 else "loses",
+        p_holm=p_holm, outcome=outcome,
         win_rate=float(np.mean((values > 0) + 0.5 * (values == 0))) if len(values) else None,
         n_prompts=len(values),
     )  # fmt: skip
@@ -143,12 +152,13 @@ def _realism(pairs: Sequence[Pair], infos: Mapping[str, MetricInfo]) -> list[Asp
 
 
 def _overall(results: Sequence[AspectResult]) -> Overall:
-    wins = [one for one in results if one.outcome == "wins"]
-    losses = [one for one in results if one.outcome == "loses"]
-    if wins and losses:
+    wins = any(one.outcome == "wins" for one in results)
+    loses = any(one.outcome == "loses" for one in results)
+    if wins and loses:
         return "mixed"
-    if not wins and not losses:
-        return "no difference shown"
+    if not wins and not loses:
+        alike = bool(results) and all(one.outcome == "equal" for one in results)
+        return "equivalent" if alike else "no difference shown"
     per_prompt = [one for one in results if one.gain is not None]
     if wins:
         safe = all(one.ci_low is not None and one.ci_low > CLEARLY_WORSE for one in per_prompt)

@@ -42,7 +42,10 @@ def answer(comparison: Comparison) -> str:
     if leaders:
         said = "; ".join(f"{a} is better than {_listed(better[a])}" for a in leaders)
         return f"{said}. None is better than all."
-    if all(one.overall == "no difference shown" for one in comparison.standings):
+    found = {one.overall for one in comparison.standings}
+    if found == {"equivalent"}:
+        return f"{_listed(labels)} are equivalent in every aspect, within the margin."
+    if found <= {"no difference shown", "equivalent"}:
         return f"No difference shown between {_listed(labels)}."
     if len(labels) == 2:
         one = comparison.standings[0]
@@ -114,6 +117,8 @@ def _of_run(comparison: Comparison, label: str) -> str:
     summary = next(run for run in comparison.runs if run.run == label)
     if lost := summary.samples_planned - summary.samples_ok:
         parts.append(f"{lost} of {summary.samples_planned} samples have no video")
+    if not parts and others and all(overall(comparison, label, b) == "equivalent" for b in others):
+        return f"equivalent to {_listed(others)} in every aspect, within the margin"
     return "; ".join(parts) or "no aspect in which a difference is shown"
 
 
