@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 ALONE = ("tests/test_pool.py",)
 PYTEST: list[Path | str] = [sys.executable, "-m", "pytest"]
-TOGETHER: list[Path | str] = ["-n", "auto", "--dist", "loadfile"]
+# Files in their own order: by default those with few but long tests come last and leave cores idle.
+TOGETHER: list[Path | str] = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 CHECKS: dict[str, list[Path | str]] = {
     "style": [BIN / "ruff", "check", "."],
     "format": [BIN / "ruff", "format", "--check", "."],
