@@ -315,13 +315,12 @@ def test_odd_programs_cost_their_samples_only(kind: str, status: str, cli: Cli, 
 
 
 def test_ctrl_c_ends_what_runs_side_by_side(tmp_path: Path) -> None:
-    script = tmp_path / "slow.py"
-    script.write_text("import time; time.sleep(60)")
+    script, begun = tmp_path / "slow.py", tmp_path / "begun"
+    script.write_text(f"import pathlib, time; pathlib.Path({str(begun)!r}).write_text('x'); time.sleep(60)")
     prompts = write_prompts(tmp_path / "p.yaml", ["a", "b", "c"])
     process = start("generate", "--generator", f"command:{sys.executable} {script} {{prompt}} {{out}}", "-o",
                     "concurrency=2", "--prompts", prompts, "--out", tmp_path, "--name", "run")  # fmt: skip
-    written(tmp_path / "run" / "samples.jsonl", process)
-    time.sleep(1.5)
+    written(begun, process)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
