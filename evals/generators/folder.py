@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from evals.errors import EvalsWarning, ManifestError, Reason, UsageError, nearest
 from evals.generators import layouts, plain, shards
 from evals.generators.base import Generation, Generator, failed
-from evals.generators.manifest import COLUMNS, MANIFESTS, Taken, encodable, rows, whole_number
+from evals.generators.manifest import COLUMNS, MANIFESTS, Taken, rows, whole_number
+from evals.prompts.readers import encodable
 from evals.records import (
     Clip,
     Prompt,

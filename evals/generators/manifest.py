@@ -33,14 +33,6 @@ class Taken:
         return number
 
 
-def encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def whole_number(value: Any) -> int | None:
     """A seed as a manifest may write it: a number of at most 18 digits, or its text; None for another."""
     text = str(value) if type(value) is int and abs(value) < 10**18 else value

@@ -95,6 +95,14 @@ class WarpingError(VideoMetric):
         return Value(float(kept.mean()), notes)
 
 
+def _displacements(clip: Clip, flow: FlowSource) -> NDArray[np.float64] | Skip:
+    """The largest displacements of pairs of frames a stride apart (n,), or why they say nothing."""
+    if clip.prompt.motion == "none":
+        return STILL_ASKED
+    found = flow.read(clip, "strided", "top5")
+    return found if found.size else Skip("too few frames for a pair at this stride", Reason.TOO_FEW_FRAMES)
+
+
 class DynamicDegree(VideoMetric):
     """1 if the video moves, else 0, by VBench's rule. Frames are taken every max(1, round(fps/8)); T counts
     them. A pair of them moves if the mean of its largest 5 % of displacements exceeds 6 pixels at a
@@ -117,11 +125,9 @@ class DynamicDegree(VideoMetric):
         self.needs = (self.flow.need("strided"),)
 
     def score(self, clip: Clip) -> Value | Skip:
-        if clip.prompt.motion == "none":
-            return STILL_ASKED
-        top = self.flow.read(clip, "strided", "top5")
-        if not top.size:
-            return Skip("too few frames for a pair at this stride", Reason.TOO_FEW_FRAMES)
+        top = _displacements(clip, self.flow)
+        if isinstance(top, Skip):
+            return top
         moving = int(np.sum(top > self.THRESHOLD))
         return Value(float(moving >= max(1, round(4 * (top.size + 1) / 16))))
 
@@ -211,11 +217,9 @@ class MotionScore(VideoMetric):
         self.needs = (self.flow.need("strided"),)
 
     def score(self, clip: Clip) -> Value | Skip:
-        if clip.prompt.motion == "none":
-            return STILL_ASKED
-        moved = self.flow.read(clip, "strided", "top5")
-        if not moved.size:
-            return Skip("too few frames for a pair at this stride", Reason.TOO_FEW_FRAMES)
+        moved = _displacements(clip, self.flow)
+        if isinstance(moved, Skip):
+            return moved
         return Value(motion_score(moved, clip.prompt.motion))
 
 
