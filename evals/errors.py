@@ -88,6 +88,10 @@ class Reason(StrEnum):
     OUT_OF_DOMAIN = "out_of_domain"
     NO_FEATURES = "no_features"
     DOES_NOT_APPLY = "does_not_apply"
+    # Two videos are no pair.
+    OTHER_SIZE = "other_size"
+    OTHER_LENGTH = "other_length"
+    OTHER_RATE = "other_rate"
     # A metric does not apply to a prompt.
     PROMPT_EXCLUDES = "prompt_excludes"
     UNKNOWN_WORDS = "unknown_words"

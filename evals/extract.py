@@ -1,4 +1,5 @@
-"""Videos to features: decoders run frame extractors and cut windows, the device encodes, the store keeps.
+"""Videos, or pairs of them, to features: decoders run frame extractors and cut windows, the device encodes,
+the store keeps.
 
 One decode of a video serves every extractor that lacks features of it. Windows of all videos share batches of
 one fixed shape (the last is padded), so features don't depend on workers, order or kills. Features are
@@ -30,10 +31,21 @@ COMMIT_VIDEOS, COMMIT_BYTES, COMMIT_SECONDS = 64, 64 << 20, 10.0
 
 @dataclass(frozen=True)
 class Source:
-    """A video by its bytes, and where they lie."""
+    """A video by its bytes, and where they lie; of a pair also the `other` one."""
 
     sha256: str
     path: Path
+    other: Source | None = None
+
+    @property
+    def name(self) -> str:
+        """What is known of the source is kept under this name: its hash, or both of a pair."""
+        return self.sha256 if self.other is None else f"{self.sha256}:{self.other.sha256}"
+
+    @property
+    def of(self) -> VideoAndText:
+        """What its features are of."""
+        return VideoAndText(self.sha256, other=self.other.sha256 if self.other else "")
 
 
 @dataclass(frozen=True)
@@ -115,10 +127,16 @@ class _State:
     facts: DecodedFacts | None = None
     problems: dict[Need, Problem] = field(default_factory=dict)
 
+    def need(self, name: str) -> Need:
+        """What a frame extractor's, pair extractor's or encoder's features are called."""
+        if self.source.other is not None:
+            return Need("pair", name)
+        return Need("frames" if name in self.frames else "encoder", name)
+
     def is_complete(self) -> bool:
         if self.arrays is None:
             return False
-        waiting = [n for n in self.encoders if Need("encoder", n) not in self.problems]
+        waiting = [n for n in self.encoders if self.need(n) not in self.problems]
         return all(len(self.encoded.get(n, {})) == len(self.arrays[f"{n}/index"]) for n in waiting)
 
     def fail(self, problem: Problem, needs: Iterable[Need]) -> None:
@@ -128,13 +146,13 @@ class _State:
     def features(self) -> Iterator[tuple[Need, Features]]:
         """Features by need, of a complete video."""
         for name in self.frames:
-            if Need("frames", name) not in self.problems:
-                yield Need("frames", name), self._sent(name)
+            if self.need(name) not in self.problems:
+                yield self.need(name), self._sent(name)
         for name in self.encoders:
-            if Need("encoder", name) not in self.problems:
+            if self.need(name) not in self.problems:
                 encoded = self.encoded[name]
                 stacked = {k: np.stack([encoded[i][k] for i in range(len(encoded))]) for k in encoded[0]}
-                yield Need("encoder", name), {**stacked, **self._sent(name)}
+                yield self.need(name), {**stacked, **self._sent(name)}
 
     def _sent(self, owner: str) -> Features:
         """What the decoder sent of one extractor."""
@@ -178,23 +196,22 @@ class _Pass:
 
     def _job(self, source: Source) -> DecoderJob:
         """What is missing of a video, as a decoder's job."""
-        missing = [
-            need
-            for need in self.prepared.of_video
-            if self.needs.key(need, VideoAndText(source.sha256)) not in self.store
-        ]
-        frames = [need.id for need in missing if need.kind == "frames"]
-        encoders = [need.id for need in missing if need.kind == "encoder"]
+        wanted = self.prepared.of_pair if source.other else self.prepared.of_video
+        missing = [need for need in wanted if self.needs.key(need, source.of) not in self.store]
         made = self.prepared.encoders
-        fields = {
+        encoders = [need.id for need in missing if need.id in made and need.kind in ("encoder", "pair")]
+        frames = [need.id for need in missing if need.kind != "encoder" and need.id not in encoders]
+        specs = self.prepared.pairs if source.other else self.prepared.frames
+        fields: dict[str, Any] = {
             "normalization": self.normalization.model_dump(mode="json"),
-            "extractors": {
-                n: [str(self.prepared.weights.get(n, "")), self.prepared.frames[n].digest] for n in frames
-            },
+            "extractors": {n: [str(self.prepared.weights.get(n, "")), specs[n].digest] for n in frames},
             "windows": {n: [made[n].frames.to_json(), made[n].resize.to_json()] for n in encoders},
             "sha256": source.sha256,
         }
-        return DecoderJob(source.path, "extract", _State(source, frames, encoders), fields)
+        if source.other is not None:
+            fields |= {"other": str(source.other.path), "other_sha256": source.other.sha256}
+        kind = "pair" if source.other else "extract"
+        return DecoderJob(source.path, kind, _State(source, frames, encoders), fields)
 
     def _take(self, event: Event) -> None:
         state: _State = event.job.tag
@@ -203,7 +220,8 @@ class _Pass:
             skip = isinstance(event.error, DoesNotApply)
             state.attempt += 1
             problem = Problem(skip, event.error.reason, str(event.error), event.error.transient)
-            state.fail(problem, self.prepared.of_video)
+            of_pair = state.source.other is not None
+            state.fail(problem, self.prepared.of_pair if of_pair else self.prepared.of_video)
             self._settle()
             return
         assert event.message is not None
@@ -220,8 +238,8 @@ class _Pass:
             state.arrays = arrays
             self._count(head)
             for name, (kind, reason, message) in head["problems"].items():
-                need = Need("frames" if name in state.frames else "encoder", name)
-                state.problems[need] = Problem(kind == "skip", Reason(reason), message, kind == "again")
+                again = kind == "again"
+                state.problems[state.need(name)] = Problem(kind == "skip", Reason(reason), message, again)
         self._settle()
 
     def _count(self, head: Mapping[str, Any]) -> None:
@@ -248,15 +266,15 @@ class _Pass:
             self._commit()
 
     def _put(self, state: _State) -> None:
-        sha256 = state.source.sha256
         for need, features in state.features():
             if features:
-                self.store.put(self.needs.key(need, VideoAndText(sha256)), features)
+                self.store.put(self.needs.key(need, state.source.of), features)
             else:
                 message = f"{need} gives no features for this video"
                 state.problems[need] = Problem(True, Reason.NO_FEATURES, message)
-        if state.facts is not None and facts_key(sha256, self.normalization) not in self.store:
-            put_facts(self.store, sha256, self.normalization, state.facts)
+        name = state.source.name
+        if state.facts is not None and facts_key(name, self.normalization) not in self.store:
+            put_facts(self.store, name, self.normalization, state.facts)
         state.encoded, state.arrays = {}, {}
         self.hooks.complete(state.source, state.problems)
         self.hooks.advance(state.source, any(not p.skip for p in state.problems.values()))
@@ -292,7 +310,8 @@ def extract_features(
         name: encoder
         for name, encoder in prepared.encoders.items()
         if any(
-            needs.key(Need("encoder", name), VideoAndText(source.sha256)) not in store for source in sources
+            needs.key(Need("pair" if source.other else "encoder", name), source.of) not in store
+            for source in sources
         )
     }
     before: dict[Source, Problems] = {}
@@ -303,13 +322,13 @@ def extract_features(
     last_hooks = Hooks(merged(hooks.committed), merged(hooks.complete), hooks.advance)
     with DeviceQueue(device) as queue:
         *earlier, last = queue.groups(wanted)
-        frames = prepared.frames
+        frames, pairs = prepared.frames, prepared.pairs
         for group in earlier:
-            part = Prepared(frames, prepared.weights, {name: wanted[name] for name in group})
+            part = Prepared(frames, prepared.weights, {name: wanted[name] for name in group}, pairs=pairs)
             _Pass(part, store, normalization, queue, Hooks(before.__setitem__), cost).run(sources, pool)
             unload(*part.encoders.values())
-            frames = {}
-        part = Prepared(frames, prepared.weights, {name: wanted[name] for name in last})
+            frames, pairs = {}, {}
+        part = Prepared(frames, prepared.weights, {name: wanted[name] for name in last}, pairs=pairs)
         _Pass(part, store, normalization, queue, last_hooks, cost).run(sources, pool)
         cost.add("encode", queue.busy)
     return cost

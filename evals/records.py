@@ -43,6 +43,7 @@ Aspect = Literal[
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 """In the order of tables."""
 Role = Literal["primary", "diagnostic"]
+Kind = Literal["video", "pair", "distribution", "sample"]
 Reward = Literal["stillness", "blur", "noise", "flicker", "jitter", "hue drift", "saturation", "low contrast"]
 
 
@@ -102,7 +103,7 @@ class Spec(Record):
         return digest([self.name, self.version, self.params])
 
 
-NeedKind = Literal["frames", "encoder", "text", "texts", "derived"]
+NeedKind = Literal["frames", "encoder", "text", "texts", "derived", "pair"]
 
 
 class Need(NamedTuple):
@@ -111,7 +112,8 @@ class Need(NamedTuple):
     - `frames`: features of a frame extractor, such as `dis`;
     - `encoder`: features of an encoder, such as `i3d`;
     - `text`: an encoder's features of the prompt; `texts`: of all prompts of the run;
-    - `derived`: features made from features, such as `cross:xclip`.
+    - `derived`: features made from features, such as `cross:xclip`;
+    - `pair`: features of a video beside another of the same prompt and seed, such as `pixels`.
     """
 
     kind: NeedKind
@@ -320,10 +322,11 @@ class ScoreLine(Record):
 
 class MetricInfo(Record):
     """What a reader must know of a metric without loading it: `metrics.base.About` says what the fields mean.
-    `extractors` holds a spec for every need; a metric of kind `sample` needs no video."""
+    `extractors` holds a spec for every need. A metric of kind `sample` needs no video, one of kind `pair`
+    two."""
 
     id: str
-    kind: Literal["video", "distribution", "sample"] = "video"
+    kind: Kind = "video"
     spec: Spec
     extractors: dict[str, Spec]
     reads: tuple[str, ...] = ()

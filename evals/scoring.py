@@ -21,8 +21,10 @@ from evals.encoders.base import Encoder
 from evals.encoders.published import locate
 from evals.errors import DoesNotApply, EvalsWarning, Reason, RunError, UsageError, is_machine_fault
 from evals.extract import Hooks, Problem, Problems, Source, encode_texts, extract_features
+from evals.extractors.paired import PAIR_EXTRACTORS, create_pair
 from evals.generate import Retry, wants_retry
 from evals.metrics.base import Clip, DistributionMetric, PromptFields, Skip, VideoMetric
+from evals.metrics.fidelity import PairMetric
 from evals.metrics.needs import Needs, Prepared, VideoAndText, check_text_side, expanded
 from evals.records import (
     MetricInfo,
@@ -50,12 +52,13 @@ class Metrics:
 
     video: Mapping[str, VideoMetric] = field(default_factory=dict)
     distribution: Mapping[str, DistributionMetric] = field(default_factory=dict)
+    pair: Mapping[str, PairMetric] = field(default_factory=dict)
     prepared: Prepared = field(default_factory=Prepared)
 
     def infos(self, normalization: Normalization, texts: Sequence[str] = ()) -> dict[str, MetricInfo]:
         """Readers' records of all metrics under one normalization, for a run of prompts with these texts."""
         specs = self.prepared.specs(texts)
-        both: dict[str, VideoMetric | DistributionMetric] = {**self.video, **self.distribution}
+        both: dict[str, VideoMetric | DistributionMetric] = {**self.video, **self.distribution, **self.pair}
         return {name: metrics.info(name, metric, specs, normalization) for name, metric in both.items()}
 
 
@@ -76,8 +79,12 @@ def prepare(
     every = dict.fromkeys(need for found in needs.values() for need in found)
     frames = {need.id: weights_of(need.id, weights) for need in every if need.kind == "frames"}
     encoders: dict[str, Encoder] = {}
+    pairs = {n.id: create_pair(n.id).spec for n in every if n.kind == "pair" and n.id in PAIR_EXTRACTORS}
     for need in every:
-        if need.kind in ("encoder", "text", "texts") and need.id not in encoders:
+        of_encoder = need.kind in ("encoder", "text", "texts") or (
+            need.kind == "pair" and need.id not in pairs
+        )
+        if of_encoder and need.id not in encoders:
             encoders[need.id] = create_encoder(need.id, weights, precision, start)
     for name, found in needs.items():
         for need in found:
@@ -94,10 +101,12 @@ def prepare(
         weights={name: path for name, path in frames.items() if path is not None},
         encoders=encoders,
         derivations={n.id: derivations.create(n.id, encoders) for n in every if n.kind == "derived"},
+        pairs=pairs,
     )
-    video = {name: metric for name, metric in made.items() if isinstance(metric, VideoMetric)}
+    pair = {name: metric for name, metric in made.items() if isinstance(metric, PairMetric)}
+    video = {n: metric for n, metric in made.items() if isinstance(metric, VideoMetric) and n not in pair}
     rest = {name: metric for name, metric in made.items() if isinstance(metric, DistributionMetric)}
-    return Metrics(video, rest, prepared)
+    return Metrics(video, rest, pair, prepared)
 
 
 @dataclass
@@ -275,6 +284,10 @@ def score_run(
     if resources is None:
         with Resources() as own:
             return score_run(run, chosen, normalization, own, retry, rescore, progress)
+    if chosen.pair:
+        raise UsageError(
+            f"{next(iter(chosen.pair))} is of two videos, a run beside a baseline: see `gate check`"
+        )
     normalization = normalization or Normalization()
     device = resources.checked_device() if chosen.prepared.encoders else "cpu"
     with run.writing():

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from evals import video
-from evals.decoding import wire
+from evals.decoding import pairs, wire
+from evals.decoding.spent import Clock, peak_memory
 from evals.decoding.windows import WindowCutter
 from evals.errors import DoesNotApply, EvalsError, Reason, SampleError
 from evals.extractors import FrameExtractor, create
@@ -167,7 +168,7 @@ def _pass(
         except DoesNotApply as error:
             problems[name] = ("skip", error.reason, str(error))
     shape = (found.facts.height, found.facts.width)
-    clock = _Clock()
+    clock = Clock()
     for chunk in video.decode(found, normalization, limits.chunk_bytes, count, notes):
         clock.lap("decode")
         shape = chunk.frames.shape[1:3]
@@ -195,7 +196,7 @@ def _pass(
     clock.lap("decode")
     head = {"type": "done", "problems": problems, "notes": notes, "frames": len(kept)}
     head |= {"fps": fps, "height": shape[0], "width": shape[1]}
-    head |= {"seconds": clock.seconds, "peak": _peak_memory()}
+    head |= {"seconds": clock.seconds, "peak": peak_memory()}
     return head, arrays
 
 
@@ -206,30 +207,6 @@ def _times(found: video.Video, normalization: Normalization, kept: list[int]) ->
     if max(kept) < len(found.times):
         return np.asarray(found.times, np.float64)[kept]
     return np.asarray(kept, np.float64) / found.facts.fps  # more frames came than the container lists
-
-
-def _peak_memory() -> int:
-    """Largest resident size so far, in bytes."""
-    try:  # `ru_maxrss` would hold the parent's size at the fork
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-class _Clock:
-    """Seconds by stage; what passes between two laps belongs to the second."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
 
 
 def _step(extractor: FrameExtractor, chunk: video.Chunk, parts: list[Features]) -> Problem | None:
@@ -250,7 +227,16 @@ def _join(parts: list[Features]) -> Features:
     return {name: np.concatenate([p[name] for p in parts if name in p]) for name in sorted(names)}
 
 
-_JOBS = {"probe": _probe, "preview": _preview, "extract": _extract}
+def _pair(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> None:
+    """Features of two videos in step, of the bytes with the job's hashes."""
+    files = [recorded_file(Path(job[p]), job[s]) for p, s in (("path", "sha256"), ("other", "other_sha256"))]
+    done = pairs.extract(sock, job, limits, files[0].path, files[1].path)
+    for file in files:
+        still_the_same(file)
+    wire.send(sock, *done)
+
+
+_JOBS = {"probe": _probe, "preview": _preview, "extract": _extract, "pair": _pair}
 
 if __name__ == "__main__":
     main()

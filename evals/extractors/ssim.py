@@ -53,6 +53,13 @@ class Ssim(FrameExtractor):
         return {"ssim": np.array(values, np.float64)}
 
 
+def luma_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """SSIM of two pictures (H, W, 3) uint8 RGB on 8-bit luma, at least 11×11 pixels."""
+    planes = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64) for image in (a, b)]
+    first, second = ((x, mean := _blur(x), _blur(x * x) - mean * mean) for x in planes)
+    return _ssim(first, second)
+
+
 def _ssim(a: tuple[Plane, Plane, Plane], b: tuple[Plane, Plane, Plane]) -> float:
     (x, mx, vx), (y, my, vy) = a, b
     product = mx * my

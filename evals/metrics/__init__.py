@@ -12,8 +12,9 @@ from typing import Any
 
 from evals.errors import EvalsError, UsageError
 from evals.metrics.base import DistributionMetric, VideoMetric, checked
+from evals.metrics.fidelity import PairMetric
 from evals.metrics.needs import Specs, expanded
-from evals.records import MetricInfo, Normalization
+from evals.records import Kind, MetricInfo, Normalization
 from evals.registry import Registry, with_code
 
 METRICS = Registry(
@@ -45,6 +46,10 @@ METRICS = Registry(
         "clip_score": "evals.metrics.text:ClipScore",
         "clip_score_hessel": "evals.metrics.text:ClipScoreHessel",
         "clip_similarity": "evals.metrics.text:ClipSimilarity",
+        "fidelity_psnr": "evals.metrics.fidelity:FidelityPsnr",
+        "fidelity_ssim": "evals.metrics.fidelity:FidelitySsim",
+        "fidelity_mae": "evals.metrics.fidelity:FidelityMae",
+        "fidelity_lpips": "evals.metrics.fidelity:FidelityLpips",
         "kvd": "evals.metrics.distances:KernelVideoDistance",
         "fvd": "evals.metrics.distances:FrechetVideoDistance",
         "fvd_unbiased": "evals.metrics.distances:UnbiasedFrechetVideoDistance",
@@ -91,10 +96,10 @@ def info(
     normalization: Normalization,
 ) -> MetricInfo:
     """The record of a metric that readers go by."""
-    video = isinstance(metric, VideoMetric)
+    kind: dict[type, Kind] = {PairMetric: "pair", VideoMetric: "video", DistributionMetric: "distribution"}
     return MetricInfo(
         id=metric_id,
-        kind="video" if video else "distribution",
+        kind=next(name for base, name in kind.items() if isinstance(metric, base)),
         spec=metric.spec,
         extractors={str(need): specs[need] for need in expanded(metric)},
         reads=metric.reads if isinstance(metric, VideoMetric) else (),

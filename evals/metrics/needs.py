@@ -20,45 +20,55 @@ from evals.errors import UsageError
 from evals.metrics.base import DistributionMetric, VideoMetric
 from evals.records import MetricInfo, Need, NeedKind, Normalization, Spec
 from evals.runs.features import Features, FeatureStore
-from evals.runs.keys import derived_key, feature_key, text_key, texts_spec
+from evals.runs.keys import derived_key, feature_key, pair_key, text_key, texts_spec
 
 Specs = Mapping[Need, Spec]
 
 
 @dataclass(frozen=True)
 class VideoAndText:
-    """What features are of: a video by its SHA-256, its prompt's text, and all texts of the run."""
+    """What features are of: a video by its SHA-256, its prompt's text, all texts of the run, and the SHA-256
+    of the other video of a pair."""
 
     sha256: str
     text: str = ""
     texts: Sequence[str] = ()
+    other: str = ""
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Everything that makes features, found and ready before any work starts: specs of frame extractors,
-    encoders and derivations, by id; `weights` are local files of frame extractors."""
+    encoders, derivations and pair extractors, by id; `weights` are local files of frame extractors."""
 
     frames: Mapping[str, Spec] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
     encoders: Mapping[str, Encoder] = field(default_factory=dict)
     derivations: Mapping[str, Derivation] = field(default_factory=dict)
+    pairs: Mapping[str, Spec] = field(default_factory=dict)
 
     def specs(self, texts: Sequence[str] = ()) -> dict[Need, Spec]:
         """The identity of every need's features, in a run with these texts."""
         found = {Need("frames", name): spec for name, spec in self.frames.items()}
         for name, encoder in self.encoders.items():
-            found[Need("encoder", name)] = found[Need("text", name)] = encoder.spec
+            found[Need("encoder", name)] = found[Need("text", name)] = found[Need("pair", name)] = (
+                encoder.spec
+            )
             found[Need("texts", name)] = texts_spec(encoder.spec, texts)
         for name, derivation in self.derivations.items():
             found[Need("derived", name)] = derivation.spec
-        return found
+        return found | {Need("pair", name): spec for name, spec in self.pairs.items()}
 
     @property
     def of_video(self) -> tuple[Need, ...]:
         """The needs that come from a video alone: what decoders and encoders make."""
         frames = [Need("frames", name) for name in self.frames]
         return (*frames, *(Need("encoder", name) for name in self.encoders))
+
+    @property
+    def of_pair(self) -> tuple[Need, ...]:
+        """The needs that come from two videos alone."""
+        return tuple(Need("pair", name) for name in (*self.pairs, *self.encoders))
 
 
 class Resolver(ABC):
@@ -83,6 +93,11 @@ class Resolver(ABC):
 class _OfVideo(Resolver):
     def key(self, need: Need, of: VideoAndText) -> str:
         return feature_key(of.sha256, self.specs[need], self.normalization)
+
+
+class _OfPair(Resolver):
+    def key(self, need: Need, of: VideoAndText) -> str:
+        return pair_key(of.sha256, of.other, self.specs[need], self.normalization)
 
 
 class _OfText(Resolver):
@@ -128,6 +143,7 @@ RESOLVERS: dict[NeedKind, type[Resolver]] = {
     "text": _OfText,
     "texts": _OfTexts,
     "derived": _Derived,
+    "pair": _OfPair,
 }
 
 

@@ -35,6 +35,11 @@ def feature_key(sha256: str, extractor: Spec, normalization: Normalization) -> s
     return digest(["feature", sha256, extractor.to_json(), str(normalization)])
 
 
+def pair_key(sha256: str, other: str, extractor: Spec, normalization: Normalization) -> str:
+    """An extractor's features of a video beside another, in this order."""
+    return digest(["pair", sha256, other, extractor.to_json(), str(normalization)])
+
+
 def facts_key(sha256: str, normalization: Normalization) -> str:
     """What decoding found out about a video: frame times, size, notes."""
     return digest(["facts", sha256, str(normalization)])
