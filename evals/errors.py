@@ -9,7 +9,8 @@
     │   ├── PromptError
     │   ├── ManifestError
     │   ├── ConfigError
-    │   └── StatisticsError        a reference file
+    │   ├── StatisticsError        a reference file
+    │   └── BaselineError          a gate's baseline file
     ├── RunError                   a run folder cannot be used as asked
     │   ├── RunMismatch            another generator or other settings live there
     │   ├── RunLocked              another process writes to it
@@ -118,6 +119,9 @@ class Reason(StrEnum):
     LESS_MOTION = "less_motion"
     LESS_SHARPNESS = "less_sharpness"
     NOTHING_VARIES = "nothing_varies"
+    NO_MARGIN = "no_margin"
+    OTHER_PLATFORM = "other_platform"
+    NO_CLIPS = "no_clips"
 
 
 BECAUSE_OF_THE_PROMPT = frozenset({
@@ -209,6 +213,12 @@ class StatisticsError(InputError):
     """A file of reference statistics is damaged, or of another tool."""
 
     code = "reference_file"
+
+
+class BaselineError(InputError):
+    """A gate's baseline file is missing, damaged or cannot be made."""
+
+    code = "baseline"
 
 
 class RunError(EvalsError):

@@ -8,7 +8,7 @@ import threading
 import traceback
 import warnings
 from types import FrameType
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 
@@ -17,6 +17,7 @@ from evals.cli import (
     demo,
     distance,
     doctor,
+    gate,
     generate,
     init,
     list_,
@@ -27,8 +28,9 @@ from evals.cli import (
     validate,
     weights,
 )
+from evals.cli.groups import Group
 from evals.cli.output import say
-from evals.errors import EvalsError, EvalsWarning, UsageError, nearest
+from evals.errors import EvalsError, EvalsWarning
 
 INTERRUPTED = 130
 
@@ -41,26 +43,14 @@ class Terminated(KeyboardInterrupt):
         self.code = 128 + number
 
 
-class _Group(click.Group):
-    """Commands in the order of a day's work; a misspelt one names the nearest."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            raise UsageError(f"unknown command {args[0]!r}{nearest(args[0], self.commands)}")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="t2v-evals", prog_name="t2v-evals")
 def cli() -> None:
     """Evaluate text-to-video models: scores with intervals, sample counts and verdicts."""
 
 
-for _file in (demo, run, generate, score, compare, show, list_, reference, distance, weights, validate, init,
-              doctor):  # fmt: skip
+for _file in (demo, run, generate, score, compare, gate, show, list_, reference, distance, weights, validate,
+              init, doctor):  # fmt: skip
     cli.add_command(_file.command)
 
 

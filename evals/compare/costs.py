@@ -29,10 +29,11 @@ COST = _info("cost_per_video", "the API's currency", "diagnostic", "as the API o
 def with_costs(runs: Sequence[RunScores]) -> list[RunScores]:
     """The runs with these metrics. Rates stand there where any of the runs refused or failed."""
     refused, failed = (any(r.samples["status"].isin(s).any() for r in runs) for s in (("refused",), FAILED))
-    return [_with_costs(run, bool(refused), bool(failed)) for run in runs]
+    return [with_rates(run, bool(refused), bool(failed)) for run in runs]
 
 
-def _with_costs(run: RunScores, refused: bool, failed: bool) -> RunScores:
+def with_rates(run: RunScores, refused: bool = True, failed: bool = True) -> RunScores:
+    """The run with its costs, and with the rates that are asked for."""
     samples = run.samples
     found: list[tuple[MetricInfo, pd.Series[float]]] = []
     if refused:

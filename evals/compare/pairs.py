@@ -92,7 +92,7 @@ def _estimates(
     differences = np.where(np.abs(differences) <= 1e-13 * scale, 0.0, differences)
     varies = np.array([bool(np.nansum(np.abs(d)) > 0) for d in differences.T], bool)
     tests = sign_flips(np.where(varies, differences, np.nan), flips)
-    guards = _Guards(aligned, infos, flips)
+    guards = Guards(aligned, infos, flips)
     margin_side = "b" if rules.baseline is not None else "a"
     found = {}
     for j, (pair, info) in enumerate(zip(pairs, infos, strict=True)):
@@ -157,7 +157,7 @@ def _why_nothing(aligned: Aligned) -> dict[str, object]:
 
 
 @dataclass
-class _Guards:
+class Guards:
     """p-values of a difference with lost scores filled in; all metrics and fillings are tested at once."""
 
     aligned: Aligned
@@ -188,10 +188,14 @@ class _Guards:
         a_wins = (difference > 0) == (self.infos[j].direction == "higher")
         found = []
         for kind in ("accidental", "whatever"):
-            test = self._tests.get((kind, j, a_wins))
+            test = self.test(kind, j, a_wins)
             p = 0.0 if test is None else test.p_above() if difference > 0 else test.p_below()
             found.append(min(1.0, 2 * p))
         return found[0], found[1]
+
+    def test(self, kind: str, j: int, a_wins: bool) -> SignFlip | None:
+        """The test of a − b with lost scores filled in against one side; None where that side lost none."""
+        return self._tests.get((kind, j, a_wins))
 
     def _filled(self, j: int, a_wins: bool, accidental: bool) -> Array:
         """Differences a − b (samples,) with lost scores filled in: the winner's, or those of both sides."""

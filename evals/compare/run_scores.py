@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ from evals.records import MetricInfo, Normalization, Prompt, Sample, Score
 from evals.runs.folder import RunFolder, SampleId
 from evals.runs.keys import metric_digest
 from evals.runs.provenance import Provenance
+
+if TYPE_CHECKING:
+    from evals.compare.vectors import Vectors
 
 SAMPLE_COLUMNS = [
     "prompt_id", "seed", "category", "status", "reason", "message", "sha256", "width", "height", "frames",
@@ -59,6 +63,8 @@ class RunScores:
     folder: RunFolder | None = field(default=None, repr=False)
     videos: Mapping[SampleId, Sample] = field(default_factory=dict, repr=False)
     """Samples that have a video, where there is a folder."""
+    vectors: Mapping[str, Vectors] = field(default_factory=dict, repr=False)
+    """Features by distribution metric, where there is no folder."""
 
     @cached_property
     def by_metric(self) -> dict[str, pd.DataFrame]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evals import generators
 from evals.compare import Comparison, compare_scores, load_runs
-from evals.compare.reference import Statistics, build
+from evals.compare.reference import RunReference, Statistics, build
 from evals.compare.rules import Rules
 from evals.compare.run_scores import RunScores
 from evals.compare.vectors import Match
@@ -64,6 +64,19 @@ def compare_runs(
     chosen = prepare(names, weights, _precision(runs))
     run = _reference_run(reference, out / "reference", chosen, normalization, resources)
     return compare_scores(runs, load_runs([run.path], normalization)[0], match, rules)
+
+
+def open_reference(
+    path: Path | None, normalization: str, allow_outside: bool = False
+) -> RunReference | Statistics | None:
+    """A run or a file of statistics to measure distances to. Raises `UsageError` for anything else."""
+    if path is None:
+        return None
+    if path.is_file():
+        return Statistics.load(path)
+    if (path / "run.json").is_file():
+        return RunReference(load_runs([path], Normalization.parse(normalization), allow_outside)[0])
+    raise UsageError(f"--reference {path}: is neither a run nor a file of statistics")
 
 
 def _precision(runs: Sequence[RunScores]) -> Precision:

@@ -49,6 +49,8 @@ class Vectors:
 def vectors_of(run: RunScores, name: str, metric: DistributionMetric) -> Vectors:
     """What a run has, ordered by prompt and seed. What is out of domain is counted and kept: leaving it out
     would favour whoever made it."""
+    if name in run.vectors:
+        return run.vectors[name]
     info = run.metrics.get(name)
     found = Vectors()
     if info is None or run.folder is None:

@@ -29,9 +29,13 @@ class PairMetric(VideoMetric):
     def curve(self, features: Features) -> Curve:
         """The value of every frame (n,)."""
 
+    def pool(self, curve: Curve) -> float:
+        """One value of some frames' (n,): their mean, unless a metric says otherwise."""
+        return float(curve.mean())
+
     def pooled(self, features: Features) -> float:
-        """The clip's value: the mean over its frames, unless a metric says otherwise."""
-        return float(self.curve(features).mean())
+        """The clip's value."""
+        return self.pool(self.curve(features))
 
     def score(self, clip: Clip) -> Value | Skip:
         return Value(self.pooled(clip[self.need]))
@@ -59,6 +63,10 @@ class FidelityPsnr(PairMetric):
 
     def curve(self, features: Features) -> Curve:
         return decibels(np.asarray(features["mse"], np.float64))
+
+    def pool(self, curve: Curve) -> float:
+        """The decibels of the frames' mean squared error."""
+        return float(decibels((255.0**2 / 10 ** (curve / 10)).mean(keepdims=True))[0])
 
     def pooled(self, features: Features) -> float:
         return float(decibels(np.asarray(features["mse"], np.float64).mean(keepdims=True))[0])
