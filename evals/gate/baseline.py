@@ -78,8 +78,9 @@ def of_run(
     places = {at: i for i, at in enumerate(zip(run.samples["prompt_id"], run.samples["seed"], strict=True))}
     samples = [
         BaselineSample(
-            prompt_id=row["prompt_id"], seed=int(row["seed"]), status=row["status"], reason=row["reason"],
-            message=row["message"] or "", sha256=row["sha256"], seconds=_number(row["wall_seconds"]),
+            prompt_id=row["prompt_id"], seed=int(row["seed"]), status=row["status"],
+            reason=_text(row["reason"]), message=_text(row["message"]) or "", sha256=_text(row["sha256"]),
+            seconds=_number(row["wall_seconds"]),
             cost=_number(row["cost"]),
         )
         for row in run.samples.to_dict("records")
@@ -92,7 +93,9 @@ def of_run(
         if row["status"] == "ok":
             values[place] = float(row["value"])
         elif samples[place].status == "ok":
-            why = Absent(status=row["status"], reason=row["reason"], message=row["message"])
+            why = Absent(
+                status=row["status"], reason=_text(row["reason"]), message=_text(row["message"]) or ""
+            )
             absent.setdefault(metric, {})[place] = why
     return Baseline(
         name=name, made=now(), run=run.label, generator=run.folder.info.generator,
@@ -102,6 +105,11 @@ def of_run(
         scores={metric: tuple(values) for metric, values in scores.items()}, absent=absent,
         primary=tuple(primary), margins=dict(margins), tier=tier, vectors=_vector_sets(run, primary),
     )  # fmt: skip
+
+
+def _text(value: Any) -> Any:
+    """A text, or None: a table's missing one may be NaN."""
+    return value if isinstance(value, str) else None
 
 
 def _number(value: Any) -> float | None:
@@ -198,10 +206,11 @@ def spreads(baseline: Baseline, metrics: Mapping[str, MetricInfo]) -> dict[str, 
 
 
 def design(baseline: Baseline) -> tuple[int, int]:
-    """How many prompts it has, and seeds of each (the least of any)."""
+    """How many prompts have a video, and how many seeds of each (the least of any)."""
     seeds: dict[str, int] = {}
     for sample in baseline.samples:
-        seeds[sample.prompt_id] = seeds.get(sample.prompt_id, 0) + 1
+        if sample.status == "ok":
+            seeds[sample.prompt_id] = seeds.get(sample.prompt_id, 0) + 1
     return len(seeds), min(seeds.values(), default=0)
 
 

@@ -199,7 +199,8 @@ def _row(
     aligned: Aligned, j: int, info: MetricInfo, judged: Judged, differences: Array, sign: float,
     baseline: Baseline, level: float,
 ) -> QualityRow:  # fmt: skip
-    scored, applies = aligned.scored[:, j], aligned.applies[:, j]
+    # What the baseline itself lacks cannot be asked of the candidate.
+    scored, applies = aligned.scored[:, j], aligned.applies[:, j] & ~np.isnan(aligned.b[:, j])
     d = differences[~np.isnan(differences)]
     coverage = float(scored.sum() / applies.sum()) if applies.any() else None
     margin = baseline.margins.get(info.id)
@@ -208,7 +209,7 @@ def _row(
         coverage=coverage,
     )  # fmt: skip
     if not applies.any():
-        changes = {"outcome": "identical", "message": "applies to none of these prompts"}
+        changes = {"outcome": "identical", "message": "the baseline has no score on it"}
         return row.model_copy(update=changes)
     if not len(d):
         message = "no prompt and seed has a score on both sides"
@@ -225,7 +226,7 @@ def _row(
     })  # fmt: skip
     if coverage is not None and coverage < MIN_COVERAGE and judged.outcome != "worse":
         lost = int(applies.sum() - scored.sum())
-        message = f"{lost} of {int(applies.sum())} samples lack a score on one side"
+        message = f"the candidate lacks {lost} of {int(applies.sum())} scores"
         changes = {"outcome": "inconclusive", "reason": Reason.LOW_COVERAGE, "message": message}
         return row.model_copy(update=changes)
     if judged.outcome == "inconclusive":

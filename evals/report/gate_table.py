@@ -11,6 +11,7 @@ from rich.text import Text
 from evals.gate.quality import passes
 from evals.gate.records import FidelityRow, GateResult, QualityRow, Tail
 from evals.report.numbers import number
+from evals.report.terminal import short_names
 
 STYLES = {"pass": "green", "regression": "red", "inconclusive": "yellow", "not comparable": "yellow"}
 PIPED = 80
@@ -93,7 +94,7 @@ def _regressions(result: GateResult) -> list[str]:
 
 def tail_said(tail: Tail) -> list[str]:
     """What is to be said of single prompts that broke."""
-    if tail.outcome in ("few", "many"):
+    if tail.outcome in ("few", "many") and 2 * tail.count <= tail.n_prompts:  # else it is no tail any more
         named = ", ".join(tail.prompts[:5]) + (" …" if tail.count > 5 else "")
         by = ", ".join(dict.fromkeys(tail.metrics))
         return [
@@ -114,25 +115,27 @@ def _why_open(rows: list[QualityRow]) -> str:
 def _quality(result: GateResult) -> Table:
     grid = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
     grid.add_column("quality", overflow="fold")
-    for name in ("baseline", "candidate", "difference", "bound", "margin"):
+    for name in ("baseline", "candidate", "bound", "margin"):
         grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("", overflow="fold")
-    for row in (*result.rows, *result.diagnostics):
+    grid.add_column("", no_wrap=True)
+    rows = (*result.rows, *result.diagnostics)
+    names = short_names([row.metric for row in rows])
+    for row in rows:
         dim = row not in result.rows
         style = "dim" if dim else ""
         word = "" if dim else row.outcome
         tint = "green" if passes(row.outcome) else "red" if row.outcome == "worse" else "yellow"
-        cells = (row.baseline, row.candidate, row.difference, row.bound, row.margin)
-        shown = [Text(number(value, 3) if value is not None else "", style=style) for value in cells]
-        grid.add_row(Text(row.metric, style=style), *shown, Text(word, style=tint))
+        values = (row.baseline, row.candidate, row.bound, row.margin)
+        shown = [Text(number(value, 3) if value is not None else "", style=style) for value in values]
+        grid.add_row(Text(names[row.metric], style=style), *shown, Text(word, style=tint))
     return grid
 
 
 def legend(result: GateResult) -> str:
     """What the columns mean."""
     return (
-        f"bound: the difference is no worse than this, at the one-sided level {number(result.level, 2)};"
-        " the gate passes where every bound is within its margin. Without a word: diagnostics."
+        f"bound: candidate − baseline is no worse than this (one-sided, {number(result.level, 2)}). The gate"
+        " passes where every bound is within its margin. Rows without a word are diagnostics."
     )
 
 

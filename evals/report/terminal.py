@@ -43,7 +43,7 @@ def table(comparison: Comparison, width: int | None = None, colour: bool = False
     rows = _rows(comparison)
     if not rows:
         return ""
-    names = _names([row.info for row in rows])
+    names = short_names([row.info.id for row in rows])
     first = min(max(len(text) for text in names.values()) + 4, 30)
     labels = comparison.labels
     most = max(1, (width - first) // (NARROWEST + 2))
@@ -75,7 +75,7 @@ def controls_table(comparison: Comparison, width: int | None = None, colour: boo
     grid.add_column("controls")
     for name in names:
         grid.add_column(Text(name), justify="center")
-    shown = _names(infos)
+    shown = short_names([info.id for info in infos])
     for info in sorted(infos, key=lambda info: ASPECTS.index(info.aspect)):
         marks = [MARKS.get(found.get((info.id, name), "open"), "") for name in names]
         styles = {"✓": "green", "✗": "red"}
@@ -101,12 +101,11 @@ def _rows(comparison: Comparison) -> list[_Row]:
     return sorted(rows, key=lambda row: (ASPECTS.index(row.info.aspect), row.info.role != "primary"))
 
 
-def _names(infos: Sequence[MetricInfo]) -> dict[str, str]:
+def short_names(ids: Sequence[str]) -> dict[str, str]:
     """Metric ids without their extractor where that is no ambiguity; the legend names it."""
-    bases = [info.id.partition("[")[0] for info in infos]
+    bases = [one.partition("[")[0] for one in ids]
     return {
-        info.id: _plain(base if bases.count(base) == 1 else info.id)
-        for info, base in zip(infos, bases, strict=True)
+        one: _plain(base if bases.count(base) == 1 else one) for one, base in zip(ids, bases, strict=True)
     }
 
 
