@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from evals.encoders.derivations import DERIVATIONS, Derivation
     from evals.errors import DoesNotApply, EvalsError, Reason
     from evals.extractors import FRAME_EXTRACTORS, FrameExtractor
+    from evals.extractors.paired import PAIR_EXTRACTORS, PairExtractor
+    from evals.gating import Check, gate_check
     from evals.generate import RunConfig, generate_in_turn, generate_run
     from evals.generators import GENERATORS
     from evals.generators import create as create_generator
@@ -69,6 +71,8 @@ _HOME = {
     "encoders.derivations": ("DERIVATIONS", "Derivation"),
     "errors": ("DoesNotApply", "EvalsError", "Reason"),
     "extractors": ("FRAME_EXTRACTORS", "FrameExtractor"),
+    "extractors.paired": ("PAIR_EXTRACTORS", "PairExtractor"),
+    "gating": ("Check", "gate_check"),
     "generate": ("RunConfig", "generate_in_turn", "generate_run"),
     "generators": ("GENERATORS", "create_generator"),
     "generators.base": ("Generation", "Generator"),
@@ -101,9 +105,11 @@ __all__ = [
     "FRAME_EXTRACTORS",
     "GENERATORS",
     "METRICS",
+    "PAIR_EXTRACTORS",
     "About",
     "Bounded",
     "CenterCrop",
+    "Check",
     "Chunk",
     "Clip",
     "Comparison",
@@ -121,6 +127,7 @@ __all__ = [
     "Moments",
     "Need",
     "Normalization",
+    "PairExtractor",
     "PairedDifference",
     "Progress",
     "Prompt",
@@ -159,6 +166,7 @@ __all__ = [
     "frechet_extrapolated",
     "frechet_unbiased",
     "fvd",
+    "gate_check",
     "generate_in_turn",
     "generate_run",
     "kernel_distance",

@@ -155,7 +155,7 @@ def history(baseline: Baseline, first: RunScores, later: Sequence[RunScores]) ->
         noise = noise_of(baseline, baseline.calibration(platform), files.design(baseline)[1])
         rows, tail = check_quality(baseline, run, infos, noise, level)
         worse = [row.metric for row in rows if row.outcome == "worse"]
-        worse += ["single prompts"] if tail.outcome == "many" else []
+        worse += ["single prompts"] if tail.outcome == "many" and tail.is_rare else []
         verdict = overall([row.outcome for row in rows], tail.outcome)
         points.append(Point(run=run.label, when=when(run), level=level, verdict=verdict, worse=tuple(worse)))
     runs = [first, *later]

@@ -225,6 +225,11 @@ class Tail(Record):
     metrics: tuple[str, ...] = ()
     message: str = ""
 
+    @property
+    def is_rare(self) -> bool:
+        """Whether it is single prompts that broke, and not most of them."""
+        return 2 * self.count <= self.n_prompts
+
 
 class FidelityRow(Record):
     """A fidelity metric of the candidate's videos beside the baseline's. `beyond` prompts have a clip that

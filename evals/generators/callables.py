@@ -40,27 +40,34 @@ class PythonCallable(Generator):
 
     def __init__(self, argument: str, options: Options, extra: Mapping[str, str] | None = None) -> None:
         file, colon, name = argument.rpartition(":")
-        self.path, self.name = Path(file), name
-        if not colon or not is_regular(self.path):
+        path = Path(file)
+        if not colon or not is_regular(path):
             raise UsageError(f"python:{argument}: write python:FILE.py:FUNCTION, with a file that is there")
-        self.function = _load(self.path, name)
+        self._take(_load(path, name), name, argument, options, extra or {})
+        self.label = f"python:{path.stem}:{name}"
+        params = {"code_sha256": file_sha256(path), "function": name, **options.to_json()}
+        self.spec = Spec(name="python", version=1, params={**params, "arguments": self.extra})
+
+    def _take(
+        self, function: Callable[..., Any], name: str, argument: str, options: Options,
+        extra: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        """Look at what a function can be given. Raises `UsageError`."""
+        self.function, self.name = function, name
         try:
-            parameters = inspect.signature(self.function).parameters
+            parameters = inspect.signature(function).parameters
         except (TypeError, ValueError):
             raise UsageError(f"python:{argument}: {name} is nothing that can be called") from None
         self.open = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         self.known = frozenset(parameters)
         if "prompt" not in self.known and not self.open:
             raise UsageError(f"python:{argument}: {name} has no parameter 'prompt'")
-        self.extra = {k: scalar(v) for k, v in (extra or {}).items()}
+        self.extra = {k: scalar(v) for k, v in extra.items()}
         for key in self.extra:
             if key in GIVEN or (key not in self.known and not self.open):
                 raise UsageError(f"-o {key}: {name} has no such parameter{nearest(key, self.known)}")
         self.accepts = frozenset(k for k in GIVEN[2:] if self.open or k in self.known)
         self.options = options
-        self.label = f"python:{self.path.stem}:{name}"
-        params = {"code_sha256": file_sha256(self.path), "function": name, **options.to_json()}
-        self.spec = Spec(name="python", version=1, params={**params, "arguments": self.extra})
 
     def generate(self, request: Request, out: Path) -> Generation:
         settings = {k: v for k, v in request.settings.model_dump().items() if v is not None}
@@ -85,6 +92,17 @@ class PythonCallable(Generator):
         else:
             write(out, as_frames(found), fps, self.options.crf)
         return Generation("ok", out)
+
+
+class InProcess(PythonCallable):
+    """A function of this process, called as one in a file is; `spec` names it, and cannot know its code's
+    neighbours, so every run of it belongs into a folder of its own."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        name = getattr(function, "__name__", type(function).__name__)
+        self._take(function, name, name, self.Options(), {})
+        self.label = f"python:{name}"
+        self.spec = Spec(name="python", version=1, params={"function": name, "arguments": {}})
 
 
 def _rate(value: Any) -> float:

@@ -11,8 +11,10 @@ from urllib.parse import quote
 from pydantic import Field
 
 from evals.errors import UsageError
+from evals.generators.base import Probe
 from evals.generators.job_options import JobOptions
 from evals.generators.jobs import JobGenerator
+from evals.generators.servers import Servers
 from evals.records import Request, Spec
 from evals.remote.budget import cost_of
 from evals.remote.client import Client, is_refusal, key_from
@@ -29,7 +31,8 @@ class OpenAIVideos(JobGenerator):
 
     Sizes, frames, fps and seeds are sent under the names that self-hosted servers know; `-o seconds=`,
     `steps=`, `guidance=` and `negative_prompt=` as well. A key, where one is needed, comes from
-    $OPENAI_VIDEOS_API_KEY. The server's list of jobs is asked for submits whose answer was lost.
+    $OPENAI_VIDEOS_API_KEY. The server's list of jobs is asked for submits whose answer was lost. Of several
+    servers of one model (`@URL1,URL2`) the least busy one gets the next job.
     """
 
     class Options(JobOptions):
@@ -48,11 +51,13 @@ class OpenAIVideos(JobGenerator):
         if not at or not self.model:
             raise UsageError(
                 f"openai-videos:{argument}: write openai-videos:MODEL@URL, such as"
-                " openai-videos:wan@http://127.0.0.1:8000/v1"
+                " openai-videos:wan@http://127.0.0.1:8000/v1; several servers with commas between them"
             )
-        self.http = Client(base, key_from(options.key_env, KEY, needed=options.key_env is not None))
+        key = key_from(options.key_env, KEY, needed=options.key_env is not None)
+        self.servers = Servers([Client(url.strip(), key) for url in base.split(",")])
+        self.http = self.servers.clients[0]
         self.label = f"openai-videos:{self.model}"
-        params = {"model": self.model, "server": self.http.base, **self.kept_options()}
+        params = {"model": self.model, "server": self.servers.name, **self.kept_options()}
         self.spec = Spec(name="openai-videos", version=1, params=params)
 
     def fields(self, request: Request) -> dict[str, str]:
@@ -76,24 +81,47 @@ class OpenAIVideos(JobGenerator):
         }
         return {k: str(v) for k, v in found.items() if v is not None}
 
+    def begin(self, folder: Path, probe: Probe) -> None:
+        super().begin(folder, probe)
+        for client in self.servers.clients:
+            client.wire.seconds = min(client.wire.seconds, self.options.deadline)
+
+    def cancel(self) -> None:
+        for client in self.servers.clients:
+            client.stop()
+
     def disconnect(self) -> None:
-        self.http.close()
+        for client in self.servers.clients:
+            client.close()
 
     def submit(self, request: Request, key: str) -> RemoteJob:
         form = {name: (None, value) for name, value in self.fields(request).items()}  # multipart, no files
-        answer = self.http.submit(f"{self.http.base}/videos", {"Idempotency-Key": key}, files=form)
-        return RemoteJob(_id(answer))
+        http = self.servers.least_busy()
+        try:
+            answer = http.submit(f"{http.base}/videos", {"Idempotency-Key": key}, files=form)
+            job = self.servers.took(_id(answer), http)
+        except BaseException:
+            self.servers.left(http)
+            raise
+        return job
 
     def poll(self, job: RemoteJob) -> JobStatus:
-        answer = self.http.get(f"{self.http.base}/videos/{quote(job.id, safe='')}")
+        http, number = self.servers.of(job)
+        answer = http.get(f"{http.base}/videos/{quote(number, safe='')}")
         if answer is None:
             return JobStatus("lost", "the job is lost on the server")
-        return status_of(answer, self.http)
+        found = status_of(answer, http)
+        if found.state != "waiting":
+            self.servers.ended(job)
+        return found
 
     def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
-        self.http.fetch(f"{self.http.base}/videos/{quote(job.id, safe='')}/content", out, seconds)
+        http, number = self.servers.of(job)
+        http.fetch(f"{http.base}/videos/{quote(number, safe='')}/content", out, seconds)
 
     def clock_ahead(self) -> float | None:
+        if len(self.servers.clients) > 1:
+            return None  # nobody knows yet which server takes the job
         if self.http.ahead is None:
             with contextlib.suppress(Trouble):
                 self.http.get(f"{self.http.base}/videos", params={"limit": "1"})
@@ -103,28 +131,29 @@ class OpenAIVideos(JobGenerator):
         self, request: Request, key: str, since: float, surely: float, taken: set[str]
     ) -> RemoteJob | None:
         wanted = self.fields(request)
-        listed = self._listed(since)
-        found = [j for j in listed if j["id"] not in taken and _may_be(j, wanted, since)]
+        listed = [(self.servers.job(j["id"], http), j) for http in self.servers.clients
+                  for j in self._listed(http, since)]  # fmt: skip
+        found = [(job, j) for job, j in listed if job.id not in taken and _may_be(j, wanted, since)]
         if len(found) > 1:
             raise Unknown(f"{len(found)} jobs on the server could be it")
-        for one in found:
+        for job, one in found:
             if "prompt" not in one:
                 raise Unknown("the server's list does not say which prompt a job has")
             if odd := [n for n in wanted if one.get(n) is not None and not _same(one[n], wanted[n])]:
                 raise Unknown(f"a job on the server has another {', '.join(odd)}, and could be it")
             if not _may_be(one, wanted, surely):
                 raise Unknown("a job on the server is of the same words and seed, and seems a little too old")
-            return RemoteJob(one["id"])
+            return job
         return None
 
-    def _listed(self, since: float) -> list[dict[str, Any]]:
+    def _listed(self, http: Client, since: float) -> list[dict[str, Any]]:
         """All jobs on the server, newest first where it obeys, back to a time. Raises `Trouble`, or `Unknown`
         where the list has no end in sight."""
         found: dict[str, dict[str, Any]] = {}
         after = ""
         for _ in range(PAGES):
             asked = {"limit": "100", "order": "desc", **({"after": after} if after else {})}
-            page = self.http.get(f"{self.http.base}/videos", params=asked)
+            page = http.get(f"{http.base}/videos", params=asked)
             jobs = (page or {}).get("data")
             if page is None or not isinstance(jobs, list):
                 raise Unknown("the server does not list jobs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,32 +12,72 @@ from PIL import Image, ImageDraw, ImageFont
 
 from evals import video
 from evals.errors import SampleError
+from evals.extract import Source
 from evals.gate.quality import passes
 from evals.gate.records import Case, GateResult
 from evals.records import Normalization
 from evals.report.gate_table import cells, headline, said
 from evals.report.markdown import escaped
 from evals.report.numbers import number
+from evals.runs.folder import RunFolder, SampleId
 from evals.runs.journal import write_atomically
 from evals.runs.secrets import redacted
 from evals.video import Frames
 
 WORDS = {"pass": "passes", "regression": "regression", "inconclusive": "inconclusive",
          "not comparable": "not comparable"}  # fmt: skip
-CELL, TIMES = 200, 3
-"""Pixels of a cell's width, and moments of a clip that the sheet shows."""
+CELL, HEAD, TIMES = 220, 66, 3
+"""Pixels of a cell's width and of the head over the cells, and moments of a clip that the sheet shows."""
 
 Sides = tuple[Path | None, Path | None]
 
 
-def write_junit(result: GateResult, path: Path) -> None:
-    """One test case a metric: `failure` where it is worse, `error` where it could not decide. Properties hold
-    the numbers."""
-    write_atomically(path, junit(result).encode())
+def write_all(result: GateResult, clips: Mapping[SampleId, Source], run: RunFolder, folder: Path) -> None:
+    """gate.json, junit.xml, gate.md and, where there is something to show, worst.png in a folder. `clips` are
+    the baseline's, `run` is the candidate."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(redacted(result.to_json()), ensure_ascii=False, indent=1)
+    write_atomically(folder / "gate.json", text.encode())
+    places = {"junit": "junit.xml", "markdown": "gate.md", "sheet": "worst.png"}
+    write_some(result, clips, run, **{kind: folder / name for kind, name in places.items()})
 
 
-def junit(result: GateResult) -> str:
-    """The result as JUnit XML, as Jenkins, GitLab and GitHub's reporters read it."""
+def write_some(
+    result: GateResult,
+    clips: Mapping[SampleId, Source],
+    run: RunFolder,
+    junit: Path | None = None,
+    markdown: Path | None = None,
+    sheet: Path | None = None,
+) -> list[Path]:
+    """The files that have a place; gives those that were written. Markdown shows the sheet by its name."""
+    for path in (junit, markdown, sheet):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    shown = sheet is not None and write_sheet(_sides(result, clips, run), sheet)
+    if junit is not None:
+        write_atomically(junit, as_junit(result).encode())
+    if markdown is not None:
+        name = sheet.name if sheet is not None and shown else None
+        write_atomically(markdown, as_markdown(result, name).encode())
+    return [path for path in (junit, markdown, sheet if shown else None) if path is not None]
+
+
+def _sides(result: GateResult, clips: Mapping[SampleId, Source], run: RunFolder) -> list[tuple[Case, Sides]]:
+    """The worst samples with the baseline's clip and the candidate's."""
+    samples = run.samples()
+    found = []
+    for case in result.cases:
+        at = (case.prompt_id, case.seed)
+        mine, theirs = samples.get(at), clips.get(at)
+        there = run.video_path(mine) if mine is not None and mine.status == "ok" else None
+        found.append((case, (theirs.path if theirs else None, there)))
+    return found
+
+
+def as_junit(result: GateResult) -> str:
+    """The result as JUnit XML, as Jenkins, GitLab and GitHub's reporters read it: one test case a metric,
+    `failure` where it is worse, `error` where it could not decide; properties hold the numbers."""
     suite = ET.Element("testsuite", name=f"t2v-evals gate: {_text(result.baseline)}")
     counts = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
 
@@ -81,7 +122,7 @@ def _text(value: object) -> str:
     return kept.encode(errors="replace").decode()
 
 
-def markdown(result: GateResult, sheet: str | None = None) -> str:
+def as_markdown(result: GateResult, sheet: str | None = None) -> str:
     """For a comment: the verdict first; regressions, then what is open, then what passed; the worst samples.
     `sheet` is the contact sheet's place or address."""
     lines = [f"### t2v-evals gate: {WORDS[result.verdict]}", ""]
@@ -117,7 +158,12 @@ def _code(text: str) -> str:
 
 def case_said(case: Case) -> str:
     """A sample in a sentence."""
-    text = f"{case.prompt_id}, seed {case.seed}, “{case.text[:80]}”: {case.metric}"
+    return f"{case.prompt_id}, seed {case.seed}, “{case.text[:80]}”: {value_said(case)}"
+
+
+def value_said(case: Case) -> str:
+    """What is worst about a sample."""
+    text = case.metric
     if case.baseline is not None:
         text += f" {number(case.baseline, 3)} → {number(case.candidate, 3)}"
     elif case.candidate is not None:
@@ -128,8 +174,8 @@ def case_said(case: Case) -> str:
 
 
 def write_sheet(cases: Sequence[tuple[Case, Sides]], path: Path) -> bool:
-    """A PNG with three moments of each sample, the baseline's, the candidate's and their difference four
-    times over, one below the other; false where there is nothing to show."""
+    """A PNG with three moments of each sample: the baseline's, the candidate's and four times their
+    difference, side by side; false where there is nothing to show."""
     blocks = [block for case, sides in cases if (block := _block(case, sides)) is not None]
     if not blocks:
         return False
@@ -147,35 +193,39 @@ def write_sheet(cases: Sequence[tuple[Case, Sides]], path: Path) -> bool:
 
 
 def _block(case: Case, sides: Sides) -> Image.Image | None:
-    """One sample's rows under a line of text."""
+    """One sample under two lines of text: a row for every moment, a column for every side."""
     clips = [_read(path) for path in sides]
     known = [clip for clip in clips if clip is not None and len(clip)]
     if not known:
         return None
     places = _moments(min(len(clip) for clip in known), case.frame)
-    rows: list[tuple[str, list[Frames | None]]] = []
+    columns: list[tuple[str, list[Frames | None]]] = []
     for name, clip in zip(("baseline", "candidate"), clips, strict=True):
-        rows.append((name, [None if clip is None else clip[i] for i in places]))
+        columns.append((name, [None if clip is None else clip[i] for i in places]))
     first, second = clips
     if first is not None and second is not None and first.shape[1:] == second.shape[1:]:
         gaps = [np.abs(first[i].astype(np.int16) - second[i].astype(np.int16)) for i in places]
-        rows.append(("difference × 4", [np.asarray(np.clip(4 * gap, 0, 255), np.uint8) for gap in gaps]))
+        columns.append(("4 x difference", [np.asarray(np.clip(4 * gap, 0, 255), np.uint8) for gap in gaps]))
     height = round(CELL * known[0].shape[1] / known[0].shape[2])
     font = ImageFont.load_default(size=13)
-    block = Image.new("RGB", (110 + len(places) * (CELL + 6), 28 + len(rows) * (height + 6) + 10), "white")
+    block = Image.new("RGB", (3 * (CELL + 6) + 6, HEAD + len(places) * (height + 6) + 14), "white")
     draw = ImageDraw.Draw(block)
-    draw.text((6, 6), _text(case_said(case))[: (block.width - 12) // 7], fill="black", font=font)
-    for r, (name, pictures) in enumerate(rows):
-        top = 28 + r * (height + 6)
-        draw.text((6, top + height // 2 - 8), name, fill="black", font=font)
-        for c, picture in enumerate(pictures):
-            left = 110 + c * (CELL + 6)
+    line = (block.width - 12) // 7  # letters that fit
+    draw.text(
+        (6, 6), _text(f"{case.prompt_id}, seed {case.seed}: {case.text}")[:line], fill="black", font=font
+    )
+    draw.text((6, 24), _text(value_said(case))[:line], fill="black", font=font)
+    for c, (name, pictures) in enumerate(columns):
+        left = 6 + c * (CELL + 6)
+        draw.text((left, 46), name, fill="black", font=font)
+        for r, picture in enumerate(pictures):
+            top = HEAD + r * (height + 6)
             if picture is None:
-                draw.text((left + 8, top + 8), "no video kept", fill="grey", font=font)
-            else:
-                block.paste(Image.fromarray(picture).resize((CELL, height)), (left, top))
-            if r == 0:
-                draw.text((left + 4, top + 2), f"frame {places[c]}", fill="white", font=font,
+                draw.text((left + 8, top + 8), "no clip kept", fill="grey", font=font)
+                continue
+            block.paste(Image.fromarray(picture).resize((CELL, height)), (left, top))
+            if c == 0:
+                draw.text((left + 4, top + 2), f"frame {places[r]}", fill="white", font=font,
                           stroke_width=2, stroke_fill="black")  # fmt: skip
     return block
 

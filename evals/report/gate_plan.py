@@ -48,7 +48,7 @@ def calibration(found: Calibration) -> str:
             number(one.threshold) if one.usable else "not used", share(one.false_alarms),
             f"{len(finds)} of {len(one.kinds)}",
         )  # fmt: skip
-        missed = [f"{k.kind} ({share(k.missed)})" for k in one.kinds if not k.separated]
+        missed = [f"{k.kind} ({k.missed.value:.0%} missed)" for k in one.kinds if not k.separated]
         if one.usable and missed:
             lines.append(f"{one.metric} does not find: {', '.join(missed)}")
         if not one.usable:

@@ -67,10 +67,10 @@ def said(result: GateResult) -> list[str]:
 def _passed(result: GateResult) -> str:
     parts = []
     if "quality" in result.required:
-        parts.append(f"no worse than its margin on every one of {len(result.rows)} metrics")
+        parts.append(f"None of {len(result.rows)} metrics is worse by its margin or more.")
     if "fidelity" in result.required:
-        parts.append("the same videos, as far as repeats are the same")
-    return f"{' and '.join(parts).capitalize()}."
+        parts.append("The videos are as alike as those of repeats.")
+    return " ".join(parts)
 
 
 def _regressions(result: GateResult) -> list[str]:
@@ -80,7 +80,7 @@ def _regressions(result: GateResult) -> list[str]:
             margin = f", beyond the margin of {number(row.margin, 3)}" if row.margin else ""
             lines.append(
                 f"Worse on {row.metric}: {number(row.baseline, 3)} → {number(row.candidate, 3)}{margin}"
-                f" (p {number(row.p_worse, 2)})."
+                f" (p = {number(row.p_worse, 2)})."
             )
     for pair in result.pairs:
         if pair.outcome == "drifted":
@@ -94,12 +94,12 @@ def _regressions(result: GateResult) -> list[str]:
 
 def tail_said(tail: Tail) -> list[str]:
     """What is to be said of single prompts that broke."""
-    if tail.outcome in ("few", "many") and 2 * tail.count <= tail.n_prompts:  # else it is no tail any more
+    if tail.outcome in ("few", "many") and tail.is_rare:
         named = ", ".join(tail.prompts[:5]) + (" …" if tail.count > 5 else "")
         by = ", ".join(dict.fromkeys(tail.metrics))
         return [
             f"Single prompts broke: {tail.count} of {tail.n_prompts} drop further than any repeat did"
-            f" (p {number(tail.p, 2)}): {named}, on {by}."
+            f" (p = {number(tail.p, 2)}): {named}, on {by}."
         ]
     return [f"Note: {tail.message}."] if tail.message else []
 

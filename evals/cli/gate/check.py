@@ -15,8 +15,6 @@ from evals.errors import UsageError
 
 if TYPE_CHECKING:
     from evals.gate.opening import Opened
-    from evals.gate.records import GateResult
-    from evals.runs.folder import RunFolder
 
 
 @click.command(name="check")
@@ -54,6 +52,7 @@ def command(baseline: Path, candidate: Path, making: Making, common: Common, **o
     from evals.compare.runs import open_reference
     from evals.gate.check import Options, check
     from evals.gate.opening import fidelity_metrics, open_baseline, scored_candidate
+    from evals.report import gate_files
     from evals.runs.folder import RunFolder
 
     common.start()
@@ -76,7 +75,12 @@ def command(baseline: Path, candidate: Path, making: Making, common: Common, **o
             opened.baseline, opened.place, scored, pairs, options, reference, resources, bar, opened.clips
         )
     run = RunFolder(candidate, o["allow_outside"])
-    _write(result, opened, run, o)
+    if o["out"] is not None:
+        gate_files.write_all(result, opened.clips, run, o["out"])
+        say(written(o["out"]))
+    chosen = {kind: o[kind] for kind in ("junit", "markdown", "sheet") if o[kind] is not None}
+    for path in gate_files.write_some(result, opened.clips, run, **chosen):
+        say(written(path))
     if common.as_json:
         tell_json(result.to_json())
     else:
@@ -95,42 +99,3 @@ def _known(keys: tuple[str, ...], opened: Opened) -> None:
     for key in keys:
         if key not in known:
             raise UsageError(f"--under-test {key}: is no part of a platform{nearest(key, known)}")
-
-
-def _write(result: GateResult, opened: Opened, run: RunFolder, o: dict[str, Any]) -> None:
-    """The files that were asked for."""
-    import json
-
-    from evals.report import gate_files
-    from evals.runs.journal import write_atomically
-
-    out: Path | None = o["out"]
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result.to_json(), ensure_ascii=False, indent=1)
-        write_atomically(out / "gate.json", text.encode())
-    junit = o["junit"] or (out / "junit.xml" if out else None)
-    markdown = o["markdown"] or (out / "gate.md" if out else None)
-    sheet = o["sheet"] or (out / "worst.png" if out else None)
-    for path in (junit, markdown, sheet):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    shown = None
-    if sheet is not None:
-        samples = run.samples()
-        sides = []
-        for case in result.cases:
-            at = (case.prompt_id, case.seed)
-            mine, theirs = samples.get(at), opened.clips.get(at)
-            there = run.video_path(mine) if mine is not None and mine.status == "ok" else None
-            sides.append((case, (theirs.path if theirs else None, there)))
-        shown = sheet.name if gate_files.write_sheet(sides, sheet) else None
-    if junit is not None:
-        gate_files.write_junit(result, junit)
-    if markdown is not None:
-        write_atomically(markdown, gate_files.markdown(result, shown).encode())
-    for path in (junit, markdown, sheet if shown else None):
-        if path is not None and o["out"] is None:
-            say(written(path))
-    if out is not None:
-        say(written(out))
