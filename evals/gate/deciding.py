@@ -114,19 +114,22 @@ def worst_drops(differences: Array, by: Array) -> Array:
 
 
 def tail(differences: Array, noise: Array, spreads: Array, level: float = LEVEL) -> TailFound:
-    """Whether more prompts (prompts, metrics) drop beyond what repeats (rows, metrics) ever showed than one
-    more repeat would. Both are oriented; `spreads` are those between prompts.
+    """Whether more prompts (prompts, metrics) drop beyond what repeats (rows, metrics) ever showed than
+    chance explains. Both are oriented; `spreads` are those between prompts.
 
-    If the candidate were one more repeat, all drops would be in one random order, and the chance that the k
-    largest of n + N are all the candidate's is C(n, k) / C(n + N, k)."""
+    Chance is either of two things, and p the larger of both. If the candidate were one more repeat, all drops
+    would be in one random order: the chance that the k largest of n + N are all the candidate's is C(n, k) /
+    C(n + N, k). If it made other videos, as good as these, as many prompts would rise so far as drop: a sign
+    test."""
     by = scales(noise, spreads)
     mine, repeats = worst_drops(differences, by), worst_drops(noise, by)
     repeats = repeats[np.isfinite(repeats)]
     present = mine[np.isfinite(mine)]
-    limit = max(SCALES, float(repeats.max(initial=0.0)))
-    beyond = np.flatnonzero(mine > limit * (1 + 1e-9))
+    limit = max(SCALES, float(repeats.max(initial=0.0))) * (1 + 1e-9)
+    beyond = np.flatnonzero(mine > limit)
+    risen = int((worst_drops(-differences, by) > limit).sum())
+    p = max(exceeding(len(beyond), len(present), len(repeats)), sign_test(len(beyond), risen))
     drops = np.where(np.isnan(differences / by), -np.inf, -differences / by)
-    p = exceeding(len(beyond), len(present), len(repeats))
     outcome: Literal["none", "few", "many"] = "none"
     if p <= level * SHARE_OF_TAIL + ROUNDING:
         outcome = "many"
@@ -134,6 +137,12 @@ def tail(differences: Array, noise: Array, spreads: Array, level: float = LEVEL)
         outcome = "few"
     order = beyond[np.argsort(-mine[beyond], kind="stable")]
     return TailFound(order, drops[order].argmax(1), len(beyond), len(repeats), p, limit, outcome)
+
+
+def sign_test(down: int, up: int) -> float:
+    """The chance of so many or more downs among all, where up and down are as likely."""
+    n = down + up
+    return sum(math.comb(n, k) for k in range(down, n + 1)) / 2.0**n if down else 1.0
 
 
 def exceeding(k: int, n: int, repeats: int) -> float:

@@ -18,7 +18,7 @@ from evals.records import MetricInfo
 LEVEL = 0.05
 POWER = 0.8
 RATE_MARGIN = 0.05
-"""Of a share of samples: five points."""
+"""Of a share of samples: five points; of a yes/no metric at least that, since so few can seldom be shown."""
 TIERS = {"standard": (100, 2, 0.35), "fast": (50, 2, 0.5)}
 """Prompts, seeds and the margin in standard deviations between prompts."""
 SMALLEST = {
@@ -64,11 +64,6 @@ def tier_of(prompts: int, seeds: int) -> str:
     return ""
 
 
-def is_rate(info: MetricInfo) -> bool:
-    """Whether a metric is a share of samples."""
-    return info.binary or info.kind == "sample"
-
-
 def frozen(
     infos: Mapping[str, MetricInfo],
     spreads: Mapping[str, float],
@@ -90,8 +85,10 @@ def frozen(
             found[name] = value * spreads.get(name, 0.0) if in_sd else value
             if not found[name] > 0:
                 raise UsageError(f"--margin {name}={text}: its prompts don't differ; give it as a number")
-        elif is_rate(info):
+        elif info.kind == "sample":
             found[name] = RATE_MARGIN
+        elif info.binary:
+            found[name] = max(RATE_MARGIN, fraction * spreads.get(name, 0.0))
         elif info.kind != "distribution" and spreads.get(name, 0.0) > 0:
             found[name] = fraction * spreads[name]
     return found

@@ -56,6 +56,9 @@ def make(run: RunScores, name: str, choice: Choice) -> tuple[Baseline, list[str]
     general = [text for text in choice.margins if "=" not in text]
     deciding = files.deciding(run.metrics, choice.primary, given)
     made = files.of_run(run, name, list(deciding), {}, "", choice.platform)
+    silent = [n for n, i in deciding.items() if i.kind == "video" and files.by_prompt(made, n).empty]
+    deciding = {n: info for n, info in deciding.items() if n not in silent}
+    made = made.model_copy(update={"primary": tuple(deciding)})
     prompts, seeds = files.design(made)
     fraction, tier = _fraction(choice.tier, general, prompts, seeds)
     spreads = files.spreads(made, deciding)
@@ -63,7 +66,10 @@ def make(run: RunScores, name: str, choice: Choice) -> tuple[Baseline, list[str]
     made = made.model_copy(update={"margins": margins, "tier": tier})
     noise = noise_of(made, None, seeds)
     refuse(made, noise, prompts, list(given))
-    return made, _hardly(made, noise, prompts)
+    remarks = (
+        [f"{', '.join(silent)}: no video of the run has a score, so they don't decide"] if silent else []
+    )
+    return made, remarks + _hardly(made, noise, prompts)
 
 
 def _fraction(tier: str | None, general: Sequence[str], prompts: int, seeds: int) -> tuple[float, str]:

@@ -16,7 +16,7 @@ ENGINES = (
 """Packages whose version decides which bits come out."""
 FLAGS = (
     "dtype", "precision", "quantization", "quantisation", "attention", "attn", "attention_backend", "cache",
-    "compile", "vae_tiling", "offload", "parallel", "engine", "server", "gpu", "batch",
+    "compile", "vae_tiling", "offload", "parallel", "engine", "gpu", "batch",
 )  # fmt: skip
 """Options of generators that choose kernels and number formats."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.compare import statistics
-from evals.compare.aligned import Aligned, align
+from evals.compare.aligned import Aligned, align, differently_worded
 from evals.compare.costs import with_rates
 from evals.compare.flips import FLIPS, sign_flips
 from evals.compare.pairs import Estimate, Guards, Test
@@ -35,8 +35,12 @@ def compared(
     if seeds is not None:
         base = _narrowed(base, [at for at in _keys(base) if at[1] in seeds])
     wanted = _keys(base)
-    known = set(_keys(candidate))
+    reworded = set(
+        differently_worded([base, candidate])
+    )  # what they gave answers no prompt of the baseline's
+    known = {at for at in _keys(candidate) if at[0] not in reworded}
     candidate = _narrowed(candidate, [at for at in wanted if at in known])
+    candidate = replace(candidate, prompts={p: v for p, v in candidate.prompts.items() if p not in reworded})
     return base, with_rates(_filled(candidate, base, [at for at in wanted if at not in known]))
 
 
@@ -209,7 +213,8 @@ def _row(
         coverage=coverage,
     )  # fmt: skip
     if not applies.any():
-        changes = {"outcome": "identical", "message": "the baseline has no score on it"}
+        message = "the baseline has no score on it"
+        changes = {"outcome": "not scored", "reason": Reason.NO_SHARED_SCORE, "message": message}
         return row.model_copy(update=changes)
     if not len(d):
         message = "no prompt and seed has a score on both sides"
