@@ -128,10 +128,20 @@ def separate(
         threshold=None if threshold is None else sign * threshold,
         worst_repeat=sign * float(finite.min()) if len(finite) else 0.0,
         median_repeat=sign * float(np.median(finite)) if len(finite) else 0.0,
-        false_alarms=rate(beyond(worst), len(worst)), kinds=tuple(kinds),
+        false_alarms=rate(beyond(worst), len(worst)), expected=expected(worst, threshold), kinds=tuple(kinds),
         bistability=bistability(sign * finite), by_length=_by_length(metric, sign, repeats, bad, list(found)),
         message="" if usable else "repeats differ as much as known-bad videos do: not used",
     )  # fmt: skip
+
+
+def expected(worst: Array, threshold: float | None) -> float:
+    """The share of prompts of one more repeat that would be beyond a threshold, by Student's t with the mean
+    and spread of prompts' worst values. No repeat seen beyond it does not mean that none ever is."""
+    worst = worst[np.isfinite(worst)]
+    if threshold is None or len(worst) < 2 or not worst.std() > 0:
+        return 0.0
+    spread = worst.std(ddof=1) * np.sqrt(1 + 1 / len(worst))
+    return float(scipy.stats.t.cdf((threshold - worst.mean()) / spread, len(worst) - 1))
 
 
 def _by_length(

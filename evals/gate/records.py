@@ -63,7 +63,8 @@ class Separation(Record):
     """A fidelity metric on two measured populations: repeats of one model, and known-bad videos.
 
     Where it is `usable`, a clip that is worse than `threshold` has drifted. `false_alarms` are prompts whose
-    repeats are beyond it; `worst_repeat` is the worst of them. `by_length` holds, for the first so many
+    repeats are beyond it, `expected` the share of prompts that would be by a distribution fitted to the
+    repeats; `worst_repeat` is the worst of them. `by_length` holds, for the first so many
     frames, whether the same kinds are still told apart."""
 
     metric: str
@@ -73,6 +74,7 @@ class Separation(Record):
     worst_repeat: float
     median_repeat: float
     false_alarms: Rate
+    expected: float = 0.0
     kinds: tuple[Detection, ...]
     bistability: Bistability
     by_length: dict[int, bool] = {}
