@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evals.api import Result, evaluate, fvd, score
+    from evals.api import Check, Result, evaluate, fvd, gate_check, score
     from evals.compare import Comparison, Rules, RunScores, compare_scores, load_runs
     from evals.compare.paired import PairedDifference, paired_difference
     from evals.compare.runs import build_reference, compare_runs
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from evals.errors import DoesNotApply, EvalsError, Reason
     from evals.extractors import FRAME_EXTRACTORS, FrameExtractor
     from evals.extractors.paired import PAIR_EXTRACTORS, PairExtractor
-    from evals.gating import Check, gate_check
     from evals.generate import RunConfig, generate_in_turn, generate_run
     from evals.generators import GENERATORS
     from evals.generators import create as create_generator
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "api": ("Result", "evaluate", "fvd", "score"),
+    "api": ("Check", "Result", "evaluate", "fvd", "gate_check", "score"),
     "compare": ("Comparison", "Rules", "RunScores", "compare_scores", "load_runs"),
     "compare.paired": ("PairedDifference", "paired_difference"),
     "compare.runs": ("build_reference", "compare_runs"),
@@ -72,7 +71,6 @@ _HOME = {
     "errors": ("DoesNotApply", "EvalsError", "Reason"),
     "extractors": ("FRAME_EXTRACTORS", "FrameExtractor"),
     "extractors.paired": ("PAIR_EXTRACTORS", "PairExtractor"),
-    "gating": ("Check", "gate_check"),
     "generate": ("RunConfig", "generate_in_turn", "generate_run"),
     "generators": ("GENERATORS", "create_generator"),
     "generators.base": ("Generation", "Generator"),

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from evals.api import Candidate, Check
     from evals.gate.records import GateResult
-    from evals.gating import Candidate, Check
 
 MARKER = "t2v_gate(baseline, **options): the baseline file and options of evals.gate_check"
 
@@ -59,8 +59,8 @@ class Gate:
         return self._check(candidate, options).result
 
     def _check(self, candidate: Candidate, options: dict[str, Any]) -> Check:
+        from evals.api import gate_check
         from evals.errors import EvalsError
-        from evals.gating import gate_check
         from evals.report.gate_files import write_all
 
         merged = {**self._given, **options}

@@ -26,8 +26,7 @@ from pydantic import (
 from evals.errors import Reason, UsageError, nearest
 
 SCHEMA = 3
-ALL = "all"
-"""The tables' word for every category."""
+ALL = "all"  # the tables' word for every category
 
 PROMPT_ID = r"^[a-z0-9-]+$"
 PromptId = Annotated[str, StringConstraints(pattern=PROMPT_ID, max_length=120)]
@@ -40,8 +39,7 @@ Status = Literal["ok", "refused", "failed"]
 Aspect = Literal[
     "alignment", "motion", "consistency", "appearance", "physics", "realism", "fidelity", "other", "cost"
 ]  # fmt: skip
-ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
-"""In the order of tables."""
+ASPECTS: tuple[Aspect, ...] = get_args(Aspect)  # in the order of tables
 Role = Literal["primary", "diagnostic"]
 Kind = Literal["video", "pair", "distribution", "sample"]
 Reward = Literal["stillness", "blur", "noise", "flicker", "jitter", "hue drift", "saturation", "low contrast"]
@@ -113,7 +111,7 @@ class Need(NamedTuple):
     - `encoder`: features of an encoder, such as `i3d`;
     - `text`: an encoder's features of the prompt; `texts`: of all prompts of the run;
     - `derived`: features made from features, such as `cross:xclip`;
-    - `pair`: features of a video beside another of the same prompt and seed, such as `pixels`.
+    - `pair`: of a video beside another of the same prompt and seed, such as `pixels`.
     """
 
     kind: NeedKind
@@ -322,8 +320,7 @@ class ScoreLine(Record):
 
 class MetricInfo(Record):
     """What a reader must know of a metric without loading it: `metrics.base.About` says what the fields mean.
-    `extractors` holds a spec for every need. A metric of kind `sample` needs no video, one of kind `pair`
-    two."""
+    `extractors` holds a spec for every need; kind `sample` needs no video, `pair` two."""
 
     id: str
     kind: Kind = "video"

@@ -173,10 +173,11 @@ def test_exact_intervals_of_rates() -> None:
 def test_repeats_close_to_the_threshold_explain_some() -> None:
     """None of 25 prompts was beyond it, but one in twenty of the next repeat may be."""
     rng = np.random.default_rng(12)
-    worst = rng.normal(40, 1, 4000)
-    assert expected(worst, 38.0) == pytest.approx(scipy.stats.norm.cdf(-2), abs=0.005)
-    assert expected(worst[:25], 38.0) > scipy.stats.norm.cdf(-2)  # few prompts say less
-    assert expected(np.full(25, 100.0), 70.0) == 0.0 and expected(worst, None) == 0.0
+    usual = float(scipy.stats.norm.cdf(-3))
+    assert expected(rng.normal(40, 1, 4000), 37.0) == pytest.approx(usual, rel=0.2)
+    few = [expected(rng.normal(40, 1, 25), 37.0) for _ in range(300)]
+    assert np.mean(few) > 1.5 * usual  # few prompts say less
+    assert expected(np.full(25, 100.0), 70.0) == 0.0 and expected(np.ones(25), None) == 0.0
 
 
 def test_how_many_prompts_repeats_explain() -> None:

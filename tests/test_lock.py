@@ -17,6 +17,7 @@ from evals import frechet_distance, kernel_distance, prompts
 from evals.encoders.embedded import Embedded
 from evals.extractors import FRAME_EXTRACTORS
 from evals.extractors import create as create_extractor
+from evals.extractors.paired import PAIR_EXTRACTORS, create_pair
 from evals.generators import create
 from evals.metrics import METRICS
 from evals.video import CenterCrop
@@ -28,14 +29,18 @@ LOCK = Path(__file__).with_name("lock.json")
 
 
 def measure() -> dict[str, Any]:
-    """Means of every array of every frame extractor on two clips, of a resized frame, of embedded features,
-    of simulated films, and distances. In the lock frame extractors have the prefix `fold:`."""
+    """Means of every array of every frame and pair extractor on two clips, of a resized frame, of embedded
+    features, of simulated films, and distances. In the lock frame extractors have the prefix `fold:`."""
     found: dict[str, Any] = {}
     clips = [ball(9, (60, 80), seed=3, step=3.0), 255 - ball(9, (48, 64), seed=4, step=1.0)]
     for name in FRAME_EXTRACTORS:
         rows = [extracted(name, in_chunks(clip, [9])) for clip in clips]
         means = {row: [float(r[row].mean()) for r in rows] for row in sorted(rows[0])}
         found[f"fold:{name}"] = {"version": create_extractor(name).spec.version, "values": means}
+    for name in PAIR_EXTRACTORS:
+        pair = create_pair(name).step(clips[0], clips[0][::-1])
+        values = {row: [float(array.mean())] for row, array in pair.items()}
+        found[f"pair:{name}"] = {"version": create_pair(name).spec.version, "values": values}
     window = CenterCrop(side=32).apply(clips[0][0])
     found["sampling"] = {"version": 1, "values": {"mean": [float(window.mean())]}}
     encoder = Embedded("embedded")

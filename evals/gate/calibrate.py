@@ -135,10 +135,13 @@ def separate(
 
 
 def expected(worst: Array, threshold: float | None) -> float:
-    """The share of prompts of one more repeat that would be beyond a threshold, by Student's t with the mean
-    and spread of prompts' worst values. No repeat seen beyond it does not mean that none ever is."""
-    worst = worst[np.isfinite(worst)]
-    if threshold is None or len(worst) < 2 or not worst.std() > 0:
+    """The share of prompts of one more repeat that would be beyond a threshold, of those that none was beyond
+    so far: by Student's t with the mean and spread of these prompts' worst values. That no repeat was seen
+    beyond it does not mean that none ever is."""
+    if threshold is None:
+        return 0.0
+    worst = worst[np.isfinite(worst) & (worst >= threshold)]
+    if len(worst) < 2 or not worst.std() > 0:
         return 0.0
     spread = worst.std(ddof=1) * np.sqrt(1 + 1 / len(worst))
     return float(scipy.stats.t.cdf((threshold - worst.mean()) / spread, len(worst) - 1))

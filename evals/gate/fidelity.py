@@ -18,7 +18,7 @@ from evals.runs.folder import SampleId
 def allowed(separation: Separation, prompts: int, metrics: int, level: float = LEVEL) -> int:
     """How many of so many prompts may be beyond the threshold: no more than the share of repeats explains
     that were, or are expected to be; at a level that is shared by all metrics."""
-    share = max(separation.false_alarms.value, separation.expected)
+    share = min(1.0, separation.false_alarms.value + separation.expected)
     if not share:
         return 0
     return int(scipy.stats.binom.ppf(1 - level / max(1, metrics), prompts, share))

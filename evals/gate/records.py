@@ -63,9 +63,9 @@ class Separation(Record):
     """A fidelity metric on two measured populations: repeats of one model, and known-bad videos.
 
     Where it is `usable`, a clip that is worse than `threshold` has drifted. `false_alarms` are prompts whose
-    repeats are beyond it, `expected` the share of prompts that would be by a distribution fitted to the
-    repeats; `worst_repeat` is the worst of them. `by_length` holds, for the first so many
-    frames, whether the same kinds are still told apart."""
+    repeats are beyond it, `expected` the share of all others that a further repeat would put there;
+    `worst_repeat` is the worst of them. `by_length` holds, for the first so many frames, whether the same
+    kinds are still told apart."""
 
     metric: str
     info: MetricInfo
