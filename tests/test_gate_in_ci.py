@@ -97,7 +97,7 @@ def test_the_pytest_plugin(project: Path) -> None:
         found = run_pytest(project, url, "-k", "still_as_good")
     assert found.returncode == 1
     assert "REGRESSION" in found.stdout and "Worse on sharpness" in found.stdout
-    assert "Other videos by fidelity_psnr" in found.stdout
+    assert "Videos differ by fidelity_psnr" in found.stdout
 
 
 def test_the_plugin_fails_where_it_cannot_check(project: Path) -> None:

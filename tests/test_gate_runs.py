@@ -141,7 +141,7 @@ def test_the_table_for_people(place: Path) -> None:
     text = call("gate", "check", place / "base.json", place / "blurred", "-q").out
     assert text.startswith("REGRESSION: blurred against base\n")
     assert max(len(line) for line in text.splitlines()) <= 80
-    assert "Worse on sharpness" in text and "Other videos by fidelity_psnr" in text
+    assert "Worse on sharpness" in text and "Videos differ by fidelity_psnr" in text
 
 
 def test_planning(place: Path) -> None:

@@ -9,7 +9,7 @@ from evals.compare.costs import with_rates
 from evals.compare.run_scores import RunScores
 from evals.errors import UsageError
 from evals.gate import baseline as files
-from evals.gate.records import Baseline, Shift
+from evals.gate.records import Baseline, Shift, differing
 from evals.runs.provenance import now
 
 LONGEST = 2000  # characters of a reason
@@ -18,8 +18,8 @@ LONGEST = 2000  # characters of a reason
 def accept(
     baseline: Baseline, candidate: RunScores, because: str, platform: dict[str, str] | None = None
 ) -> Baseline:
-    """A baseline of the candidate, with the old one's name, metrics that decide, margins and calibrations,
-    and one accepted shift more. Margins stay the numbers they were: they say what matters to users, and that
+    """A baseline of the candidate, with the old one's name, primary metrics, margins and calibration, and one
+    accepted change more. Margins stay the numbers they were: they say what matters to users, and that
     has not changed.
 
     Raises `UsageError` without a reason, or for a candidate that shares no metric with the baseline."""
@@ -42,6 +42,6 @@ def accept(
     }
     shift = Shift(when=now(), because=because, run=candidate.label, differences=means)
     made = files.of_run(candidate, baseline.name, baseline.primary, baseline.margins, baseline.tier, platform)
-    return made.model_copy(
-        update={"calibrations": baseline.calibrations, "shifts": (*baseline.shifts, shift)}
-    )
+    # Another platform's repeats were measured against the old clips.
+    kept = tuple(one for one in baseline.calibrations if not differing(one.platform, made.platform))
+    return made.model_copy(update={"calibrations": kept, "shifts": (*baseline.shifts, shift)})

@@ -85,7 +85,7 @@ def _regressions(result: GateResult) -> list[str]:
     for pair in result.pairs:
         if pair.outcome == "drifted":
             lines.append(
-                f"Other videos by {pair.metric}: {pair.beyond} of {pair.n_prompts} prompts beyond"
+                f"Videos differ by {pair.metric}: {pair.beyond} of {pair.n_prompts} prompts beyond"
                 f" {number(pair.threshold, 4)}, repeats explain {pair.allowed}"
                 + (f"; {pair.message}." if pair.message else ".")
             )

@@ -10,7 +10,9 @@ from evals.cli.groups import Group
 
 @click.group(name="gate", cls=Group)
 def command() -> None:
-    """Check a candidate against a baseline in CI: pass (0), regression (1) or inconclusive (3)."""
+    """Check a candidate against a baseline in CI.
+
+    Exit codes of a check: 0 pass, 1 regression, 3 inconclusive or not comparable, 2 error."""
 
 
 for _file in (baseline, calibrate, plan, check, accept, history):

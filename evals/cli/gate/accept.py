@@ -22,7 +22,7 @@ from evals.cli.output import tell, tell_json
 @weights
 @common
 def command(baseline: Path, candidate: Path, common: Common, **o: Any) -> int:
-    """Make CANDIDATE the new baseline, with the reason of the change in its history."""
+    """Make CANDIDATE the new baseline; the reason stays in the file."""
     from evals.cli.progress import Bar
     from evals.gate import baseline as files
     from evals.gate.accept import accept

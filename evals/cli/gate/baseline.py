@@ -42,7 +42,7 @@ def command(run: Path, out: Path, making: Making, normalizing: Normalizing, comm
         margins = {"margins": made.margins, "tier": made.tier, "platform": made.platform}
         tell_json({"baseline": str(out), "prompts": prompts, "seeds": seeds, **margins})
         return 0
-    tell(f"{prompts} prompts × {seeds} seeds, {len(made.primary)} metrics decide:")
+    tell(f"{prompts} prompts × {seeds} seeds, {len(made.primary)} primary metrics:")
     for name in made.primary:
         margin = made.margins.get(name)
         shown = f"may lose up to {margin:.3g}" if margin else "has no margin: its prompts don't differ"

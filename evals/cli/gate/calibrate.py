@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @click.option("--baseline", type=PATH, help="Baseline file that the calibration is put into.")
 @click.option("--bad", multiple=True, callback=values.paths, metavar="NAME=RUN",
               help="Known-bad run of your own, beside the bad videos that are made; repeatable.")  # fmt: skip
-@click.option("--work", type=PATH, help="Where bad videos are kept (default: beside the first run).")
+@click.option("--work", type=PATH, help="Where known-bad videos are kept (default: beside the first run).")
 @click.option("--most", type=click.IntRange(2), default=40, show_default=True,
-              help="Prompts that bad videos are made of.")  # fmt: skip
+              help="Number of prompts that known-bad videos are made from.")  # fmt: skip
 @click.option("--out", type=PATH, help="Also write the calibration as JSON there.")
 @fidelity
 @platform
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 @weights
 @common
 def command(runs: tuple[Path, ...], common: Common, **o: Any) -> int:
-    """Measure how far repeats (RUNS of one unchanged model) differ, and which bad videos are told from
-    them."""
+    """Measure fidelity thresholds from repeats: RUNS of one unchanged model.
+
+    Known-bad videos are made of the first run's clips. Without --baseline the result is only printed."""
     from evals.cli.progress import Bar
     from evals.compare import load_runs
     from evals.gate import baseline as files

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     help="Part of the platform that is meant to differ, such as torch; repeatable.",
 )
 @click.option("--reference", type=PATH, help="Run or file that distribution metrics are measured to.")
-@click.option("--look", type=click.IntRange(1, 3), help="First, second or third look, at 1, 2, 4 seeds.")
+@click.option(
+    "--look", type=click.IntRange(1, 3), help="Use 1, 2 or 4 seeds (look 1, 2, 3), at a third of the level."
+)
 @click.option("--checkpoint", type=click.IntRange(1),
               help="Which check against this baseline it is; later ones are stricter.")  # fmt: skip
 @click.option("--out", type=PATH, help="Folder for gate.json, gate.md, junit.xml and worst.png.")
@@ -47,7 +49,10 @@ if TYPE_CHECKING:
 @weights
 @common
 def command(baseline: Path, candidate: Path, making: Making, common: Common, **o: Any) -> int:
-    """Is CANDIDATE no worse than BASELINE (a file, or a run), and are its videos the same?"""
+    """Is CANDIDATE no worse than BASELINE, and are its videos the same?
+
+    BASELINE is a file of `gate baseline`, which has its margins, or a run: then --tier, --margin and
+    --primary choose them. Exit codes: 0 pass, 1 regression, 3 inconclusive or not comparable, 2 error."""
     from evals.cli.progress import Bar
     from evals.compare.runs import open_reference
     from evals.gate.check import Options, check

@@ -32,7 +32,7 @@ class Making:
 
 platform = click.option(
     "--platform", multiple=True, callback=values.key_values, metavar="KEY=VALUE",
-    help="What the run's record does not say of its platform, such as gpu=H200.",
+    help="Platform facts that the run did not record, such as gpu=H200; repeatable.",
 )  # fmt: skip
 making = group(
     "making",
@@ -40,8 +40,8 @@ making = group(
     click.option("--tier", type=click.Choice(["standard", "fast"]),
                  help="Design and margin: 100 prompts × 2 seeds at 0.35 sd, or 50 × 2 at 0.5 sd."),
     click.option("--margin", "margins", multiple=True, metavar="0.5sd|METRIC=VALUE",
-                 help="How much worse is no regression: of all metrics, or of one; repeatable."),
-    click.option("--primary", metavar="IDS", help="The metrics that decide (default: the primary ones)."),
+                 help="Largest drop that still passes, of all metrics or of one; repeatable."),
+    click.option("--primary", metavar="IDS", help="The metrics that decide (default: the suite's primary ones)."),
     platform,
 )  # fmt: skip
 fidelity = click.option("--fidelity", metavar="IDS", help="Fidelity metrics to measure (default: all).")

@@ -14,7 +14,7 @@ from evals.cli.output import tell, tell_json
 @click.argument("baseline", type=PATH)
 @common
 def command(baseline: Path, common: Common) -> int:
-    """What a gate on BASELINE finds with so many prompts and seeds, and how short its clips may be."""
+    """What a gate on BASELINE finds with 12 to 200 prompts, and how short its clips may be."""
     from evals.gate import baseline as files
     from evals.gate.plan import plan
     from evals.report.gate_plan import plan_text
