@@ -41,7 +41,7 @@ making = group(
                  help="Design and margin: 100 prompts × 2 seeds at 0.35 sd, or 50 × 2 at 0.5 sd."),
     click.option("--margin", "margins", multiple=True, metavar="0.5sd|METRIC=VALUE",
                  help="Largest drop that still passes, of all metrics or of one; repeatable."),
-    click.option("--primary", metavar="IDS", help="The metrics that decide (default: the suite's primary ones)."),
+    click.option("--primary", metavar="IDS", help="The metrics that decide (default: the primary ones)."),
     platform,
 )  # fmt: skip
 fidelity = click.option("--fidelity", metavar="IDS", help="Fidelity metrics to measure (default: all).")
