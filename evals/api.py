@@ -35,7 +35,7 @@ from evals.metrics import suites
 from evals.metrics.base import SetValue
 from evals.records import ALL, Normalization, PromptSet
 from evals.report import terminal, words, write_report
-from evals.runs.folder import RunFolder
+from evals.runs.folder import RunFolder, set_aside
 from evals.runs.naming import checked_name, default_name
 from evals.scoring import prepare, score_run
 
@@ -277,8 +277,9 @@ def gate_check(
 
     `candidate` is a run's folder, a generator's name (`openai-videos:wan@http://127.0.0.1:8000/v1`, with its
     `options`), a generator, or a function of `prompt` and `seed` that returns frames or a file's path: these
-    make the baseline's prompts and seeds in `out`. With `looks`, they begin with one seed a prompt, and take
-    2 and then 4 as long as the verdict is inconclusive, at a third of the level each.
+    make the baseline's prompts and seeds in `out`; a run that is there is renamed. With `looks`, they begin
+    with one seed a prompt, and take 2 and then 4 as long as the verdict is inconclusive, at a third of the
+    level each.
 
     Raises `EvalsError` as the command does.
     """
@@ -302,6 +303,8 @@ def gate_check(
                 if out is None:
                     raise UsageError("out: a generator's videos need a folder to go to")
                 path = Path(out)
+                if look in (None, 1):
+                    set_aside(path)  # videos of an earlier check are another candidate's
                 used = seeds if look is None else spending.seeds_at(look, seeds)
                 _generate(made, path, opened, used, resources)
             scored = scored_candidate(path, opened.baseline, paths, resources)

@@ -11,6 +11,7 @@ Nothing heavy is imported before a test asks for the fixture.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,8 @@ def t2v_gate(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Ga
         if marker.args:
             given["baseline"] = marker.args[0]
     kept = request.config.getoption("--t2v-out")
-    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in request.node.name)
+    node = request.node.nodeid
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in node)[-80:]
+    name = f"{name}-{hashlib.sha256(node.encode()).hexdigest()[:6]}"
     place = request.config.rootpath / kept if kept else tmp_path
     return Gate(given, request.config.rootpath, place, name)

@@ -55,9 +55,10 @@ def call(*arguments: object) -> Result:
 
 def made(folder: Path, name: str, **options: object) -> Path:
     """A run of the model with these options, scored."""
+    metrics = options.pop("metrics", METRICS)
     given = [x for key, value in options.items() for x in ("-o", f"{key}={value}")]
     base = ("run", "--generator", MODEL, "--prompts", folder / "prompts.yaml", "--seeds", 2, *given)
-    found = call(*base, "--out", folder, "--name", name, "--metrics", METRICS, "-q")
+    found = call(*base, "--out", folder, "--name", name, "--metrics", metrics, "-q")
     assert found.code == 0, found.err
     return folder / name
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from evals.compare.aligned import align
 from evals.compare.costs import with_rates
+from evals.compare.rules import MIN_COVERAGE
 from evals.compare.run_scores import RunScores
 from evals.errors import UsageError
 from evals.gate import baseline as files
@@ -13,6 +14,12 @@ from evals.gate.records import Baseline, Shift, differing
 from evals.runs.provenance import now
 
 LONGEST = 2000  # characters of a reason
+
+
+def made_samples(run: RunScores) -> set[tuple[str, int]]:
+    """The prompts and seeds that have a video."""
+    rows = run.samples[run.samples["status"] == "ok"]
+    return set(zip(rows["prompt_id"], rows["seed"], strict=True))
 
 
 def accept(
@@ -27,6 +34,12 @@ def accept(
     if not because or len(because) > LONGEST:
         raise UsageError(f"--because: say why the change is meant, in 1 to {LONGEST} characters")
     base, other = with_rates(files.as_scores(baseline)), with_rates(candidate)
+    mine, theirs = made_samples(other), made_samples(base)
+    if len(mine & theirs) < MIN_COVERAGE * len(theirs) or not mine:
+        raise UsageError(
+            f"{candidate.label}: has videos of {len(mine & theirs)} of the baseline's {len(theirs)} samples;"
+            " a new baseline needs them all: generate and score the same prompts and seeds"
+        )
     shared = [name for name in baseline.primary if name in base.grid.columns and name in other.grid.columns]
     names = [name for name in shared if base.digests[name] == other.digests[name]]
     lacking = [name for name in baseline.primary if name not in other.metrics]

@@ -49,6 +49,11 @@ def deciding(
             raise UsageError(f"--primary {name}: the run was not scored with it{nearest(name, metrics)}")
         if metrics[name].direction == "none":
             raise UsageError(f"--primary {name}: has no better or worse")
+        if metrics[name].kind == "distribution" and name not in margins:
+            raise UsageError(
+                f"--primary {name}: a distance has no spread between prompts, so it needs a margin of its"
+                f" own: --margin '{name}=…'"
+            )
     found = {
         name: info
         for name, info in metrics.items()
@@ -98,7 +103,7 @@ def of_run(
             )
             absent.setdefault(metric, {})[place] = why
     return Baseline(
-        name=name, made=now(), run=run.label, generator=run.folder.info.generator,
+        name=name, made=now(), run=run.label, run_id=run.folder.info.id, generator=run.folder.info.generator,
         settings=run.folder.info.settings, normalization=run.normalization,
         platform=platform_of(run.folder.info, platform), generated=run.generated, scored=run.scored,
         prompts=tuple(run.prompts.values()), samples=tuple(samples), metrics=dict(run.metrics),

@@ -13,9 +13,10 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
+from evals.compare.aligned import differently_worded
 from evals.compare.run_scores import RunScores
 from evals.decoding.resources import Progress, Resources
-from evals.errors import UsageError
+from evals.errors import Reason, UsageError
 from evals.extract import Source
 from evals.gate import variants
 from evals.gate.bistable import bistability
@@ -32,6 +33,8 @@ from evals.scoring import Metrics
 MOST_WRONG = 0.05
 LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
+NO_PAIR = (Reason.OTHER_SIZE, Reason.OTHER_LENGTH, Reason.OTHER_RATE)
+
 Array = NDArray[np.float64]
 
 
@@ -44,8 +47,8 @@ class Population:
     curves: dict[str, list[Array]] = field(default_factory=dict)
 
     def add(self, at: SampleId, score: PairScore, sign: float) -> None:
-        if score.status == "skipped":
-            return
+        if score.status == "skipped" or (score.value is None and score.reason not in NO_PAIR):
+            return  # a file that cannot be read says nothing of the model
         value = -np.inf if score.value is None else sign * score.value
         self.values.setdefault(at[0], []).append(float(value))
         self.curves.setdefault(at[0], []).append(score.curve)
@@ -187,6 +190,10 @@ def calibrate(
         if differs := differing(places[0], where):
             said = ", ".join(f"{key}: {a} and {b}" for key, (a, b) in differs.items())
             raise UsageError(f"{run.path}: is no repeat of {runs[0].path}: another platform ({said})")
+    if clash := [name for name in bad or {} if name in variants.KINDS]:
+        raise UsageError(f"--bad {clash[0]}: is a kind of known-bad video that is made; use another name")
+    if words := differently_worded(scored):
+        raise UsageError(f"gate calibrate: the prompt {words[0]} has other words in some of the runs")
     if resources is None:
         with Resources() as own:
             return calibrate(
@@ -227,6 +234,24 @@ def calibrate(
         identical=all(one.identical for scores in repeats for row in scores.values() for one in row.values()),
         separations=tuple(separations), repeats=repeats_of(scored, quality, seeds),
     )  # fmt: skip
+
+
+def unlike(runs: Sequence[RunFolder]) -> list[str]:
+    """In what the generators or settings of runs differ that count as repeats."""
+    first, found = runs[0].info, []
+    for run in runs[1:]:
+        params = {**first.generator.params, **run.info.generator.params}
+        changed = [k for k in params if first.generator.params.get(k) != run.info.generator.params.get(k)]
+        if run.info.generator.name != first.generator.name:
+            changed = ["generator"]
+        if run.info.settings != first.settings:
+            changed.append("settings")
+        if changed:
+            found.append(
+                f"{run.path}: differs from {runs[0].path} in {', '.join(changed)}; repeats are of one"
+                " unchanged model"
+            )
+    return found
 
 
 def _pairs(

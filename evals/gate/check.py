@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -124,7 +124,8 @@ def check(
             f"the baseline was scored under {baseline.normalization}, the candidate under"
             f" {candidate.normalization}"
         )
-    sets = _sets(baseline, candidate, infos, reference, blocked)
+    base, other = compared(baseline, candidate, seeds)
+    sets = _sets(baseline, base, other, infos, reference, blocked, setting.narrowed)
     rows, tail = check_quality(baseline, candidate, infos, setting.noise, level, seeds, sets)
     quality: Verdict = overall([row.outcome for row in rows], tail.outcome)
     if blocked and quality == "pass":
@@ -137,7 +138,6 @@ def check(
     required = _required(options.require, same)
     parts: dict[Part, Verdict | None] = {"quality": quality, "fidelity": same}
     verdict = _one([parts[part] for part in required])
-    base, other = compared(baseline, candidate, seeds)
     diagnostics = {
         name: info
         for name, info in baseline.metrics.items()
@@ -169,15 +169,18 @@ def _one(parts: Sequence[Verdict | None]) -> Verdict:
 
 
 def _sets(
-    baseline: Baseline, candidate: RunScores, infos: Mapping[str, MetricInfo], reference: Reference | None,
-    blocked: list[str],
+    baseline: Baseline, base: RunScores, candidate: RunScores, infos: Mapping[str, MetricInfo],
+    reference: Reference | None, blocked: list[str], narrowed: bool,
 ) -> dict[str, Estimate]:  # fmt: skip
     """The distribution metrics that decide, measured to a reference on both sides."""
     wanted = {name: info for name, info in infos.items() if info.kind == "distribution"}
     if not wanted or reference is None:
         return {}
+    if narrowed:
+        blocked.append("distribution metrics take all seeds of the baseline: leave --look out")
+        return {}
     measuring = Measuring(reference)
-    base = files.as_scores(baseline)
+    base = replace(base, label=f"{base.label} (baseline)")  # the candidate may have the same name
     try:
         measuring.measure([candidate, base], list(wanted))
         rules = Rules(margins=baseline.margins)
@@ -206,13 +209,13 @@ def _fidelity(
             blocked.append(f"{why}; make it with --clips: t2v-evals gate baseline RUN --clips --out FILE")
             return {}, [], "inconclusive"
         return {}, [], None
-    if setting.narrowed:
-        clips = {at: source for at, source in clips.items() if at[1] in setting.seeds}
+    wanted = [(s.prompt_id, s.seed) for s in baseline.samples if s.sha256 and s.seed in setting.seeds]
+    clips = {at: clips[at] for at in wanted if at in clips}
     assert candidate.folder is not None
     normalization = Normalization.parse(baseline.normalization)
     scores = score_pairs(candidate.folder, clips, chosen, normalization, resources, progress)
     rows, same = check_fidelity(
-        scores, list(clips), chosen.infos(normalization), setting.calibration, options.level()
+        scores, wanted, chosen.infos(normalization), setting.calibration, options.level()
     )
     if setting.differs and setting.calibration is None:
         changes = ", ".join(f"{key} {a} → {b}" for key, (a, b) in setting.differs.items())
@@ -224,7 +227,7 @@ def _fidelity(
     if same is None:
         unusable = setting.calibration is not None
         notes.append(
-            "fidelity cannot decide here: repeats differ as much as bad videos do, so quality decides"
+            "fidelity cannot decide here: repeats differ as much as known-bad videos do, so quality decides"
             if unusable
             else "fidelity is shown and does not decide: the baseline is not calibrated (gate calibrate)"
         )

@@ -61,14 +61,15 @@ def judge(
     corrected = dict(zip(tested, holm([plain[i] for i in tested]), strict=True))
     found = []
     for i, (test, margin) in enumerate(zip(tests, margins, strict=True)):
-        if test is None:
-            found.append(Judged("identical", 0.0, 1.0, 0.0))
+        guard = guards[i] if guards else 0.0
+        if test is None:  # whatever scores are there are equal; lost ones may still matter
+            outcome: Outcome = "identical" if guard <= level + ROUNDING else "inconclusive"
+            found.append(Judged(outcome, guard, 1.0, 0.0))
             continue
         bound = _bound(test, level)
-        p = 1.0 if margin is None else max(test.p_above(-margin), guards[i] if guards else 0.0)
+        p = 1.0 if margin is None else max(test.p_above(-margin), guard)
         no_worse = p <= level + ROUNDING
         worse = corrected[i] <= level * (1 - SHARE_OF_TAIL) + ROUNDING
-        outcome: Outcome
         if no_worse and test.p_above(0.0) <= level + ROUNDING:
             outcome = "better"
         elif no_worse:

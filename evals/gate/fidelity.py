@@ -13,6 +13,7 @@ from evals.gate.records import Calibration, FidelityRow, Separation, Verdict
 from evals.pairing import PairScore, PairScores
 from evals.records import MetricInfo
 from evals.runs.folder import SampleId
+from evals.runs.keys import metric_digest
 
 
 def allowed(separation: Separation, prompts: int, metrics: int, level: float = LEVEL) -> int:
@@ -59,6 +60,9 @@ def _row(
     separation = usable.get(name)
     if separation is None or separation.threshold is None:
         return row
+    if metric_digest(separation.info) != metric_digest(info):
+        message = "was calibrated with another version, other weights or another normalization"
+        return row.model_copy(update={"outcome": "inconclusive", "message": message})
     broken = [at for at, one in mine.items() if is_beyond(one, separation)]
     most = allowed(separation, row.n_prompts, len(usable), level)
     beyond = len({at[0] for at in broken})

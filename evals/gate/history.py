@@ -147,7 +147,7 @@ def by_date(runs: Sequence[RunScores]) -> list[RunScores]:
 
 def history(baseline: Baseline, first: RunScores, later: Sequence[RunScores]) -> History:
     """Check every later run, in order, against the baseline, which `first` was made from."""
-    infos = files.infos(baseline)
+    infos = {name: info for name, info in files.infos(baseline).items() if info.kind != "distribution"}
     points = [Point(run=first.label, when=when(first))]
     for number, run in enumerate(later, 1):
         level = spending.of_checkpoint(number)
@@ -157,6 +157,8 @@ def history(baseline: Baseline, first: RunScores, later: Sequence[RunScores]) ->
         worse = [row.metric for row in rows if row.outcome == "worse"]
         worse += ["single prompts"] if tail.outcome == "many" and tail.is_rare else []
         verdict = overall([row.outcome for row in rows], tail.outcome)
+        if run.normalization != baseline.normalization and verdict != "regression":
+            verdict = "not comparable"
         points.append(Point(run=run.label, when=when(run), level=level, verdict=verdict, worse=tuple(worse)))
     runs = [first, *later]
     known = [info for info in infos.values() if info.kind == "video"]
@@ -220,8 +222,9 @@ def leaderboard(runs: Sequence[RunScores]) -> list[Holder]:
     dates = {run.label: when(run) for run in runs}
     board = []
     for aspect in aspects:
-        holders = [Holder(aspect=aspect, run=runs[0].label, since=dates[runs[0].label])]
-        for run in runs[1:]:
+        having = [run for run in runs if _has(run, aspect)]
+        holders = [Holder(aspect=aspect, run=having[0].label, since=dates[having[0].label])]
+        for run in having[1:]:
             last = holders[-1]
             outcome = _outcome(outcomes, run.label, last.run, aspect)
             if outcome == "wins":
@@ -230,6 +233,12 @@ def leaderboard(runs: Sequence[RunScores]) -> list[Holder]:
                 holders[-1] = last.model_copy(update={"alike": (*last.alike, run.label)})
         board += holders
     return board
+
+
+def _has(run: RunScores, aspect: Aspect) -> bool:
+    """Whether a run has scores on a metric of an aspect."""
+    names = [n for n, info in run.metrics.items() if info.aspect == aspect and n in run.grid.columns]
+    return any(bool(np.isfinite(run.grid.values[:, run.grid.columns[name]]).any()) for name in names)
 
 
 def _outcome(outcomes: Mapping[tuple[str, str, Aspect], str], a: str, b: str, aspect: Aspect) -> str | None:

@@ -45,8 +45,9 @@ NOTHING = Noise((), np.zeros((0, 0)), False)
 
 def noise_of(baseline: Baseline, calibration: Calibration | None, seeds: int) -> Noise:
     """What is known of repeats, for means over so many seeds."""
-    if calibration is not None and calibration.repeats.differences:
-        kept = calibration.repeats
+    kept = calibration.repeats if calibration is not None else None
+    needed = {name for name in baseline.primary if name in baseline.scores}
+    if kept is not None and kept.differences and needed <= set(kept.metrics):
         rows = np.array(kept.differences, np.float64)  # None becomes NaN
         return Noise(kept.metrics, rows * np.sqrt(kept.seeds / max(1, seeds)), True)
     return of_seeds(baseline, seeds)
@@ -59,9 +60,9 @@ def of_seeds(baseline: Baseline, seeds: int) -> Noise:
     for place, sample in enumerate(baseline.samples):
         groups.setdefault(sample.prompt_id, []).append(place)
     pairs = [(g[i], g[i + 1]) for g in groups.values() for i in range(0, len(g) - 1, 2)]
-    if not pairs:
-        return NOTHING
     names = tuple(baseline.scores)
+    if not pairs or not names:
+        return NOTHING
     values = np.array([baseline.scores[name] for name in names], np.float64).T
     rows = np.stack([values[a] - values[b] for a, b in pairs]) / np.sqrt(max(1, seeds))
     return Noise(names, rows, False)

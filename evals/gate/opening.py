@@ -58,6 +58,11 @@ def make(run: RunScores, name: str, choice: Choice) -> tuple[Baseline, list[str]
     made = files.of_run(run, name, list(deciding), {}, "", choice.platform)
     silent = [n for n, i in deciding.items() if i.kind == "video" and files.by_prompt(made, n).empty]
     deciding = {n: info for n, info in deciding.items() if n not in silent}
+    if all(name in files.RATES for name in deciding):
+        raise UsageError(
+            f"{name}: no metric of quality decides: the run has no scores on a primary metric; score it with"
+            " a suite, or name metrics with --primary"
+        )
     made = made.model_copy(update={"primary": tuple(deciding)})
     prompts, seeds = files.design(made)
     fraction, tier = _fraction(choice.tier, general, prompts, seeds)
@@ -76,6 +81,8 @@ def _fraction(tier: str | None, general: Sequence[str], prompts: int, seeds: int
     """The margin in standard deviations between prompts, and the tier's name. Raises `UsageError`."""
     design = f"{prompts} prompts × {seeds} seed{'s' if seeds != 1 else ''}"
     least = rules.smallest_usual(prompts, max(1, seeds))
+    if general and tier:
+        raise UsageError("--tier and --margin FRACTION exclude each other; a tier has its own")
     if general:
         value, in_sd = rules.parsed(general[-1], f"--margin {general[-1]}")
         if not in_sd:
@@ -179,8 +186,9 @@ def fidelity_metrics(
 ) -> Metrics:
     """The fidelity metrics to measure: the ones `asked` for, else those that the baseline is calibrated for,
     else all whose weights are there. Raises `EvalsError`."""
-    if asked is None and baseline.calibrations:
-        asked = list(dict.fromkeys(s.metric for c in baseline.calibrations for s in c.separations))
+    if baseline.calibrations:  # what decides is measured in any case
+        calibrated = [s.metric for c in baseline.calibrations for s in c.separations]
+        asked = list(dict.fromkeys([*(asked or ()), *calibrated]))
     if asked is not None:
         return prepare(list(asked), weights)
     try:

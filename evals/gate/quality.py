@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,19 +12,22 @@ from numpy.typing import NDArray
 from evals.compare import statistics
 from evals.compare.aligned import Aligned, align, differently_worded
 from evals.compare.costs import with_rates
-from evals.compare.flips import FLIPS, sign_flips
+from evals.compare.flips import EXACT_UP_TO, FLIPS, sign_flips
 from evals.compare.pairs import Estimate, Guards, Test
 from evals.compare.rules import MIN_COVERAGE
 from evals.compare.run_scores import RunScores, why_not_comparable
+from evals.compare.set_pairs import Jackknifed
 from evals.errors import Reason
 from evals.gate import baseline as files
 from evals.gate.deciding import LEVEL, Bounds, Judged, TailFound, judge, tail
 from evals.gate.noise import Noise
 from evals.gate.records import Baseline, Outcome, QualityRow, Tail
+from evals.metrics.base import SetDifference
 from evals.records import MetricInfo
 
 Array = NDArray[np.float64]
 MOST_NAMED = 20  # prompts that a result names
+MOST_FLIPS = 200_000
 
 
 def compared(
@@ -54,7 +58,8 @@ def _narrowed(run: RunScores, kept: Sequence[tuple[str, int]]) -> RunScores:
     for table in (run.samples, run.scores):
         at = zip(table["prompt_id"], table["seed"], strict=True)
         tables.append(table[[key in keys for key in at]].reset_index(drop=True))
-    return replace(run, samples=tables[0], scores=tables[1])
+    videos = {at: sample for at, sample in run.videos.items() if at in keys}
+    return replace(run, samples=tables[0], scores=tables[1], videos=videos)
 
 
 def _filled(run: RunScores, base: RunScores, missing: Sequence[tuple[str, int]]) -> RunScores:
@@ -98,7 +103,7 @@ def check_quality(
     signs = np.array([1.0 if infos[n].direction == "higher" else -1.0 for n in both])
     differences = _exact(aligned) * signs
     varies = [bool(np.nansum(np.abs(d)) > 0) for d in differences.T]
-    tests = sign_flips(np.where(varies, differences, np.nan), FLIPS) if both else []
+    tests = tested(np.where(varies, differences, np.nan), level)
     guards = _guards(aligned, [infos[n] for n in both], [baseline.margins.get(n) for n in both])
     every = [*both, *sets]
     oriented: list[Bounds | None] = [*tests]
@@ -113,7 +118,7 @@ def check_quality(
 
 
 def _unmeasured(name: str, info: MetricInfo) -> QualityRow:
-    message = "needs the reference that distances are measured to: --reference"
+    message = "was not measured; it needs the reference that distances are measured to (--reference)"
     return QualityRow(
         metric=name, aspect=info.aspect, outcome="not scored", reason=Reason.NOT_SCORED, message=message
     )
@@ -152,7 +157,7 @@ def _row_of_set(one: Estimate, judged: Judged, margin: float | None) -> QualityR
         p_no_worse=judged.p_no_worse, p_worse=judged.p_worse, n_prompts=pair.n_prompts,
         coverage=pair.coverage,
     )  # fmt: skip
-    if pair.difference is None:
+    if pair.difference is None or (one.test is None and pair.difference != 0):
         return row.model_copy(
             update={"outcome": "inconclusive", "reason": pair.reason, "message": pair.message}
         )
@@ -176,6 +181,23 @@ def _blocked(name: str, info: MetricInfo, base: RunScores, other: RunScores) -> 
         changes = {"outcome": "not comparable", "reason": reason, "message": message}
         return row.model_copy(update=changes)
     return None
+
+
+def tested(columns: Array, level: float) -> list[Bounds | None]:
+    """Tests of oriented differences (prompts, metrics): sign flips, as many as the level takes at the first
+    step of Holm's procedure; where that is too many, Student's t."""
+    if not columns.shape[1]:
+        return []
+    flips = max(FLIPS, math.ceil(4 * columns.shape[1] / (0.8 * level)) - 1)
+    if flips <= MOST_FLIPS:
+        return [*sign_flips(columns, flips)]
+    found: list[Bounds | None] = []
+    for column, few in zip(columns.T, sign_flips(columns, FLIPS), strict=True):
+        d = column[~np.isnan(column)]
+        error = float(d.std(ddof=1)) / math.sqrt(len(d)) if len(d) > EXACT_UP_TO else 0.0
+        t = Jackknifed(SetDifference(float(d.mean()), error, len(d) - 1)) if error > 0 else few
+        found.append(t)
+    return found
 
 
 def _exact(aligned: Aligned) -> Array:
@@ -241,6 +263,9 @@ def _row(
 
 def _open(d: Array, margin: float | None, level: float) -> dict[str, object]:
     """Why a metric is inconclusive, and what it would take."""
+    if not np.abs(d).sum() > 0:
+        message = "the candidate lacks scores, which count as the baseline's worst"
+        return {"reason": Reason.MISSING_MAY_MATTER, "message": message}
     if margin is None:
         message = "it has no margin, as the baseline's prompts don't differ; give one with --margin"
         return {"reason": Reason.NO_MARGIN, "message": message}
@@ -269,7 +294,7 @@ def _tail(
     if not used or not np.nansum(np.maximum(-mine, 0)) > 0:
         return found.model_copy(update={"outcome": "none", "p": 1.0})
     repeats = noise.of(chosen) * signs[used]
-    if not len(repeats):
+    if not np.isfinite(repeats).any(axis=0).all():
         message = (
             "whether single prompts broke was not tested: nothing is known of repeats; calibrate with"
             " repeated runs (t2v-evals gate calibrate), or make the baseline of two seeds or more"

@@ -157,6 +157,7 @@ class Baseline(Record):
     name: str
     made: str
     run: str
+    run_id: str = ""
     generator: Spec
     settings: Settings = Settings()
     normalization: str

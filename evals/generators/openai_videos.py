@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from evals.errors import UsageError
-from evals.generators.base import Probe
+from evals.generators.base import Generation, Probe
 from evals.generators.job_options import JobOptions
 from evals.generators.jobs import JobGenerator
 from evals.generators.servers import Servers
@@ -101,7 +101,7 @@ class OpenAIVideos(JobGenerator):
             answer = http.submit(f"{http.base}/videos", {"Idempotency-Key": key}, files=form)
             job = self.servers.took(_id(answer), http)
         except BaseException:
-            self.servers.left(http)
+            self.servers.failed(http)
             raise
         return job
 
@@ -110,10 +110,14 @@ class OpenAIVideos(JobGenerator):
         answer = http.get(f"{http.base}/videos/{quote(number, safe='')}")
         if answer is None:
             return JobStatus("lost", "the job is lost on the server")
-        found = status_of(answer, http)
-        if found.state != "waiting":
+        return status_of(answer, http)
+
+    def _follow(self, job: RemoteJob, key: str, out: Path, deadline: float) -> Generation:
+        self.servers.follows(job)
+        try:
+            return super()._follow(job, key, out, deadline)
+        finally:
             self.servers.ended(job)
-        return found
 
     def download(self, job: RemoteJob, status: JobStatus, out: Path, seconds: float) -> None:
         http, number = self.servers.of(job)

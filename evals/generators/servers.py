@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 from evals.errors import UsageError
@@ -10,6 +11,7 @@ from evals.remote.client import Client
 from evals.remote.outcomes import RemoteJob, Trouble
 
 MARK = "server"
+ASIDE = 30.0  # seconds for which a server gets no job after one failed
 
 
 class Servers:
@@ -23,20 +25,24 @@ class Servers:
             raise UsageError(f"{', '.join(bases)}: a server is given twice")
         self.name = ",".join(bases)
         self._busy = dict.fromkeys(bases, 0)
+        self._aside = dict.fromkeys(bases, 0.0)
         self._open: set[str] = set()
         self._lock = threading.Lock()
 
     def least_busy(self) -> Client:
-        """The server with the fewest jobs under way, which is counted as having one more."""
+        """The server with the fewest jobs under way, which is counted as having one more; one that has just
+        failed only where all have."""
         with self._lock:
-            found = min(self.clients, key=lambda client: self._busy[client.base])
+            now = time.monotonic()
+            found = min(self.clients, key=lambda c: (self._aside[c.base] > now, self._busy[c.base]))
             self._busy[found.base] += 1
             return found
 
-    def left(self, client: Client) -> None:
-        """A job that was counted did not come to be."""
+    def failed(self, client: Client) -> None:
+        """A job that was counted did not come to be: the server is set aside for a while."""
         with self._lock:
             self._busy[client.base] = max(0, self._busy[client.base] - 1)
+            self._aside[client.base] = time.monotonic() + ASIDE
 
     def took(self, number: str, client: Client) -> RemoteJob:
         """The job that a server took."""
@@ -60,6 +66,14 @@ class Servers:
             if client.base == base:
                 return client, job.id.removeprefix(f"{base}#")
         raise Trouble(f"the job's server, {base or 'unknown'}, is not among those given")
+
+    def follows(self, job: RemoteJob) -> None:
+        """A job is under way: one that was taken just now, or one of an earlier start."""
+        with self._lock:
+            if job.id not in self._open:
+                self._open.add(job.id)
+                base = str(job.extra.get(MARK, self.clients[0].base))
+                self._busy[base] = self._busy.get(base, 0) + 1
 
     def ended(self, job: RemoteJob) -> None:
         """A job is not under way any more; called again for the same one it changes nothing."""

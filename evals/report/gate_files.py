@@ -16,7 +16,7 @@ from evals.extract import Source
 from evals.gate.quality import passes
 from evals.gate.records import Case, GateResult
 from evals.records import Normalization
-from evals.report.gate_table import cells, headline, said
+from evals.report.gate_table import cells, headline, said, tail_said
 from evals.report.markdown import escaped
 from evals.report.numbers import number
 from evals.runs.folder import RunFolder, SampleId
@@ -99,10 +99,12 @@ def as_junit(result: GateResult) -> str:
     for row in result.rows:
         facts = row.model_dump(mode="json", exclude={"message"})
         fault = "failure" if row.outcome == "worse" else "" if passes(row.outcome) else "error"
+        fault = fault if "quality" in result.required else ""
         case(row.metric, "quality", facts, fault, f"{row.outcome}: {row.message}".rstrip(": "))
     fault = {"many": "failure", "few": "error", "not tested": "error"}.get(result.tail.outcome, "")
+    tail_message = " ".join(tail_said(result.tail)) or result.tail.outcome
     facts = {"count": result.tail.count, "p": result.tail.p, "prompts": ", ".join(result.tail.prompts)}
-    case("single prompts", "tail", facts, fault if "quality" in result.required else "", result.tail.message)
+    case("single prompts", "tail", facts, fault if "quality" in result.required else "", tail_message)
     for pair in result.pairs:
         fault = {"drifted": "failure", "inconclusive": "error"}.get(pair.outcome, "")
         facts = pair.model_dump(mode="json", exclude={"message"})

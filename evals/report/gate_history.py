@@ -41,7 +41,10 @@ def answer(found: History) -> str:
         return "one run only: there is nothing to compare it with"
     alarms = found.alarms
     if not alarms:
-        return f"{checked} runs after {found.points[0].run}: none is shown to be worse"
+        counts = {v: sum(p.verdict == v for p in found.points) for v in ("pass", "inconclusive")}
+        others = checked - sum(counts.values())
+        said = [f"{n} {v}" for v, n in (*counts.items(), ("not comparable", others)) if n]
+        return f"{checked} runs after {found.points[0].run}: none is shown to be worse ({', '.join(said)})"
     first = alarms[0]
     return (
         f"{len(alarms)} of {checked} runs are worse than {found.points[0].run}, first {first.run}"

@@ -39,17 +39,21 @@ def command(runs: tuple[Path, ...], common: Common, **o: Any) -> int:
     from evals.cli.progress import Bar
     from evals.compare import load_runs
     from evals.gate import baseline as files
-    from evals.gate.calibrate import calibrate
+    from evals.gate.calibrate import calibrate, unlike
     from evals.gate.opening import FIDELITY, fidelity_metrics
     from evals.gate.platform import platform_of
     from evals.gate.records import differing
+    from evals.records import Normalization
     from evals.runs.folder import RunFolder
     from evals.scoring import prepare
 
     common.start()
     known = files.read(o["baseline"]) if o["baseline"] else None
     opened = [RunFolder(path, o["allow_outside"]) for path in runs]
-    scored = load_runs(list(runs), None, o["allow_outside"])
+    normalization = Normalization.parse(known.normalization) if known else None
+    scored = load_runs(list(runs), normalization, o["allow_outside"])
+    for remark in unlike(opened):
+        say(f"warning: {remark}")
     asked = ids(o["fidelity"])
     if known is not None:
         chosen = fidelity_metrics(known.model_copy(update={"calibrations": ()}), asked, o["weights"])
@@ -96,8 +100,16 @@ def command(runs: tuple[Path, ...], common: Common, **o: Any) -> int:
 def _shared(known: Baseline | None, scored: list[Any]) -> list[str]:
     """The metrics scored by samples whose repeats are kept: those that decide, where every run has them."""
     first = scored[0].metrics
-    wanted = [n for n in (known.primary if known else first) if n in first and first[n].kind == "video"]
-    return [n for n in wanted if all(n in run.metrics for run in scored)]
+    if known is None:
+        return [n for n in first if first[n].kind == "video" and all(n in run.metrics for run in scored)]
+    wanted = [n for n in known.primary if n in known.metrics and known.metrics[n].kind == "video"]
+    for run in scored:
+        if lacking := [name for name in wanted if name not in run.metrics]:
+            raise UsageError(
+                f"{run.label}: was not scored with {', '.join(lacking)}, which decide in the baseline;"
+                " score it with the same metrics first"
+            )
+    return wanted
 
 
 def _put(known: Baseline, found: Calibration, path: Path) -> None:
