@@ -24,7 +24,7 @@ from evals.records import MetricInfo, Spec
 from evals.remote.client import Client
 from evals.report.gate_files import as_junit
 from evals.runs.folder import RunFolder
-from tests.gating import again, baseline_of, empty_run, model, moved, scores, verdict
+from tests.gating import FALLING, again, baseline_of, empty_run, model, moved, scores, verdict
 from tests.noisy_model import generate
 from tests.test_gate_runs import MARGIN, PROMPTS, call, made, place
 
@@ -179,8 +179,7 @@ def test_accepting_takes_whole_candidates_only(folder: RunFolder, rng: np.random
 
 def test_the_first_run_with_an_aspect_holds_it(folder: RunFolder, rng: np.random.Generator) -> None:
     values = model(rng)
-    first = scores(folder, {"bad": values["bad"]}, "first", [i for i in scores(folder, values).metrics.values()
-                                                           if i.id == "bad"])  # fmt: skip
+    first = scores(folder, {"bad": values["bad"]}, "first", [FALLING])
     second, third = (scores(folder, moved(values, good=by), name) for name, by in (("b", 0), ("c", 3)))
     board = [(one.run, one.over) for one in leaderboard([first, second, third]) if one.aspect == "motion"]
     assert board == [("b", ""), ("c", "b")]
@@ -189,7 +188,7 @@ def test_the_first_run_with_an_aspect_holds_it(folder: RunFolder, rng: np.random
 def test_junit_fails_for_what_decides_alone(folder: RunFolder, rng: np.random.Generator) -> None:
     values = model(rng)
     found = verdict(baseline_of(scores(folder, values)), scores(folder, moved(values, good=-3.0)))
-    assert 'failures="2"' in as_junit(found)  # the verdict and the metric
+    assert 'failures="3"' in as_junit(found)  # the verdict, the metric and the prompts that broke
     passed = found.model_copy(update={"verdict": "pass", "required": ("fidelity",)})
     assert 'failures="0"' in as_junit(passed)
 
@@ -213,8 +212,10 @@ def test_a_distance_is_not_taken_with_itself(tmp_path: Path) -> None:
     """A candidate of the baseline's name, with other features: the difference is not 0."""
     write_prompts(tmp_path)
     options: dict[str, Any] = {"metrics": "sharpness,kvd[efficientnet-lite0]"}
-    a, b, r = (made(tmp_path / n, "x", **looks, **options) for n, looks in
-               (("a", {"leak": 1}), ("b", {"leak": 30, "blur": 2}), ("r", {"leak": 1, "other": 3})))  # fmt: skip
+    looks: dict[str, dict[str, float]] = {
+        "a": {"leak": 1}, "b": {"leak": 30, "blur": 2}, "r": {"leak": 1, "other": 3}
+    }  # fmt: skip
+    a, b, r = (made(tmp_path / name, "x", **look, **options) for name, look in looks.items())
     base = ("gate", "check", a, b, "--reference", r, *MARGIN, "--margin", "kvd[efficientnet-lite0]=0.0001")
     found = json.loads(call(*base, "-q", "--json", "--require", "quality").out)
     row = next(row for row in found["rows"] if row["metric"].startswith("kvd"))
