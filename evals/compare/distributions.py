@@ -13,7 +13,8 @@ from evals.compare.flips import holm
 from evals.compare.reference import RunReference, Statistics
 from evals.compare.results import Caution, ComparisonWarning, Distribution
 from evals.compare.run_scores import RunScores
-from evals.compare.vectors import Match, Vectors, matched, vectors_of
+from evals.compare.vector_sets import Vectors
+from evals.compare.vectors import Match, matched, vectors_of
 from evals.errors import EvalsError, MetricError, OutOfDomain, Reason
 from evals.metrics.base import DistributionMetric, MomentMetric, SetValue
 from evals.records import MetricInfo

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.compare.run_scores import RunScores, why_not_comparable
-from evals.compare.vectors import Vectors, vectors_of
+from evals.compare.vector_sets import Vectors
+from evals.compare.vectors import vectors_of
 from evals.encoders import Start
 from evals.errors import MetricError, Reason, StatisticsError
 from evals.metrics.base import DistributionMetric

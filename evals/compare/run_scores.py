@@ -6,20 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evals.compare.vector_sets import Vectors
 from evals.errors import BECAUSE_OF_THE_PROMPT, Reason, UsageError
 from evals.records import MetricInfo, Normalization, Prompt, Sample, Score
 from evals.runs.folder import RunFolder, SampleId
 from evals.runs.keys import metric_digest
 from evals.runs.provenance import Provenance
-
-if TYPE_CHECKING:
-    from evals.compare.vectors import Vectors
 
 SAMPLE_COLUMNS = [
     "prompt_id", "seed", "category", "status", "reason", "message", "sha256", "width", "height", "frames",

@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from evals.compare.costs import FAILURE, REFUSAL
 from evals.compare.distributions import recorded_metric
 from evals.compare.run_scores import SAMPLE_COLUMNS, SCORE_COLUMNS, RunScores
-from evals.compare.vectors import Vectors, vectors_of
+from evals.compare.vector_sets import Vectors
+from evals.compare.vectors import vectors_of
 from evals.errors import BaselineError, MetricError, OtherSchema, Reason, UsageError, nearest
 from evals.extract import Source
 from evals.gate.margins import spread_between

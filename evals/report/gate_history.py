@@ -146,6 +146,9 @@ def _draw(axes: Axes, found: History, metric: str) -> None:
     for change in found.changes:
         if change.metric == metric:
             axes.axvline(places[change.run] - 0.5, color=ORANGE, linewidth=1.2)
+    for shift in found.shifts:  # accepted before the first run that was made later
+        after = [i for i, point in enumerate(found.points) if point.when > shift.when]
+        axes.axvline((after[0] if after else len(found.points)) - 0.5, color=GREY, linestyle="--")
     alarmed = {point.run for point in found.alarms if metric in point.worse}
     worse = [(p, float(v.mean or 0)) for p, v in known if v.run in alarmed]
     if worse:
