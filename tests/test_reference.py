@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.compare.reference import Statistics, import_statistics
-from evals.compare.vectors import Vectors, matched
+from evals.compare.vector_sets import Vectors
+from evals.compare.vectors import matched
 from evals.errors import MetricError, StatisticsError
 from evals.metrics.frechet import frechet_distance_from_moments
 from evals.metrics.moments import Moments
