@@ -20,7 +20,6 @@ from evals.gate import spending
 from evals.gate.cases import cases_of
 from evals.gate.deciding import LEVEL, overall
 from evals.gate.fidelity import check_fidelity
-from evals.gate.margins import LEVEL as MARGIN_LEVEL
 from evals.gate.margins import smallest_for
 from evals.gate.noise import NOTHING, Noise, noise_of
 from evals.gate.platform import platform_of
@@ -34,7 +33,6 @@ from evals.scoring import Metrics
 
 Part = Literal["quality", "fidelity"]
 Require = Literal["auto", "both", "quality", "fidelity"]
-assert MARGIN_LEVEL == LEVEL
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.errors import UsageError, nearest
+from evals.gate.deciding import LEVEL
 from evals.records import MetricInfo
 
-LEVEL = 0.05
 POWER = 0.8
 RATE_MARGIN = 0.05
 """Of a share of samples: five points; of a yes/no metric at least that, since so few can seldom be shown."""
