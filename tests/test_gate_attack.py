@@ -24,21 +24,12 @@ from evals.records import MetricInfo, Spec
 from evals.remote.client import Client
 from evals.report.gate_files import as_junit
 from evals.runs.folder import RunFolder
-from tests.gating import FALLING, again, baseline_of, empty_run, model, moved, scores, verdict
+from tests.gating import FALLING, again, baseline_of, model, moved, scores, verdict
 from tests.noisy_model import generate
+from tests.test_gate import folder, rng
 from tests.test_gate_runs import MARGIN, PROMPTS, call, made, place
 
-__all__ = ["place"]
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    return empty_run(tmp_path / "run")
+__all__ = ["folder", "place", "rng"]  # fixtures
 
 
 def test_a_changed_model_is_generated_afresh(place: Path, tmp_path: Path) -> None:
