@@ -99,7 +99,7 @@ def test_history_takes_every_run_but_the_baselines_own(place: Path, tmp_path: Pa
     """A later run that happens to have the name of the baseline's run is checked."""
     shutil.copytree(place / "blurred", tmp_path / "one")
     found = call("gate", "history", tmp_path / "one", "--baseline", place / "base.json")
-    assert found.code == 1 and "1 of 1 runs are worse than base (baseline)" in found.out
+    assert found.code == 1 and "1 of 1 runs is worse than base (baseline)" in found.out
     again_ = call("gate", "history", place / "one", "--baseline", place / "base.json")
     assert again_.code == 0 and "one run only" in again_.out
     margin = call("gate", "history", place / "one", place / "two", "--margin", "sharpness=60")

@@ -309,7 +309,7 @@ def test_history(place: Path, tmp_path: Path) -> None:
     runs = [place / name for name in ("one", "two", "three", "blurred")]
     found = call("gate", "history", *runs, "--order", "given", "--out", tmp_path / "out", *MARGIN)
     assert found.code == 1
-    assert "1 of 3 runs are worse than one, first blurred" in found.out
+    assert "1 of 3 runs is worse than one, first blurred" in found.out
     assert "sharpness changes with blurred" in found.out
     data = json.loads((tmp_path / "out" / "history.json").read_text())
     assert [p["verdict"] for p in data["points"]] == [None, "pass", "pass", "regression"]

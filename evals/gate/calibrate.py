@@ -241,6 +241,7 @@ def unlike(runs: Sequence[RunFolder]) -> list[str]:
     first, found = runs[0].info, []
     for run in runs[1:]:
         params = {**first.generator.params, **run.info.generator.params}
+        params.pop("path", None)  # of a folder of clips
         changed = [k for k in params if first.generator.params.get(k) != run.info.generator.params.get(k)]
         if run.info.generator.name != first.generator.name:
             changed = ["generator"]

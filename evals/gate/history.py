@@ -23,7 +23,7 @@ from evals.gate.changes import change_points, noise_of_means
 from evals.gate.deciding import overall
 from evals.gate.noise import noise_of
 from evals.gate.platform import platform_of
-from evals.gate.quality import check_quality
+from evals.gate.quality import check_quality, passes
 from evals.gate.records import Baseline, Shift, Verdict
 from evals.records import ALL, Aspect, Record
 
@@ -31,13 +31,15 @@ SCHEMA = 1
 
 
 class Point(Record):
-    """A run in the history: its check against the baseline at its level, None for the baseline itself."""
+    """A run in the history: its check against the baseline at its level, None for the baseline itself. `why`
+    says what kept it from passing where it is not worse."""
 
     run: str
     when: str
     level: float | None = None
     verdict: Verdict | None = None
     worse: tuple[str, ...] = ()
+    why: str = ""
 
 
 class Value(Record):
@@ -159,7 +161,12 @@ def history(baseline: Baseline, first: RunScores, later: Sequence[RunScores]) ->
         verdict = overall([row.outcome for row in rows], tail.outcome)
         if run.normalization != baseline.normalization and verdict != "regression":
             verdict = "not comparable"
-        points.append(Point(run=run.label, when=when(run), level=level, verdict=verdict, worse=tuple(worse)))
+        opened = [row for row in rows if not passes(row.outcome) and row.outcome != "worse"]
+        reasons = [f"{row.metric}: {row.message or row.outcome}" for row in opened] + [tail.message]
+        why = "" if verdict in ("pass", "regression") else next((text for text in reasons if text), "")
+        points.append(
+            Point(run=run.label, when=when(run), level=level, verdict=verdict, worse=tuple(worse), why=why)
+        )
     runs = [first, *later]
     known = [info for info in infos.values() if info.kind == "video"]
     values = [

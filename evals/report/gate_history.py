@@ -46,8 +46,9 @@ def answer(found: History) -> str:
         said = [f"{n} {v}" for v, n in (*counts.items(), ("not comparable", others)) if n]
         return f"{checked} runs after {found.points[0].run}: none is shown to be worse ({', '.join(said)})"
     first = alarms[0]
+    verb = "is" if len(alarms) == 1 else "are"
     return (
-        f"{len(alarms)} of {checked} runs are worse than {found.points[0].run}, first {first.run}"
+        f"{len(alarms)} of {checked} runs {verb} worse than {found.points[0].run}, first {first.run}"
         f" ({first.when[:10]}) on {', '.join(first.worse)}"
     )
 
@@ -61,6 +62,27 @@ def change_said(change: Change) -> str:
     )
 
 
+def changes_said(found: History) -> list[str]:
+    """The largest change of every metric, and how many smaller ones there are."""
+    lines = []
+    for metric in dict.fromkeys(one.metric for one in found.changes):
+        mine = sorted(
+            (c for c in found.changes if c.metric == metric), key=lambda c: -abs(c.after - c.before)
+        )
+        rest = f", and {len(mine) - 1} smaller" if len(mine) > 1 else ""
+        lines.append(change_said(mine[0]) + rest)
+    return lines
+
+
+def reasons_said(found: History) -> list[str]:
+    """Why runs were not decided, each reason once."""
+    runs: dict[str, list[str]] = {}
+    for point in found.points:
+        if point.why:
+            runs.setdefault(point.why, []).append(point.run)
+    return [f"{', '.join(names)}: {why}" for why, names in runs.items()]
+
+
 def text(found: History) -> str:
     """The answer, a line a run, and changes of level."""
     grid = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
@@ -71,7 +93,7 @@ def text(found: History) -> str:
             point.run, point.when[:16].replace("T", " "), number(point.level, 2) if point.level else "",
             point.verdict or "baseline", ", ".join(point.worse),
         )  # fmt: skip
-    lines = [change_said(one) for one in found.changes]
+    lines = [*reasons_said(found), *changes_said(found)]
     lines += [f"accepted on {shift.when[:10]}: {shift.because}" for shift in found.shifts]
     return _printed(answer(found), grid, *lines)
 
@@ -98,7 +120,7 @@ def write(found: History, out: Path) -> Path:
     figures = [(name, _figure(found, name, out)) for name in dict.fromkeys(v.metric for v in found.values)]
     page = _template().render(
         answer=answer(found), points=found.points, figures=figures,
-        changes=[change_said(one) for one in found.changes], shifts=found.shifts, number=number,
+        changes=[*reasons_said(found), *changes_said(found)], shifts=found.shifts, number=number,
     )  # fmt: skip
     write_atomically(out / "history.html", page.encode())
     return out / "history.html"
