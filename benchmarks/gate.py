@@ -21,7 +21,8 @@ from evals.gate.changes import change_points, noise_of_means
 from evals.gate.deciding import LEVEL, judge, overall, tail
 from evals.gate.margins import RATE_MARGIN
 from evals.gate.plan import chance_of_regression
-from evals.gate.spending import of_checkpoint
+from evals.gate.quality import tested
+from evals.gate.spending import LOOKS, of_checkpoint, of_look
 
 Array = NDArray[np.float64]
 KINDS = (
@@ -191,6 +192,35 @@ def looks(checkpoints: int, replicates: int, spent: bool, seed: int = 1) -> floa
     return alarms / replicates
 
 
+def in_looks(prompts: int, replicates: int, drop: float = 0.0, seed: int = 4) -> tuple[float, float]:
+    """The shares of regressions and passes where a candidate is looked at with 1, 2 and 4 seeds, each at a
+    third of the level, as long as it is inconclusive; `drop` times its margin is taken off one metric."""
+    rng = np.random.default_rng([seed, prompts, int(100 * drop)])
+    ends = []
+    for number in range(replicates):
+        world = World.drawn(prompts, 4, rng)
+        base, candidate = world.run(rng), world.run(rng)
+        margins, spreads = margins_of(base, fraction_for(prompts, 4))
+        changed = number % len(KINDS)
+        repeats = [world.run(rng) - base for _ in range(2)]
+        verdict = "inconclusive"
+        for seeds in LOOKS:
+            differences = (candidate - base)[:, :seeds].mean(1)
+            differences[:, changed] -= drop * (margins[changed] or 0.0)
+            noise = np.concatenate([one[:, :seeds].mean(1) for one in repeats])
+            used = [j for j, kind in enumerate(KINDS) if kind != "rate"]
+            level = of_look()
+            varies = np.nansum(np.abs(differences), axis=0) > 0
+            tests = tested(np.where(varies, differences, np.nan), level)
+            outcomes = [one.outcome for one in judge(tests, margins, (), level)]
+            broken = tail(differences[:, used], noise[:, used], spreads[used], level)
+            verdict = overall(outcomes, broken.outcome)
+            if verdict != "inconclusive":
+                break
+        ends.append(verdict)
+    return ends.count("regression") / replicates, ends.count("pass") / replicates
+
+
 def false_changes(runs: int, replicates: int, metrics: int = 10, seed: int = 2) -> float:
     """The share of histories of an unchanged model with any change of level on any of ten metrics."""
     rng = np.random.default_rng([seed, runs])
@@ -279,6 +309,9 @@ def main() -> None:
     rows = table(replicates)
     few = max(200, replicates // 4)
     print(f"100 looks, any alarm: {looks(100, few, True):.3f}; 20 looks unspent: {looks(20, few, False):.3f}")
+    for drop in (0.0, 1.0):
+        worse, passed = in_looks(100, few, drop)
+        print(f"looks at 1, 2, 4 seeds, down by {drop:g} margins: regression {worse:.3f}, pass {passed:.3f}")
     for runs in (10, 20, 50, 100):
         print(f"{runs} unchanged runs, any change of level: {false_changes(runs, few):.3f}", flush=True)
     draw(rows, Path("docs/images/gate.svg"))
