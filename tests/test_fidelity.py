@@ -210,3 +210,10 @@ def test_lpips(run: RunFolder, tmp_path: Path) -> None:
 def test_scoring_one_run_refuses_pairs(run: RunFolder) -> None:
     with pytest.raises(UsageError, match="gate check"):
         score_run(run, prepare(["fidelity_psnr"]))
+
+
+def test_which_weights_they_need() -> None:
+    from evals.metrics.required import required
+
+    assert [one.name for one in required(["fidelity_lpips[lpips-alex]"])] == ["alexnet"]
+    assert required(NAMES) == []

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from evals.encoders import ENCODERS
 from evals.encoders.hub import HubModel
 from evals.encoders.published import WEIGHTS, WeightFile
+from evals.extractors.paired import PAIR_EXTRACTORS
 from evals.metrics import create
 from evals.metrics.needs import expanded
 
@@ -22,7 +23,8 @@ def required(metric_ids: Iterable[str]) -> list[Published]:
         for name in metric.weights:
             found[name] = WEIGHTS[name]
         for need in expanded(metric):
-            if need.kind in ("encoder", "text", "texts"):
+            of_pair = need.kind == "pair" and need.id not in PAIR_EXTRACTORS
+            if need.kind in ("encoder", "text", "texts") or of_pair:
                 published = ENCODERS.get(need.id).published(need.id)
                 if published is not None:
                     found[published.name] = published
