@@ -52,6 +52,12 @@ class Aligned:
         """a − b by prompt, over the seeds that both sides have (prompts, metrics)."""
         return self.by_prompt(np.where(self.scored, self.a - self.b, np.nan))
 
+    def exact_differences(self) -> Array:
+        """The same, 0 where equal numbers that were averaged in another order differ by rounding only."""
+        found = self.differences()
+        scale = np.nanmax(np.abs(np.where(self.scored, self.a, np.nan)), axis=0, initial=0.0)
+        return np.asarray(np.where(np.abs(found) <= 1e-13 * scale, 0.0, found), np.float64)
+
 
 def align(a: RunScores, b: RunScores, metrics: Sequence[str]) -> Aligned:
     """The metrics, which both runs have, of all samples that either planned."""

@@ -86,10 +86,7 @@ def _not_comparable(name: str, a: RunScores, b: RunScores) -> dict[str, object] 
 def _estimates(
     aligned: Aligned, pairs: Sequence[Pair], infos: Sequence[MetricInfo], rules: Rules, flips: int
 ) -> dict[str, Estimate]:
-    differences = aligned.differences()
-    # Equal numbers that were averaged in another order differ by rounding only.
-    scale = np.nanmax(np.abs(np.where(aligned.scored, aligned.a, np.nan)), axis=0, initial=0.0)
-    differences = np.where(np.abs(differences) <= 1e-13 * scale, 0.0, differences)
+    differences = aligned.exact_differences()
     varies = np.array([bool(np.nansum(np.abs(d)) > 0) for d in differences.T], bool)
     tests = sign_flips(np.where(varies, differences, np.nan), flips)
     guards = Guards(aligned, infos, flips)

@@ -13,7 +13,7 @@ from evals.compare.rules import Rules
 from evals.compare.run_scores import RunScores
 from evals.compare.set_pairs import measure_sets
 from evals.decoding.resources import Progress, Resources
-from evals.errors import EvalsError, MetricError, UsageError
+from evals.errors import EvalsError, UsageError
 from evals.extract import Source
 from evals.gate import baseline as files
 from evals.gate import spending
@@ -183,7 +183,7 @@ def _sets(
         measuring.measure([candidate, base], list(wanted))
         rules = Rules(margins=baseline.margins)
         found = {one.info.id: one for one in measure_sets(candidate, base, wanted, measuring, rules)}
-    except (MetricError, EvalsError) as error:
+    except EvalsError as error:
         blocked.append(f"distribution metrics: {error}")
         return {}
     blocked += [w.message for w in measuring.warnings if w.metric in wanted and w.metric not in found]

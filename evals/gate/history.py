@@ -23,8 +23,8 @@ from evals.gate.changes import change_points, noise_of_means
 from evals.gate.deciding import overall
 from evals.gate.noise import noise_of
 from evals.gate.platform import platform_of
-from evals.gate.quality import check_quality, passes
-from evals.gate.records import Baseline, Shift, Verdict
+from evals.gate.quality import check_quality
+from evals.gate.records import PASSING, Baseline, Shift, Verdict
 from evals.records import ALL, Aspect, Record
 
 SCHEMA = 1
@@ -161,7 +161,7 @@ def history(baseline: Baseline, first: RunScores, later: Sequence[RunScores]) ->
         verdict = overall([row.outcome for row in rows], tail.outcome)
         if run.normalization != baseline.normalization and verdict != "regression":
             verdict = "not comparable"
-        opened = [row for row in rows if not passes(row.outcome) and row.outcome != "worse"]
+        opened = [row for row in rows if row.outcome not in PASSING and row.outcome != "worse"]
         reasons = [f"{row.metric}: {row.message or row.outcome}" for row in opened] + [tail.message]
         why = "" if verdict in ("pass", "regression") else next((text for text in reasons if text), "")
         points.append(

@@ -21,7 +21,7 @@ from evals.errors import Reason
 from evals.gate import baseline as files
 from evals.gate.deciding import LEVEL, Bounds, Judged, TailFound, judge, tail
 from evals.gate.noise import Noise
-from evals.gate.records import Baseline, Outcome, QualityRow, Tail
+from evals.gate.records import Baseline, QualityRow, Tail
 from evals.metrics.base import SetDifference
 from evals.records import MetricInfo
 
@@ -39,9 +39,8 @@ def compared(
     if seeds is not None:
         base = _narrowed(base, [at for at in _keys(base) if at[1] in seeds])
     wanted = _keys(base)
-    reworded = set(
-        differently_worded([base, candidate])
-    )  # what they gave answers no prompt of the baseline's
+    # What reworded prompts gave answers no prompt of the baseline's.
+    reworded = set(differently_worded([base, candidate]))
     known = {at for at in _keys(candidate) if at[0] not in reworded}
     candidate = _narrowed(candidate, [at for at in wanted if at in known])
     candidate = replace(candidate, prompts={p: v for p, v in candidate.prompts.items() if p not in reworded})
@@ -101,7 +100,7 @@ def check_quality(
             both.append(name)
     aligned = align(other, base, both)
     signs = np.array([1.0 if infos[n].direction == "higher" else -1.0 for n in both])
-    differences = _exact(aligned) * signs
+    differences = aligned.exact_differences() * signs
     varies = [bool(np.nansum(np.abs(d)) > 0) for d in differences.T]
     tests = tested(np.where(varies, differences, np.nan), level)
     guards = _guards(aligned, [infos[n] for n in both], [baseline.margins.get(n) for n in both])
@@ -198,13 +197,6 @@ def tested(columns: Array, level: float) -> list[Bounds | None]:
         t = Jackknifed(SetDifference(float(d.mean()), error, len(d) - 1)) if error > 0 else few
         found.append(t)
     return found
-
-
-def _exact(aligned: Aligned) -> Array:
-    """Differences by prompt; equal numbers that were averaged in another order differ by rounding only."""
-    differences = aligned.differences()
-    scale = np.nanmax(np.abs(np.where(aligned.scored, aligned.a, np.nan)), axis=0, initial=0.0)
-    return np.asarray(np.where(np.abs(differences) <= 1e-13 * scale, 0.0, differences), np.float64)
 
 
 def _guards(aligned: Aligned, infos: Sequence[MetricInfo], margins: Sequence[float | None]) -> list[float]:
@@ -306,8 +298,3 @@ def _tail(
         "count": test.count, "n_repeats": test.repeats, "p": test.p, "outcome": test.outcome,
         "prompts": tuple(named), "metrics": tuple(chosen[i] for i in test.worst[:MOST_NAMED]),
     })  # fmt: skip
-
-
-def passes(outcome: Outcome) -> bool:
-    """Whether a metric's outcome lets the gate pass."""
-    return outcome in ("identical", "no worse", "better", "worse within the margin")

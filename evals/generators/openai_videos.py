@@ -18,7 +18,7 @@ from evals.generators.servers import Servers
 from evals.records import Request, Spec
 from evals.remote.budget import cost_of
 from evals.remote.client import Client, is_refusal, key_from
-from evals.remote.outcomes import JobStatus, RemoteJob, Trouble, Unknown
+from evals.remote.outcomes import JobStatus, Rejected, RemoteJob, Trouble, Unknown
 
 KEY = "OPENAI_VIDEOS_API_KEY"
 DETAILS = ("model", "inference_time_s", "peak_memory_mb", "seconds", "size", "created_at", "completed_at")
@@ -100,8 +100,8 @@ class OpenAIVideos(JobGenerator):
         try:
             answer = http.submit(f"{http.base}/videos", {"Idempotency-Key": key}, files=form)
             job = self.servers.took(_id(answer), http)
-        except BaseException:
-            self.servers.failed(http)
+        except BaseException as error:  # goes on up; a refused prompt is no fault of the server
+            self.servers.failed(http, aside=not (isinstance(error, Rejected) and not error.again))
             raise
         return job
 

@@ -38,11 +38,12 @@ class Servers:
             self._busy[found.base] += 1
             return found
 
-    def failed(self, client: Client) -> None:
-        """A job that was counted did not come to be: the server is set aside for a while."""
+    def failed(self, client: Client, aside: bool = True) -> None:
+        """A job that was counted did not come to be; `aside`: the server is left alone for a while."""
         with self._lock:
             self._busy[client.base] = max(0, self._busy[client.base] - 1)
-            self._aside[client.base] = time.monotonic() + ASIDE
+            if aside:
+                self._aside[client.base] = time.monotonic() + ASIDE
 
     def took(self, number: str, client: Client) -> RemoteJob:
         """The job that a server took."""

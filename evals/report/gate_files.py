@@ -13,8 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from evals import video
 from evals.errors import SampleError
 from evals.extract import Source
-from evals.gate.quality import passes
-from evals.gate.records import Case, GateResult
+from evals.gate.records import PASSING, Case, GateResult
 from evals.records import Normalization
 from evals.report.gate_table import cells, headline, said, tail_said
 from evals.report.markdown import escaped
@@ -98,7 +97,7 @@ def as_junit(result: GateResult) -> str:
          " ".join([headline(result), *lines]))  # fmt: skip
     for row in result.rows:
         facts = row.model_dump(mode="json", exclude={"message"})
-        fault = "failure" if row.outcome == "worse" else "" if passes(row.outcome) else "error"
+        fault = "failure" if row.outcome == "worse" else "" if row.outcome in PASSING else "error"
         fault = fault if "quality" in result.required else ""
         case(row.metric, "quality", facts, fault, f"{row.outcome}: {row.message}".rstrip(": "))
     fault = {"many": "failure", "few": "error", "not tested": "error"}.get(result.tail.outcome, "")

@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evals.gate.quality import passes
-from evals.gate.records import FidelityRow, GateResult, QualityRow, Tail
+from evals.gate.records import PASSING, FidelityRow, GateResult, QualityRow, Tail
 from evals.report.numbers import number
 from evals.report.terminal import short_names
 
@@ -44,7 +43,7 @@ def said(result: GateResult) -> list[str]:
     """The reasons of the verdict, most important first, then what a reader must know."""
     lines = [*_regressions(result), *tail_said(result.tail)]
     lines += [f"Blocked: {why}." for why in result.blocked]
-    opened = [row for row in result.rows if not passes(row.outcome) and row.outcome != "worse"]
+    opened = [row for row in result.rows if row.outcome not in PASSING and row.outcome != "worse"]
     if opened:
         lines.append(f"Not decided: {_why_open(opened)}.")
     within = [row.metric for row in result.rows if row.outcome == "worse within the margin"]
@@ -124,7 +123,7 @@ def _quality(result: GateResult) -> Table:
         dim = row not in result.rows
         style = "dim" if dim else ""
         word = "" if dim else row.outcome
-        tint = "green" if passes(row.outcome) else "red" if row.outcome == "worse" else "yellow"
+        tint = "green" if row.outcome in PASSING else "red" if row.outcome == "worse" else "yellow"
         values = (row.baseline, row.candidate, row.bound, row.margin)
         shown = [Text(number(value, 3) if value is not None else "", style=style) for value in values]
         grid.add_row(Text(names[row.metric], style=style), *shown, Text(word, style=tint))
