@@ -166,13 +166,27 @@ class AspectResult(Record):
     n_prompts: int
 
 
+class CategoryGain(Record):
+    """An aspect's gain over the prompts of one category, with its own 95 % interval. It describes; verdicts are
+    of all prompts."""
+
+    category: str
+    aspect: Aspect
+    gain: float
+    ci_low: float | None
+    ci_high: float | None
+    n_prompts: int
+
+
 class Standing(Record):
-    """a against b over all aspects. The weighted gain is there only where weights were given."""
+    """a against b over all aspects. The weighted gain is there only where weights were given, `categories` only
+    where there are several."""
 
     a: str
     b: str
     overall: Overall
     aspects: tuple[AspectResult, ...]
+    categories: tuple[CategoryGain, ...] = ()
     weighted: float | None = None
     weighted_low: float | None = None
     weighted_high: float | None = None

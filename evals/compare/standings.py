@@ -7,7 +7,7 @@ consistency counts only where both move.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from evals.compare.aligned import Aligned, align
 from evals.compare.decide import favoured, losses
 from evals.compare.flips import SignFlip, holm, sign_flip, sign_flips
-from evals.compare.results import AspectResult, Outcome, Overall, Pair, RunSummary, Standing
+from evals.compare.results import AspectResult, CategoryGain, Outcome, Overall, Pair, RunSummary, Standing
 from evals.compare.rules import ALPHA, MARGIN, Rules
 from evals.compare.run_scores import RunScores
 from evals.records import Aspect, MetricInfo
@@ -30,6 +30,8 @@ CLEARLY_WORSE = -0.25
 MOVES = 0.5
 """The least motion score of a video that moves."""
 ROUNDING = 1e-12
+CATEGORY_FLIPS = 1_999
+"""Of intervals that describe and decide nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,15 @@ def standing(
         if "blur" in infos[p.metric].rewarded_by and favoured(p, infos[p.metric]) in blurrier
     }  # fmt: skip
     names = [n for n in infos if n in comparable - from_blur]
-    gains = _gains(align(a, b, names), [infos[n] for n in names])
+    aligned = align(a, b, names)
+    gains = _gains(aligned, [infos[n] for n in names])
     tested = [g for g in gains if g.test is not None]
     p_values = dict(zip([g.aspect for g in tested], holm([g.test.p for g in tested if g.test]), strict=True))
     results = [_result(gain, p_values.get(gain.aspect)) for gain in gains]
     results += _realism(pairs, infos)
     return Standing(
         a=a.label, b=b.label, overall=_overall(results), aspects=tuple(results),
+        categories=tuple(_by_category(gains, _categories(aligned.prompts, a, b))),
         **_weighted(gains, rules.weights),
     )  # fmt: skip
 
@@ -133,6 +137,29 @@ def _result(gain: _Gain, p_holm: float | None) -> AspectResult:
         win_rate=float(np.mean((values > 0) + 0.5 * (values == 0))) if len(values) else None,
         n_prompts=len(values),
     )  # fmt: skip
+
+
+def _categories(prompts: Sequence[str], a: RunScores, b: RunScores) -> list[str]:
+    return [(a.prompts.get(name) or b.prompts[name]).category for name in prompts]
+
+
+def _by_category(gains: Sequence[_Gain], categories: Sequence[str]) -> Iterator[CategoryGain]:
+    """Every aspect's gain in each category, where there are several; `categories` are the prompts'."""
+    names = list(dict.fromkeys(categories))
+    of = np.array(categories)
+    for name in names if len(names) > 1 and gains else ():
+        tests = sign_flips(np.stack([gain.by_prompt[of == name] for gain in gains], 1), CATEGORY_FLIPS)
+        for gain, test in zip(gains, tests, strict=True):
+            if test is not None:
+                low, high = test.interval() or (None, None)
+                yield CategoryGain(
+                    category=name,
+                    aspect=gain.aspect,
+                    gain=test.mean,
+                    ci_low=low,
+                    ci_high=high,
+                    n_prompts=test.n,
+                )
 
 
 def _realism(pairs: Sequence[Pair], infos: Mapping[str, MetricInfo]) -> list[AspectResult]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from evals import video
-from evals.decoding import pairs, wire
+from evals.decoding import pairs, previews, wire
 from evals.decoding.spent import Clock, peak_memory
 from evals.decoding.windows import WindowCutter
 from evals.errors import DoesNotApply, EvalsError, Reason, SampleError
@@ -109,15 +109,9 @@ def _probe(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> No
 
 
 def _preview(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> None:
-    """A small H.264 copy for a report: at most `seconds` long, `short_side` pixels on its short side."""
+    """Small copies of a video for a report."""
     file = recorded_file(Path(job["path"]), job["sha256"])
-    found = video.probe(file.path, limits)
-    facts = found.facts
-    side = min(job["short_side"], facts.width, facts.height)
-    seconds = min(job["seconds"], facts.duration)
-    small = Normalization(short_side=side if side >= 16 else None, seconds=seconds)
-    frames = (f for c in video.decode(found, small, limits.chunk_bytes) for f in c.new)
-    video.encode(Path(job["out"]), frames, min(facts.fps, 60.0), crf=30)
+    previews.make(file.path, limits, job["short_side"], Path(job["out"]), job["stills"])
     still_the_same(file)
     wire.send(sock, {"type": "done"})
 

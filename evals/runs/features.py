@@ -8,7 +8,7 @@ the array, so an array is never updated, and two shards that hold one key hold t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +71,29 @@ class FeatureStore:
             return self._pending[key]
         path = self._shard[key]
         with safe_open(str(path), framework="numpy") as shard:
-            checksums = shard.metadata() or {}
-            features = {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
+            return self._checked(path, shard, shard.metadata() or {}, key)
+
+    def _checked(self, path: Path, shard: Any, checksums: Mapping[str, str], key: str) -> Features:
+        features = {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
         for name, array in features.items():
             if checksums.get(f"{key}/{name}") != _checksum(f"{key}/{name}", array):
                 raise RunError(f"{path}: is damaged (its bytes have changed); delete it to recompute")
         return features
+
+    def read(self, keys: Iterable[str]) -> Iterator[tuple[str, Features]]:
+        """The features of those keys that are there, each shard opened once; in the order of shards."""
+        wanted: dict[Path | None, list[str]] = {}
+        for key in dict.fromkeys(keys):
+            if key in self:
+                wanted.setdefault(None if key in self._pending else self._shard[key], []).append(key)
+        for path, mine in wanted.items():
+            if path is None:
+                yield from ((key, self._pending[key]) for key in mine)
+                continue
+            with safe_open(str(path), framework="numpy") as shard:
+                checksums = shard.metadata() or {}
+                for key in mine:
+                    yield key, self._checked(path, shard, checksums, key)
 
     def put(self, key: str, features: Mapping[str, NDArray[Any]]) -> None:
         """Collect features for the next commit: at least one array, which may be empty."""

@@ -1,4 +1,4 @@
-"""Writing videos: H.264, and two lossless choices."""
+"""Writing videos: H.264, small for browsers, and two lossless choices."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ from av.video.stream import VideoStream
 
 from evals.video.reading import Frames
 
-Codec = Literal["h264", "ffv1", "h264rgb"]
+Codec = Literal["h264", "ffv1", "h264rgb", "preview"]
 # Without this, x264's macroblock tree reads memory it never wrote, and equal frames give unequal bytes.
 _SAME_BYTES = {"x264-params": "cpu-independent=1"}
-_CODECS: dict[Codec, tuple[str, str, dict[str, str], str]] = {
+_CODECS: dict[Codec, tuple[str, str, dict[str, str], str]] = {  # fmt: skip
     "h264": ("libx264", "yuv420p", {"crf": "18", "preset": "medium", **_SAME_BYTES}, ".mp4"),
+    # A key frame every 12 frames, and none out of order: a browser seeks to a frame at once, and finds it.
+    "preview": (
+        "libx264",
+        "yuv420p",
+        {"crf": "28", "preset": "veryfast", "g": "12", "bf": "0", **_SAME_BYTES},
+        ".mp4",
+    ),
     "ffv1": ("ffv1", "bgr0", {}, ".mkv"),
     "h264rgb": ("libx264rgb", "rgb24", {"crf": "0", "preset": "medium", **_SAME_BYTES}, ".mp4"),
 }
@@ -28,7 +35,8 @@ _CODECS: dict[Codec, tuple[str, str, dict[str, str], str]] = {
 def encode(
     path: Path, frames: Iterable[Frames], fps: float, codec: Codec = "h264", crf: int | None = None
 ) -> None:
-    """Write frames (H, W, 3) uint8 RGB. `ffv1` (.mkv) and `h264rgb` (.mp4) keep every bit.
+    """Write frames (H, W, 3) uint8 RGB. `ffv1` (.mkv) and `h264rgb` (.mp4) keep every bit;
+    `preview` (.mp4) is small, and seeks fast.
 
     H.264 in yuv420p needs even sides: an odd one is padded by repeating its last row or column.
     The file appears under its name only when it is complete; equal frames

@@ -1,0 +1,182 @@
+"""Forest plots: the gain of every model against one of them, by aspect, and by aspect and category."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evals.compare import Comparison
+from evals.compare.rules import MARGIN
+from evals.records import ASPECTS, Aspect
+from evals.report.figures.style import DIM, INK, LINE, MARKERS, SERIES, VERDICTS, Plot, clean, label, signed
+from evals.report.matrix import SAID, against
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+UNIT = "gain in standard deviations between prompts"
+MOST_CATEGORIES = 24
+REACH = 5.0
+
+
+@dataclass(frozen=True)
+class _Gain:
+    run: str
+    aspect: Aspect
+    category: str
+    gain: float
+    low: float | None
+    high: float | None
+    n: int
+    verdict: str = ""
+
+
+def base_of(comparison: Comparison) -> str | None:
+    """The run that figures compare with: the baseline, else the first that all were compared with."""
+    if comparison.baseline is not None:
+        return comparison.baseline
+    compared = {frozenset((one.a, one.b)) for one in comparison.standings}
+    labels = comparison.labels
+    full = (b for b in labels if all(frozenset((a, b)) in compared for a in labels if a != b))
+    return next(full, None) if len(labels) > 1 else None
+
+
+def plots(comparison: Comparison) -> list[Plot]:
+    """Against the baseline, or the first model."""
+    base = base_of(comparison)
+    if base is None:
+        return []
+    found = [p for p in (_by_aspect(comparison, base), _by_category(comparison, base)) if p is not None]
+    return found
+
+
+def _by_aspect(comparison: Comparison, base: str) -> Plot | None:
+    gains = []
+    for run in comparison.labels:
+        for one in comparison.standings:
+            if run == base or {one.a, one.b} != {run, base}:
+                continue
+            for aspect in one.aspects:
+                told = against(comparison, run, base, aspect.aspect)
+                if told is not None and told[1] is not None:
+                    gains.append(
+                        _Gain(run, aspect.aspect, "", told[1], told[2], told[3], aspect.n_prompts, SAID[told[0]])
+                    )
+    if not gains:
+        return None
+    aspects = sorted({g.aspect for g in gains}, key=ASPECTS.index)
+    runs = list(dict.fromkeys(g.run for g in gains))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        _frame(axes, gains)
+        place, ticks, names = 0.0, [], []
+        for aspect in aspects:
+            mine = [g for g in gains if g.aspect == aspect]
+            axes.text(-0.01, place, aspect, ha="right", va="center", weight="bold", transform=_beside(axes))
+            for one in mine:
+                place += 1
+                _mark(axes, one, place, VERDICTS[one.verdict], MARKERS[runs.index(one.run) % len(MARKERS)])
+                ticks.append(place)
+                names.append(f"{label(one.run)}: {one.verdict}")
+            place += 1.4
+        axes.set_yticks(ticks, names)
+        axes.set_ylim(place - 0.7, -0.8)
+        axes.set_xlabel(f"{UNIT}, against {label(base)}")
+
+    rows = [[g.aspect, g.run, signed(g.gain), _bounds(g), g.verdict, str(g.n)] for g in gains]
+    return Plot(
+        "forest", f"Differences from {base}, by aspect",
+        "Each mark is the mean gain over prompts with its 95 % interval; right of 0 is better. The band is the margin:"
+        " what lies within it counts as no difference. Colour and words say the verdict, which is corrected for"
+        " the number of aspects.",
+        (7.2, 0.9 + 0.24 * (len(gains) + 1.4 * len(aspects))), draw,
+        ("aspect", "model", "gain", "95 % interval", "verdict", "prompts"), rows,
+    )  # fmt: skip
+
+
+def _by_category(comparison: Comparison, base: str) -> Plot | None:
+    gains = []
+    for one in comparison.standings:
+        if base not in (one.a, one.b):
+            continue
+        run, sign = (one.a, 1) if one.b == base else (one.b, -1)
+        for c in one.categories:
+            low, high = (c.ci_low, c.ci_high) if sign > 0 else (_minus(c.ci_high), _minus(c.ci_low))
+            gains.append(_Gain(run, c.aspect, c.category, sign * c.gain, low, high, c.n_prompts))
+    if not gains:
+        return None
+    aspects = sorted({g.aspect for g in gains}, key=ASPECTS.index)
+    runs = [run for run in comparison.labels if any(g.run == run for g in gains)]
+    size = {g.category: max(x.n for x in gains if x.category == g.category) for g in gains}
+    kept = sorted(size, key=lambda name: -size[name])[:MOST_CATEGORIES]
+    categories = sorted(kept)
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, len(aspects), sharey=True, squeeze=False)[0]
+        for axes, aspect in zip(panels, aspects, strict=True):
+            mine = [g for g in gains if g.aspect == aspect and g.category in kept]
+            _frame(axes, mine)
+            axes.set_title(aspect)
+            for one in mine:
+                k = runs.index(one.run)
+                place = categories.index(one.category) + 0.7 * ((k + 0.5) / len(runs) - 0.5)
+                _mark(axes, one, place, SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)])
+            for i in range(1, len(categories)):
+                axes.axhline(i - 0.5, color=LINE, linewidth=0.6)
+        panels[0].set_yticks(range(len(categories)), [f"{label(c)} ({size[c]})" for c in categories])
+        panels[0].set_ylim(len(categories) - 0.4, -0.6)
+        _legend(figure, runs)
+        figure.supxlabel(f"{UNIT}, against {label(base)}", fontsize=8.5, color=DIM)
+
+    rows = [[g.category, g.aspect, g.run, signed(g.gain), _bounds(g), str(g.n)] for g in gains]
+    left = len(size) - len(kept)
+    return Plot(
+        "forest-categories", f"Differences from {base}, by category",
+        "Where a model gains or loses: right of 0 is better. Intervals are of 95 % for each mark alone and describe;"
+        " verdicts are of all prompts. A category of fewer than 6 prompts has no interval. In brackets: prompts."
+        + (f" {left} smaller categories are in the table only." if left else ""),
+        (max(5.0, 1.8 + 1.7 * len(aspects)), 1.3 + len(categories) * max(0.3, 0.13 * len(runs))), draw,
+        ("category", "aspect", "model", "gain", "95 % interval", "prompts"), rows,
+    )  # fmt: skip
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _beside(axes: Axes) -> object:
+    return axes.get_yaxis_transform()
+
+
+def _frame(axes: Axes, gains: Sequence[_Gain]) -> None:
+    bounds = [abs(x) for g in gains for x in (g.gain, g.low, g.high) if x is not None]
+    reach = min(REACH, max([0.5, *bounds]) * 1.08)
+    axes.set_xlim(-reach, reach)
+    clean(axes)
+    axes.axvspan(-MARGIN, MARGIN, color=LINE, alpha=0.5, linewidth=0)
+    axes.axvline(0, color=INK, linewidth=0.8)
+
+
+def _mark(axes: Axes, one: _Gain, place: float, colour: str, marker: str) -> None:
+    low, high = axes.get_xlim()
+    if one.low is not None and one.high is not None:
+        axes.plot([max(low, one.low), min(high, one.high)], [place, place], color=colour)
+    marker = "<" if one.gain < low else ">" if one.gain > high else marker  # it lies beyond the axis
+    axes.plot([min(max(one.gain, low), high)], [place], marker, color=colour, markersize=5)
+
+
+def _bounds(one: _Gain) -> str:
+    return "–" if one.low is None else f"[{signed(one.low)}, {signed(one.high)}]"
+
+
+def _legend(figure: Figure, runs: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=SERIES[k % len(SERIES)], marker=MARKERS[k % len(MARKERS)], markersize=5, label=label(run))
+        for k, run in enumerate(runs)
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(runs), 4))

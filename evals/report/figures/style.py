@@ -1,0 +1,100 @@
+"""One look for all figures, and how they are saved: the same inputs give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evals.runs.journal import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, DIM, LINE, PAPER = "#1b1f24", "#5b6570", "#d9dee4", "#fdfefe"
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#808080"
+"""Of the palette of Okabe and Ito, which the colour-blind can tell apart."""
+SERIES = (BLUE, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", ORANGE, "#7d6b00", GREY)
+MARKERS = "osD^vPX*"
+DARK = {INK: "#e4e8ec", DIM: "#98a3ae", LINE: "#343c45", PAPER: "#15191e", BLUE: "#3fa2e0"}
+"""What the colours become on a dark page."""
+VERDICTS = {"better": BLUE, "worse": ORANGE, "equivalent": DIM, "inconclusive": GREY, "": GREY}
+LONGEST = 28  # characters of a label
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure: `draw` fills an empty one of `size` (inches). `caption` says what to read from it; `header` and
+    `rows` are its numbers as a table."""
+
+    name: str
+    title: str
+    caption: str
+    size: tuple[float, float]
+    draw: Callable[[Figure], None]
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "font.size": 9, "axes.titlesize": 9.5, "axes.titlelocation": "left", "axes.labelsize": 8.5,
+        "xtick.labelsize": 8, "ytick.labelsize": 8.5, "legend.fontsize": 8, "legend.frameon": False,
+        "text.color": INK, "axes.labelcolor": DIM, "axes.edgecolor": LINE, "xtick.color": DIM,
+        "ytick.color": INK, "axes.titlecolor": INK, "axes.facecolor": "none", "figure.facecolor": "none",
+        "savefig.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": False, "grid.color": LINE, "axes.axisbelow": True, "lines.linewidth": 1.6,
+        "text.parse_math": False,  # a $ in a name is a $
+        "svg.hashsalt": "t2v-evals", "svg.fonttype": "none", "pdf.fonttype": 42,
+        "font.family": ["sans-serif"],
+    }  # fmt: skip
+
+
+def save(plot: Plot, folder: Path) -> list[str]:
+    """Write NAME.svg, NAME-dark.svg and NAME.pdf; gives their names."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    files = {}
+    with matplotlib.rc_context(_settings()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the SVG is drawn with the reader's fonts
+        figure = Figure(figsize=plot.size, layout="constrained")
+        plot.draw(figure)
+        for suffix, undated in (("svg", "Date"), ("pdf", "CreationDate")):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix, metadata={undated: None})
+            files[f"{plot.name}.{suffix}"] = buffer.getvalue()
+    files[f"{plot.name}-dark.svg"] = _darkened(files[f"{plot.name}.svg"])
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    return list(files)
+
+
+def _darkened(svg: bytes) -> bytes:
+    text = svg.decode()
+    for light, dark in DARK.items():
+        text = text.replace(light, dark)
+    return text.encode()
+
+
+def label(text: str) -> str:
+    """A name as it fits beside an axis, without characters that no font draws."""
+    shown = "".join(c if c.isprintable() else "·" for c in text)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+
+
+def clean(axes: Axes, grid: str = "x") -> None:
+    """Quiet axes: a light grid along one direction, no ticks."""
+    axes.tick_params(length=0)
+    axes.grid(True, axis=grid, linewidth=0.6)  # type: ignore[arg-type]
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A gain for a table, with its sign."""
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")

@@ -1,0 +1,139 @@
+"""Curves over the frames of a video, and the frames that stand out, from the stored features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.compare import Comparison, RunScores
+from evals.errors import RunError
+from evals.metrics.needs import Needs, VideoAndText, recorded_specs
+from evals.metrics.temporal import FrozenFrames, SceneCuts, cuts
+from evals.records import Need, Normalization, Spec
+from evals.runs.features import Features, FeatureStore
+from evals.runs.folder import SampleId
+
+Array = NDArray[np.float64]
+MOST = 3  # flags of one kind that a video shows
+BURST = 1e-3
+"""The warping error (mean squared, of values in [0, 1]) above which a frame does not follow from the one before
+it; 2 or more such pairs in a row that are no cut are a flicker burst. For looking, not a metric."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A stretch of frames that stands out: `kind`, its first and last frame of those that were scored."""
+
+    kind: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve: a value per frame, or per frame and the one before it (`between`)."""
+
+    name: str
+    title: str
+    need: Need
+    array: str
+    between: bool = True
+    flags: Callable[[Features], list[Flag]] | None = None
+
+
+def _stretches(marked: Sequence[bool] | NDArray[np.bool_], kind: str, least: int = 1) -> list[Flag]:
+    """Runs of at least `least` marked pairs; pair t is of the frames t and t + 1."""
+    found, start = [], None
+    for t, one in enumerate([*marked, False]):
+        if one and start is None:
+            start = t
+        elif not one and start is not None:
+            if t - start >= least:
+                found.append(Flag(kind, start, t))
+            start = None
+    return found
+
+
+def _freezes(features: Features) -> list[Flag]:
+    return _stretches(features["block_max"] < FrozenFrames.THRESHOLD, "freeze", 2)
+
+
+def _cuts(features: Features) -> list[Flag]:
+    content = np.asarray(features["hsv"], np.float64)
+    found = cuts(content, SceneCuts.RATIO, SceneCuts.LEAST, SceneCuts.WIDTH)
+    return [Flag("cut", t, t + 1) for t in found]
+
+
+def _bursts(features: Features) -> list[Flag]:
+    return _stretches(features["warp_error"] > BURST, "flicker burst", 2)
+
+
+CURVES = (
+    Curve(
+        "change", "change between frames (8-bit levels)", Need("frames", "difference"), "mean", True, _freezes
+    ),
+    Curve("flow", "motion (pixels)", Need("frames", "dis"), "magnitude"),
+    Curve("warp", "warping error", Need("frames", "dis"), "warp_error", True, _bursts),
+    Curve("ssim", "SSIM to the frame before", Need("frames", "ssim"), "ssim"),
+    Curve("content", "content change", Need("frames", "content"), "hsv", True, _cuts),
+    Curve(
+        "sharpness", "sharpness (variance of the Laplacian)", Need("frames", "laplacian"), "variance", False
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The curves of a video by name, its flags, and the frames per second of both."""
+
+    fps: float
+    curves: Mapping[str, Array]
+    flags: tuple[Flag, ...]
+
+
+def of_samples(comparison: Comparison, wanted: Sequence[SampleId]) -> dict[tuple[str, SampleId], Found]:
+    """The curves of all videos of these samples whose features are stored, by run and sample."""
+    found: dict[tuple[str, SampleId], Found] = {}
+    for run in comparison.sources:
+        if run.folder is not None:
+            found |= {(run.label, at): one for at, one in _of_run(run, wanted)}
+    return found
+
+
+def _of_run(run: RunScores, wanted: Sequence[SampleId]) -> Iterator[tuple[SampleId, Found]]:
+    assert run.folder is not None
+    specs: dict[Need, Spec] = {}
+    for info in run.metrics.values():
+        specs |= recorded_specs(info)
+    normalization = Normalization.parse(run.normalization)
+    needs = Needs(specs, normalization)
+    mine = [curve for curve in CURVES if curve.need in specs]
+    keys: dict[tuple[Need, str], str] = {}
+    samples = {at: run.videos[at] for at in wanted if at in run.videos}
+    for sample in samples.values():
+        for need in dict.fromkeys(curve.need for curve in mine):
+            if sample.sha256:
+                keys[need, sample.sha256] = needs.key(need, VideoAndText(sample.sha256))
+    try:
+        stored = dict(FeatureStore(run.folder.features).read(keys.values()))
+    except RunError:
+        return  # a damaged shard costs the curves of its run; scores are there
+    for at, sample in samples.items():
+        curves, flags = {}, []
+        for curve in mine:
+            features = stored.get(keys.get((curve.need, sample.sha256 or ""), ""))
+            if features is not None and len(features.get(curve.array, ())):
+                curves[curve.name] = np.asarray(features[curve.array], np.float64)
+                flags += curve.flags(features)[:MOST] if curve.flags else []
+        if curves and sample.actual is not None:
+            yield at, Found(normalization.fps or sample.actual.fps, curves, tuple(_tidied(flags)))
+
+
+def _tidied(flags: Sequence[Flag]) -> list[Flag]:
+    """Without bursts that a cut explains, in order of time."""
+    cut = {f.first for f in flags if f.kind == "cut"}
+    kept = [f for f in flags if f.kind != "flicker burst" or not cut & set(range(f.first, f.last))]
+    return sorted(kept, key=lambda f: (f.first, f.kind))

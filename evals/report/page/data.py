@@ -1,0 +1,148 @@
+"""What the viewer reads: `data/rows.js`, and curves in pieces that it loads when a video is opened.
+
+Both are scripts that hand over one JSON value, since a page opened from a disk may load scripts from beside
+it and nothing else. JavaScript only orders, filters and shows; every number is made here or before."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.compare import Comparison
+from evals.records import Sample, digest
+from evals.report.page.curves import CURVES, Flag, Found
+from evals.report.page.media import Shown, ShownId, still_frame
+from evals.report.page.rows import Row, shown_metrics, spreads, values_of
+from evals.report.terminal import short_names
+
+DATA = "data"
+PER_FILE = 24  # rows whose curves are in one file
+DIGITS = 4
+
+
+def comparison_id(comparison: Comparison) -> str:
+    """Under what the browser keeps stars and comments: which runs, on which samples."""
+    samples = [[r.label, sorted(str(s.sha256) for s in r.videos.values())] for r in comparison.sources]
+    return digest([comparison.labels, samples])[:12]
+
+
+def rows_data(
+    comparison: Comparison,
+    rows: Sequence[Row],
+    found: Mapping[ShownId, Found],
+    shown: Mapping[ShownId, Shown],
+) -> dict[str, Any]:
+    """The viewer's table. A cell is null where the run was not asked for the sample, else [status, reason,
+    media name, original, fps, frames, width, height, flags, values]; a flag is [kind, first, last (seconds),
+    frame of its still or -1]."""
+    metrics, spread = shown_metrics(comparison), spreads(comparison)
+    names = short_names([info.id for info in metrics])
+    prompts = {row.prompt.id: row.prompt for row in rows}
+    places = {name: i for i, name in enumerate(prompts)}
+    columns = [_Cells(comparison, run.label, found, shown) for run in comparison.sources]
+    return {
+        "id": comparison_id(comparison),
+        "runs": comparison.labels,
+        "baseline": comparison.baseline,
+        "metrics": [
+            {"id": i.id, "name": names[i.id], "direction": i.direction, "primary": i.role == "primary",
+             "spread": _rounded(spread.get(i.id, 0.0)) or 0}
+            for i in metrics
+        ],
+        "curves": [{"name": c.name, "title": c.title, "between": c.between} for c in CURVES],
+        "perFile": PER_FILE,
+        "prompts": [[p.id, p.text, p.category, list(p.tags)] for p in prompts.values()],
+        "rows": [
+            [places[row.prompt.id], row.seed, row.disagreement, [column.cell(row) for column in columns]]
+            for row in rows
+        ],
+    }  # fmt: skip
+
+
+class _Cells:
+    """The cells of one run."""
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        label: str,
+        found: Mapping[ShownId, Found],
+        shown: Mapping[ShownId, Shown],
+    ) -> None:
+        self.label, self.found, self.shown = label, found, shown
+        run = next(run for run in comparison.sources if run.label == label)
+        self.videos = run.videos
+        columns = ("prompt_id", "seed", "status", "message")
+        self.samples = {
+            (p, int(s)): (status, message)
+            for p, s, status, message in zip(*(run.samples[c] for c in columns), strict=True)
+        }
+        table = values_of(comparison).get(label)
+        self.values: dict[Any, list[float | None]] = {}
+        if table is not None:
+            matrix = np.asarray(table, np.float64)
+            self.values = {at: _numbers(line) for at, line in zip(table.index, matrix, strict=True)}
+
+    def cell(self, row: Row) -> list[Any] | None:
+        known = self.samples.get(row.at)
+        if known is None:
+            return None
+        key = (self.label, row.at)
+        shown, one = self.shown.get(key, Shown()), self.found.get(key)
+        sample = self.videos.get(row.at)
+        facts = sample.actual if sample else None
+        shape = [_rounded(facts.fps), facts.frames, facts.width, facts.height] if facts else [0, 0, 0, 0]
+        flags = [_flag(flag, one, sample, shown) for flag in one.flags] if one and sample else []
+        status, message = known
+        why = shown.why_none if status == "ok" else message
+        return [status, why, shown.name, shown.original, *shape, flags, self.values.get(row.at, [])]
+
+
+def _flag(flag: Flag, one: Found, sample: Sample, shown: Shown) -> list[Any]:
+    native = sample.actual.fps if sample.actual else one.fps
+    still = still_frame(flag, one.fps, native)
+    seconds = (round(flag.first / one.fps, 3), round(flag.last / one.fps, 3))
+    return [flag.kind, *seconds, still if still in shown.stills else -1]
+
+
+def curves_data(
+    comparison: Comparison, rows: Sequence[Row], found: Mapping[ShownId, Found]
+) -> list[dict[str, Any]]:
+    """The curves of `PER_FILE` rows at a time: by row number, per run, [fps, {curve: values}] or null."""
+    pieces: list[dict[str, Any]] = []
+    for start in range(0, len(rows), PER_FILE):
+        piece = {}
+        for number, row in enumerate(rows[start : start + PER_FILE], start):
+            sides = [found.get((label, row.at)) for label in comparison.labels]
+            if any(sides):
+                piece[str(number)] = [one and [_rounded(one.fps), _curves(one)] for one in sides]
+        pieces.append(piece)
+    return pieces
+
+
+def _curves(one: Found) -> dict[str, list[float | None]]:
+    return {name: _numbers(values) for name, values in one.curves.items()}
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    return [_rounded(value) for value in values.tolist()]
+
+
+def _rounded(value: float) -> float | None:
+    """A number as short as a reader needs it; None for what is none."""
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short == int(short) and abs(short) < 1e15 else short
+
+
+def script(name: str, value: Any) -> str:
+    """A script that hands over a value; nothing in it can end a script element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return f"(globalThis.t2vEvals ??= {{}})[{json.dumps(name)}] = {text};\n"
