@@ -34,7 +34,7 @@ from evals.generators.callables import InProcess
 from evals.metrics import suites
 from evals.metrics.base import SetValue
 from evals.records import ALL, Normalization, PromptSet
-from evals.report import terminal, words, write_report
+from evals.report import PageOptions, terminal, words, write_report
 from evals.runs.folder import RunFolder, set_aside
 from evals.runs.naming import checked_name, default_name
 from evals.scoring import prepare, score_run
@@ -68,13 +68,20 @@ class Result:
     def pairs(self) -> pd.DataFrame:
         return self.comparison.frame("pairs")
 
-    def report(self, path: Place, videos: int = 0, force: bool = False) -> Path:
-        """Write the page and tables into a folder; gives the page's path. `videos` is how many prompts' clips
-        it shows."""
-        if not videos:
-            return write_report(self.comparison, Path(path), force=force)
+    def report(
+        self, path: Place, videos: int | None = 0, force: bool = False, *, figures: bool = True,
+        portable: bool = False, single_file: bool = False,
+    ) -> Path:  # fmt: skip
+        """Write the page, tables and figures into a folder; gives the page's path.
+
+        `videos` is how many prompts' clips it shows, the most telling first; None shows all. `portable`
+        copies the original clips, too; `single_file` puts figures and clips into the page itself.
+        """
+        options = PageOptions(videos, figures, portable, single_file)
+        if videos == 0:
+            return write_report(self.comparison, Path(path), options=options, force=force)
         with Resources() as resources:
-            return write_report(self.comparison, Path(path), resources.pool, videos, force)
+            return write_report(self.comparison, Path(path), resources.pool, options, force)
 
     def __repr__(self) -> str:
         return terminal.render(self.comparison)

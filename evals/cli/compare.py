@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,19 @@ from evals.cli.options import (
     open_page,
     weights,
 )
-from evals.cli.output import say, tell_json
+from evals.cli.output import say, tell, tell_json
+from evals.cli.paging import Paging, paging
 from evals.cli.results import print_comparison
 from evals.errors import UsageError
 
 if TYPE_CHECKING:
     from evals.compare import Comparison
     from evals.decoding.resources import Resources
+    from evals.gate.records import Calibration
     from evals.records import Normalization
 
 NOT_COMPARABLE = 3
+EXPORTS = ("parquet", "latex", "every-eval-ever", "hugging-face")
 
 
 @click.command(name="compare")
@@ -48,13 +52,24 @@ NOT_COMPARABLE = 3
 @click.option(
     "--out", type=PATH, default=Path("reports/comparison"), show_default=True, help="Report folder."
 )
-@click.option("--videos", default=24, show_default=True, help="Prompts whose videos the page shows.")
+@click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    type=click.Choice(EXPORTS),
+    help="Also write the results in this format, into exports/ of the report; repeatable.",
+)
+@click.option("--explain", is_flag=True, help="First say what differs between the recipes of the runs.")
+@click.option(
+    "--gate", type=PATH, metavar="BASELINE", help="Also show the calibration in this gate's baseline file."
+)
 @click.option("--vbench", is_flag=True, help="Print VBench's dimensions instead of the table.")
 @click.option("--submission", type=PATH, help="With --vbench: write VBench's result files of one run there.")
 @click.option(
     "--controls", is_flag=True, help="Also show which metrics rank made-worse copies of the clips right."
 )
 @click.option("--suite", default="quick", show_default=True, help="What folders of clips are scored with.")
+@paging("48")
 @judging
 @allow_outside
 @force
@@ -63,15 +78,25 @@ NOT_COMPARABLE = 3
 @normalizing
 @common
 def command(
-    runs: tuple[Path, ...], judging: Judging, normalizing: Normalizing, common: Common, **o: Any
+    runs: tuple[Path, ...],
+    judging: Judging,
+    normalizing: Normalizing,
+    paging: Paging,
+    common: Common,
+    **o: Any,
 ) -> int:
     """Compare RUNS, or folders of clips: which is better at what, by how much, how sure, and a report."""
+    from evals.cli.progress import Bar
     from evals.compare.runs import compare_runs
     from evals.report import check_place, write_report
+    from evals.report.exports import check, export
+    from evals.report.recipe import explained
 
     if o["submission"] and not o["vbench"]:
         raise UsageError("--submission needs --vbench")
     common.start()
+    check(o["exports"])
+    calibrations = _calibrations(o["gate"])
     check_place(o["out"], o["force"])
     normalization = normalizing.normalization() if normalizing.normalize else None
     with common.resources() as resources:
@@ -85,9 +110,12 @@ def command(
         if o["controls"]:
             found = _with_controls(found, o["out"], o["weights"], common, resources)
         terms = _in_vbench_terms(found, o["out"], o["submission"]) if o["vbench"] else None
-        page = write_report(
-            found, o["out"], resources.pool if o["videos"] > 0 else None, o["videos"], o["force"]
-        )
+        if o["explain"] and not common.as_json:
+            tell("\n".join([*explained(found), ""]))
+        with Bar(common.quiet) as bar:
+            pool = resources.pool if paging.videos != 0 else None
+            page = write_report(found, o["out"], pool, paging.options(), o["force"], bar, calibrations)
+    written = [path for name in o["exports"] for path in export(found, name, o["out"] / "exports")]
     if common.as_json:
         tell_json(found.to_json())
     else:
@@ -95,10 +123,23 @@ def command(
             message = f"videos scored: {found.normalization}, the only normalization that all runs have"
             say(message)
         print_comparison(found, page, terms)
+        for path in written:
+            tell(f"wrote {path}")
+        if paging.single_file:
+            say(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
     if o["open_page"]:
         click.launch(str(page))
     nothing = bool(found.pairs) and not any(pair.n_pairs for pair in found.pairs)
     return NOT_COMPARABLE if nothing else 0
+
+
+def _calibrations(baseline: Path | None) -> Sequence[Calibration]:
+    """What the gate's baseline file measured."""
+    if baseline is None:
+        return ()
+    from evals.gate import baseline as files
+
+    return files.read(baseline).calibrations
 
 
 def _with_controls(

@@ -13,6 +13,7 @@ import click
 
 from evals.cli.options import PATH, Common, common, force, open_page
 from evals.cli.output import say, tell_json
+from evals.cli.paging import Paging, paging
 from evals.cli.results import print_comparison
 
 if TYPE_CHECKING:
@@ -52,18 +53,12 @@ WIDTH, HEIGHT = 192, 144  # optical flow is most of the time, and goes by pixels
     show_default=True,
     help="Prompts of each of the three standard sets.",
 )
-@click.option(
-    "--videos",
-    type=click.IntRange(0),
-    default=6,
-    show_default=True,
-    help="Prompts whose videos the page shows.",
-)
+@paging("6")
 @force
 @open_page
 @common
 def command(
-    out: Path, per_set: int, videos: int, force: bool, open_page: bool, common: Common
+    out: Path, per_set: int, paging: Paging, force: bool, open_page: bool, common: Common
 ) -> int:  # fmt: skip
     """A whole evaluation on simulated worlds with known flaws: no GPU, network, weights or videos needed."""
     from evals.cli.progress import Bar
@@ -77,7 +72,8 @@ def command(
     check_place(out, force)
     with common.resources() as resources, Bar(common.quiet) as bar:
         found = run_demo(out, per_set, resources, bar, remark)
-        page = write_report(found, out, resources.pool if videos else None, videos, force)
+        pool = resources.pool if paging.videos != 0 else None
+        page = write_report(found, out, pool, paging.options(), force, bar)
     if common.as_json:
         tell_json(found.to_json())
     else:

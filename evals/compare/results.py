@@ -167,8 +167,8 @@ class AspectResult(Record):
 
 
 class CategoryGain(Record):
-    """An aspect's gain over the prompts of one category, with its own 95 % interval. It describes; verdicts are
-    of all prompts."""
+    """An aspect's gain over the prompts of one category, with its own 95 % interval. It describes;
+    verdicts are of all prompts."""
 
     category: str
     aspect: Aspect
@@ -179,8 +179,8 @@ class CategoryGain(Record):
 
 
 class Standing(Record):
-    """a against b over all aspects. The weighted gain is there only where weights were given, `categories` only
-    where there are several."""
+    """a against b over all aspects. The weighted gain is there only where weights were given, `categories`
+    only where there are several."""
 
     a: str
     b: str
@@ -300,11 +300,17 @@ class Comparison:
         }
 
     def frame(
-        self, name: Literal["means", "pairs", "standings", "distributions", "problems", "notes"]
+        self,
+        name: Literal["means", "pairs", "standings", "categories", "distributions", "problems", "notes"],
     ) -> pd.DataFrame:
-        """One list of records as a DataFrame, a column per field; of standings, a row per aspect."""
+        """One list of records as a DataFrame, a column per field; of standings, a row per aspect, of
+        categories, one per pair of runs, aspect and category."""
         if name == "standings":
             return self._standings()
+        if name == "categories":
+            sides = [(one.a, one.b, gain) for one in self.standings for gain in one.categories]
+            rows = [{"a": a, "b": b, **gain.model_dump(mode="json")} for a, b, gain in sides]
+            return pd.DataFrame(rows, columns=["a", "b", *CategoryGain.model_fields])
         kinds: dict[str, tuple[type[Record], Sequence[Record]]] = {
             "means": (Mean, self.means),
             "pairs": (Pair, self.pairs),

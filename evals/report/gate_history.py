@@ -7,13 +7,14 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 from rich.console import Console
 from rich.table import Table
 
 from evals.gate.history import Change, History, Holder
+from evals.report.figures.style import BLUE, GREY, ORANGE, Plot, clean, save
 from evals.report.numbers import number
 from evals.report.terminal import short_names
 from evals.runs.journal import write_atomically
@@ -21,9 +22,7 @@ from evals.runs.secrets import redacted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#808080"
-"""Of the palette of Okabe and Ito, which the colour-blind can tell apart."""
+    from matplotlib.figure import Figure
 
 
 def _printed(*parts: Table | str) -> str:
@@ -117,9 +116,11 @@ def write(found: History, out: Path) -> Path:
     data = json.dumps(redacted(found.to_json()), ensure_ascii=False, indent=1)
     write_atomically(out / "history.json", data.encode())
     write_atomically(out / "history.csv", found.table().to_csv(index=False).encode())
-    figures = [(name, _figure(found, name, out)) for name in dict.fromkeys(v.metric for v in found.values)]
+    plots = [_plot(found, name) for name in dict.fromkeys(v.metric for v in found.values)]
+    for plot in plots:
+        save(plot, out)
     page = _template().render(
-        answer=answer(found), points=found.points, figures=figures,
+        answer=answer(found), points=found.points, figures=plots,
         changes=[*reasons_said(found), *changes_said(found)], shifts=found.shifts, number=number,
     )  # fmt: skip
     write_atomically(out / "history.html", page.encode())
@@ -131,26 +132,23 @@ def _template() -> jinja2.Template:
     return jinja2.Environment(loader=loader, autoescape=True).get_template("history.html.j2")
 
 
-def _figure(found: History, metric: str, out: Path) -> str:
-    """The mean of a metric over runs, as SVG text; the same beside the page as SVG and PDF."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams.update({"svg.hashsalt": "t2v-evals", "svg.fonttype": "none", "font.size": 9})
-    figure = Figure(figsize=(7.2, 2.4), layout="constrained")
-    axes: Any = figure.subplots()
-    _draw(axes, found, metric)
+def _plot(found: History, metric: str) -> Plot:
+    """The mean of a metric over runs."""
     stem = re.sub(r"[^a-zA-Z0-9_.-]+", "-", metric).strip("-")
-    for suffix in ("svg", "pdf"):
-        buffer = io.BytesIO()
-        undated = {"Date" if suffix == "svg" else "CreationDate": None}
-        figure.savefig(buffer, format=suffix, metadata=undated)
-        write_atomically(out / f"{stem}.{suffix}", buffer.getvalue())
-        if suffix == "svg":
-            drawn = buffer.getvalue().decode()
-    return drawn[drawn.index("<svg") :]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        _draw(axes, found, metric)
+
+    rows = [
+        [v.run, number(v.mean), number(v.low), number(v.high)] for v in found.values if v.metric == metric
+    ]
+    return Plot(
+        stem, metric,
+        "Mean over prompts with its 95 % interval. Dotted: the margin around the first run. Vertical line: the"
+        " level changes; dashed: an accepted change. Cross: worse than the first run.",
+        (7.2, 2.4), draw, ("run", "mean", "from", "to"), rows,
+    )  # fmt: skip
 
 
 def _draw(axes: Axes, found: History, metric: str) -> None:
@@ -175,9 +173,8 @@ def _draw(axes: Axes, found: History, metric: str) -> None:
     worse = [(p, float(v.mean or 0)) for p, v in known if v.run in alarmed]
     if worse:
         axes.plot([p for p, _ in worse], [m for _, m in worse], "X", color=ORANGE, markersize=9)
+    clean(axes, "y")
     names = [point.run for point in found.points]
     step = max(1, len(names) // 12)
     axes.set_xticks(range(0, len(names), step), names[::step], rotation=30, ha="right")
     axes.set_title(short_names([metric])[metric], loc="left", fontsize=10)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

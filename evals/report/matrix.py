@@ -9,6 +9,7 @@ from evals.compare import Comparison
 from evals.compare.results import AspectResult, Distribution, Mean, Outcome, RunSummary
 from evals.records import ALL, ASPECTS, Aspect, MetricInfo
 from evals.report.numbers import interval, number
+from evals.report.tables import arrow
 from evals.report.terminal import short_names
 from evals.report.words import aspects_of
 
@@ -19,8 +20,8 @@ OTHER_WAY: dict[Outcome, Outcome] = {"wins": "loses", "loses": "wins"}
 @dataclass(frozen=True)
 class Cell:
     """A model's aspect. `value` is the mean of the aspect's first metric, called `of`, with its `interval`.
-    Against the baseline: the `verdict`, and the `gain` in standard deviations between prompts with its interval
-    where there is one. `best`: better than some other model and worse than none."""
+    Against the baseline: the `verdict`, and the `gain` in standard deviations between prompts with its
+    interval where there is one. `best`: better than some other model and worse than none."""
 
     value: str = "–"
     of: str = ""
@@ -83,7 +84,7 @@ def _matrix(comparison: Comparison, baseline: str | None) -> Matrix:
 
 def videos_said(comparison: Comparison, run: RunSummary) -> str:
     """`18 of 20: 1 refused, 1 failed`."""
-    lost = {s: 0 for s in ("refused", "failed", "missing")}
+    lost = dict.fromkeys(("refused", "failed", "missing"), 0)
     for problem in comparison.problems:
         if problem.run == run.run and not problem.metric and problem.status in lost:
             lost[problem.status] += 1
@@ -108,7 +109,7 @@ def _cell(
     others = [label for label in comparison.labels if label != run.run]
     wins = any(aspect in aspects_of(comparison, run.run, b, "wins") for b in others)
     loses = any(aspect in aspects_of(comparison, run.run, b, "loses") for b in others)
-    name = short_names([lead.id])[lead.id] if lead else ""
+    name = f"{short_names([lead.id])[lead.id]} {arrow(lead)}".strip() if lead else ""
     if baseline is None or run.run == baseline:
         return Cell(value, name, bounds, best=wins and not loses)
     found = against(comparison, run.run, baseline, aspect)

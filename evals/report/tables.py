@@ -6,24 +6,40 @@ from typing import Any
 
 import pandas as pd
 
-from evals.compare.results import Caution, Comparison, Distribution, Mean
+from evals.compare.results import Caution, Comparison, Distribution, Mean, Pair
 from evals.errors import Reason
-from evals.records import ALL, MetricInfo
+from evals.records import ALL, ASPECTS, Aspect, MetricInfo
 from evals.report.numbers import interval, number
 
+HOW: dict[Aspect, str] = {
+    "alignment": "the videos have no prompts, or no metric of the suite reads them",
+    "motion": "no metric of the suite suits these videos",
+    "consistency": "no metric of the suite suits these videos",
+    "appearance": "no metric of the suite suits these videos",
+    "physics": "no metric of this suite tests it",
+    "realism": "give real clips with --reference",
+    "cost": "the generator reported no time or price",
+}
+"""Why an aspect has no value, or what gives it one."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
-    """The CSV files by name. A text that a spreadsheet would take for a formula has a ' before it."""
-    frames = {
+def frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Every table of a comparison by its name."""
+    return {
         "scores": comparison.scores,
         "means": comparison.frame("means"),
         "pairs": comparison.frame("pairs"),
         "standings": comparison.frame("standings"),
+        "categories": comparison.frame("categories"),
         "distributions": comparison.frame("distributions"),
+        "problems": comparison.frame("problems"),
     }
-    return {name: frame.map(_no_formula) for name, frame in frames.items()}
+
+
+def csv_frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """The CSV files by name. A text that a spreadsheet would take for a formula has a ' before it."""
+    return {name: frame.map(_no_formula) for name, frame in frames(comparison).items()}
 
 
 def _no_formula(cell: Any) -> Any:
@@ -60,6 +76,28 @@ def unmeasured(comparison: Comparison) -> str:
     if not names or comparison.distributions or tried:
         return ""
     return f"{', '.join(names)}: measured against a reference; give one with --reference RUN or FOLDER."
+
+
+def not_measured(comparison: Comparison) -> list[str]:
+    """Aspects that a reader looks for and that no metric of this comparison measures, with how to have
+    them."""
+    valued = {m.metric for m in comparison.means if m.mean is not None}
+    valued |= {d.metric for d in comparison.distributions if d.value is not None}
+    there = {info.aspect for info in comparison.metrics.values() if info.id in valued}
+    if any(r.seconds_per_video is not None or r.cost_per_video is not None for r in comparison.runs):
+        there.add("cost")
+    return [f"{aspect}: {how}" for aspect, how in HOW.items() if aspect not in there]
+
+
+def pair_rows(comparison: Comparison) -> list[Pair]:
+    """The paired differences, by aspect, primary metrics first."""
+    order = {name: i for i, name in enumerate(comparison.metrics)}
+
+    def key(pair: Pair) -> tuple[int, bool, int]:
+        info = comparison.metrics[pair.metric]
+        return ASPECTS.index(info.aspect), info.role != "primary", order[pair.metric]
+
+    return sorted(comparison.pairs, key=key)
 
 
 def protocols(comparison: Comparison) -> list[str]:

@@ -18,7 +18,7 @@ from evals.video.reading import Frames
 Codec = Literal["h264", "ffv1", "h264rgb", "preview"]
 # Without this, x264's macroblock tree reads memory it never wrote, and equal frames give unequal bytes.
 _SAME_BYTES = {"x264-params": "cpu-independent=1"}
-_CODECS: dict[Codec, tuple[str, str, dict[str, str], str]] = {  # fmt: skip
+_CODECS: dict[Codec, tuple[str, str, dict[str, str], str]] = {
     "h264": ("libx264", "yuv420p", {"crf": "18", "preset": "medium", **_SAME_BYTES}, ".mp4"),
     # A key frame every 12 frames, and none out of order: a browser seeks to a frame at once, and finds it.
     "preview": (

@@ -1,35 +1,46 @@
-"""Figures of a comparison, one file per figure: each as SVG (light and dark) and PDF, with a table behind it."""
+"""Figures of a comparison, one file per figure: each as SVG (light and dark) and PDF, with a table behind
+it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evals.compare import Comparison
-from evals.report.figures import distances, forest, heatmap, outcomes, pareto, spread, win_rates
+from evals.gate.records import Calibration
+from evals.report.figures import calibration, distances, forest, heatmap, outcomes, pareto, spread, win_rates
 from evals.report.figures.style import Plot, save
 
-FIGURES: tuple[Callable[[Comparison], list[Plot]], ...] = (
-    forest.plots, heatmap.plots, win_rates.plots, outcomes.plots, pareto.plots, distances.plots, spread.plots,
-)  # fmt: skip
-"""In the order of the page. Each gives no plot where the comparison holds nothing for it."""
+FIGURES: dict[str, Callable[[Comparison], Plot | None]] = {
+    "forest": forest.by_aspect,
+    "forest-categories": forest.by_category,
+    "heatmap": heatmap.plot,
+    "win-rates": win_rates.plot,
+    "outcomes": outcomes.plot,
+    "pareto": pareto.plot,
+    "distances": distances.plot,
+    "spread": spread.plot,
+}
+"""In the order of the page, under the names of their files. Each gives None where there is nothing to
+draw."""
 FOLDER = "figures"
+_OURS = re.compile(rf"({'|'.join([*FIGURES, 'calibration-[0-9]+'])})(-dark)?\.(svg|pdf)")
 
 
-def plots(comparison: Comparison) -> list[Plot]:
-    """Every figure that the comparison has something for."""
-    return [plot for made in FIGURES for plot in made(comparison)]
+def plots(comparison: Comparison, calibrations: Sequence[Calibration] = ()) -> list[Plot]:
+    """Every figure that the comparison has something for, then a gate's calibrations."""
+    found = [plot for made in FIGURES.values() if (plot := made(comparison)) is not None]
+    return found + [calibration.plot(one, i) for i, one in enumerate(calibrations, 1)]
 
 
 def write(found: Sequence[Plot], folder: Path) -> None:
-    """Write the figures' files; those of figures that there are no longer go."""
+    """Write the figures' files; those of an older report's figures go."""
     folder.mkdir(exist_ok=True)
     files = {name for plot in found for name in save(plot, folder)}
-    known = {"forest", "forest-categories", "heatmap", "win-rates", "outcomes", "pareto", "distances", "spread"}
-    for stem in known:
-        for name in (f"{stem}.svg", f"{stem}-dark.svg", f"{stem}.pdf"):
-            if name not in files:
-                (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("*"):
+        if _OURS.fullmatch(path.name) and path.name not in files:
+            path.unlink()
 
 
 __all__ = ["FIGURES", "FOLDER", "Plot", "plots", "write"]

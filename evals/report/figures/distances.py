@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 ACROSS = 3
 
 
-def plots(comparison: Comparison) -> list[Plot]:
+def plot(comparison: Comparison) -> Plot | None:
     """A panel per metric and reference."""
     found = [d for d in comparison.distributions if d.value is not None]
     groups = list(dict.fromkeys((d.metric, d.reference) for d in found))
     if not groups:
-        return []
+        return None
     labels = comparison.labels
     across = min(ACROSS, len(groups))
     down = -(-len(groups) // across)
@@ -50,15 +50,25 @@ def plots(comparison: Comparison) -> list[Plot]:
             axes.set_ylim(len(labels) - 0.5, -0.5)
 
     table = [
-        [d.metric, d.run, d.reference, number(d.value), interval(d.ci_low, d.ci_high), str(d.n), str(d.n_reference)]
+        [
+            d.metric,
+            d.run,
+            d.reference,
+            number(d.value),
+            interval(d.ci_low, d.ci_high),
+            str(d.n),
+            str(d.n_reference),
+        ]
         for d in found
     ]
     sizes = sorted({(d.n, d.n_reference) for d in found})
     said = ", ".join(f"{n} against {m}" for n, m in sizes[:4])
-    return [Plot(
+    return Plot(
         "distances", "Distances to the reference",
-        f"Left is nearer to the reference, except where ↑ says that more is better. Videos: {said}. Lines are 95 %"
-        " intervals where one is valid; a Fréchet distance of few videos has none, and is biased upwards by them.",
+        f"Left is nearer to the reference, except where ↑ says that more is better. Videos: {said}. Lines"
+        f" are 95 %"
+        " intervals where one is valid; a Fréchet distance of few videos has none, and is biased upwards"
+        " by them.",
         (max(4.6, 1.6 + 1.9 * across), 0.6 + down * (0.55 + 0.24 * len(labels))), draw,
         ("metric", "model", "reference", "value", "95 % interval", "N", "N reference"), table,
-    )]  # fmt: skip
+    )  # fmt: skip

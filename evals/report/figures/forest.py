@@ -43,16 +43,11 @@ def base_of(comparison: Comparison) -> str | None:
     return next(full, None) if len(labels) > 1 else None
 
 
-def plots(comparison: Comparison) -> list[Plot]:
-    """Against the baseline, or the first model."""
+def by_aspect(comparison: Comparison) -> Plot | None:
+    """Every aspect's gain with its verdict."""
     base = base_of(comparison)
     if base is None:
-        return []
-    found = [p for p in (_by_aspect(comparison, base), _by_category(comparison, base)) if p is not None]
-    return found
-
-
-def _by_aspect(comparison: Comparison, base: str) -> Plot | None:
+        return None
     gains = []
     for run in comparison.labels:
         for one in comparison.standings:
@@ -62,7 +57,9 @@ def _by_aspect(comparison: Comparison, base: str) -> Plot | None:
                 told = against(comparison, run, base, aspect.aspect)
                 if told is not None and told[1] is not None:
                     gains.append(
-                        _Gain(run, aspect.aspect, "", told[1], told[2], told[3], aspect.n_prompts, SAID[told[0]])
+                        _Gain(
+                            run, aspect.aspect, "", told[1], told[2], told[3], aspect.n_prompts, SAID[told[0]]
+                        )
                     )
     if not gains:
         return None
@@ -89,15 +86,21 @@ def _by_aspect(comparison: Comparison, base: str) -> Plot | None:
     rows = [[g.aspect, g.run, signed(g.gain), _bounds(g), g.verdict, str(g.n)] for g in gains]
     return Plot(
         "forest", f"Differences from {base}, by aspect",
-        "Each mark is the mean gain over prompts with its 95 % interval; right of 0 is better. The band is the margin:"
-        " what lies within it counts as no difference. Colour and words say the verdict, which is corrected for"
+        "Each mark is the mean gain over prompts with its 95 % interval; right of 0 is better. The band"
+        " is the margin:"
+        " what lies within it counts as no difference. Colour and words say the verdict, which is"
+        " corrected for"
         " the number of aspects.",
         (7.2, 0.9 + 0.24 * (len(gains) + 1.4 * len(aspects))), draw,
         ("aspect", "model", "gain", "95 % interval", "verdict", "prompts"), rows,
     )  # fmt: skip
 
 
-def _by_category(comparison: Comparison, base: str) -> Plot | None:
+def by_category(comparison: Comparison) -> Plot | None:
+    """Every aspect's gain in every category."""
+    base = base_of(comparison)
+    if base is None:
+        return None
     gains = []
     for one in comparison.standings:
         if base not in (one.a, one.b):
@@ -135,8 +138,10 @@ def _by_category(comparison: Comparison, base: str) -> Plot | None:
     left = len(size) - len(kept)
     return Plot(
         "forest-categories", f"Differences from {base}, by category",
-        "Where a model gains or loses: right of 0 is better. Intervals are of 95 % for each mark alone and describe;"
-        " verdicts are of all prompts. A category of fewer than 6 prompts has no interval. In brackets: prompts."
+        "Where a model gains or loses: right of 0 is better. Intervals are of 95 % for each mark alone"
+        " and describe;"
+        " verdicts are of all prompts. A category of fewer than 6 prompts has no interval. In brackets:"
+        " prompts."
         + (f" {left} smaller categories are in the table only." if left else ""),
         (max(5.0, 1.8 + 1.7 * len(aspects)), 1.3 + len(categories) * max(0.3, 0.13 * len(runs))), draw,
         ("category", "aspect", "model", "gain", "95 % interval", "prompts"), rows,
@@ -176,7 +181,14 @@ def _legend(figure: Figure, runs: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=SERIES[k % len(SERIES)], marker=MARKERS[k % len(MARKERS)], markersize=5, label=label(run))
+        Line2D(
+            [],
+            [],
+            color=SERIES[k % len(SERIES)],
+            marker=MARKERS[k % len(MARKERS)],
+            markersize=5,
+            label=label(run),
+        )
         for k, run in enumerate(runs)
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=min(len(runs), 4))

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 MOST_ROWS = 96
 
 
-def plots(comparison: Comparison) -> list[Plot]:
+def plot(comparison: Comparison) -> Plot | None:
     """One panel per model, or one of all models where there is a single category."""
     valued = {m.metric for m in comparison.means if m.mean is not None}
     infos = [i for i in comparison.of_kind("video") if i.id in valued and i.direction != "none"]
     infos.sort(key=lambda i: ASPECTS.index(i.aspect))
     if not infos:
-        return []
+        return None
     names = sorted({m.category for m in comparison.means} - {ALL})
     means = {(m.run, m.category, m.metric): m for m in comparison.means}
     single = len(names) < 2
@@ -47,11 +47,13 @@ def plots(comparison: Comparison) -> list[Plot]:
 
     cells = [(run, category) for _, rows in panels for _, run, category in rows]
     largest = {
-        i.id: max((abs(x) for run, c in cells if (x := apart(run, c, i.id)) is not None), default=0.0) for i in infos
+        i.id: max((abs(x) for run, c in cells if (x := apart(run, c, i.id)) is not None), default=0.0)
+        for i in infos
     }
 
     def share(run: str, category: str, info: MetricInfo) -> float:
-        """0.5 for the models' mean, 1 for the largest lead that any model has anywhere, 0 for the largest lag."""
+        """0.5 for the models' mean, 1 for the largest lead that any model has anywhere, 0 for the largest
+        lag."""
         lead = (apart(run, category, info.id) or 0.0) * (1 if info.direction == "higher" else -1)
         return 0.5 + 0.5 * lead / largest[info.id] if largest[info.id] > 0 else 0.5
 
@@ -73,7 +75,9 @@ def plots(comparison: Comparison) -> list[Plot]:
                     at = share(run, category, info)
                     axes.add_patch(Rectangle((x, y), 0.96, 0.94, color=colormaps["cividis"](0.12 + 0.8 * at)))
                     colour = INK if at > 0.55 else PAPER
-                    text = axes.text(x + 0.48, y + 0.48, number(mean, 2), ha="center", va="center", fontsize=7)
+                    text = axes.text(
+                        x + 0.48, y + 0.48, number(mean, 2), ha="center", va="center", fontsize=7
+                    )
                     text.set_color("#111111" if colour == INK else "#ffffff")
             axes.set(xlim=(0, len(infos)), ylim=(len(rows), 0))
             axes.set_yticks([y + 0.5 for y in range(len(rows))], [label(name) for name, _, _ in rows])
@@ -93,12 +97,14 @@ def plots(comparison: Comparison) -> list[Plot]:
         for _, run, category in rows
     ]
     left = len(names) - len(kept) if not single else 0
-    return [Plot(
+    return Plot(
         "heatmap", "Means by metric" if single else "Means by category and metric",
-        "Yellow: better than the models' mean in the same category; blue: worse; grey: like it. Each column has its own"
-        " scale, up to the largest deviation in it. Whether a difference is more than noise is in the table of"
+        "Yellow: better than the models' mean in the same category; blue: worse; grey: like it. Each"
+        " column has its own"
+        " scale, up to the largest deviation in it. Whether a difference is more than noise is in the"
+        " table of"
         " differences."
         + (f" {left} smaller categories are left out; means.csv has them." if left else ""),
         (max(5.0, 2.0 + 0.56 * len(infos)), 1.5 + 0.26 * height + 0.3 * len(panels)), draw,
         ("category", "model", *(i.id for i in infos)), table,
-    )]  # fmt: skip
+    )  # fmt: skip

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 SIDES = {"seconds_per_video": "seconds per video", "cost_per_video": "cost per video"}
 
 
-def plots(comparison: Comparison) -> list[Plot]:
+def plot(comparison: Comparison) -> Plot | None:
     """A panel per aspect, a row for each of time and cost that is known of at least two models."""
     base = base_of(comparison)
     if base is None:
-        return []
+        return None
     costs = {
         field: {r.run: float(v) for r in comparison.runs if (v := getattr(r, field)) is not None}
         for field in SIDES
@@ -35,7 +35,7 @@ def plots(comparison: Comparison) -> list[Plot]:
                 if told is not None and told[1] is not None:
                     gains.setdefault(x.aspect, {base: 0.0})[run] = told[1]
     if not fields or not gains:
-        return []
+        return None
     gains = {aspect: gains[aspect] for aspect in sorted(gains, key=ASPECTS.index)}
     front = {run.run for run in comparison.runs if run.on_front}
 
@@ -59,20 +59,29 @@ def plots(comparison: Comparison) -> list[Plot]:
                 axes.set_xlabel(SIDES[field])
             line[0].set_ylabel("gain (sd)")
         handles: list[Line2D] = [
-            Line2D([], [], linestyle="", marker=MARKERS[k % len(MARKERS)], color=SERIES[k % len(SERIES)], label=label(run))
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker=MARKERS[k % len(MARKERS)],
+                color=SERIES[k % len(SERIES)],
+                label=label(run),
+            )
             for k, run in enumerate(comparison.labels)
         ]
         figure.legend(handles=handles, loc="outside upper left", ncols=min(5, len(handles)))
 
     table = [
-        [run, *(number(costs[f].get(run), 3) for f in fields), *(signed(mine.get(run)) for mine in gains.values()),
-         "yes" if run in front else "no" if front else "–"]
+        [run, *(number(costs[f].get(run), 3) for f in fields), *(signed(mine.get(run)) for mine in
+        gains.values()), "yes" if run in front else "no" if front else "–"]
         for run in comparison.labels
     ]  # fmt: skip
-    return [Plot(
-        "pareto", "Quality against time and cost" if len(fields) > 1 else f"Quality against {SIDES[fields[0]]}",
-        f"Up is better, left is cheaper; gains are against {base}. A ring marks a model that no other one beats without"
+    return Plot(
+        "pareto", "Quality against time and cost" if len(fields) > 1 else "Quality against"
+        " {SIDES[fields[0]]}",
+        f"Up is better, left is cheaper; gains are against {base}. A ring marks a model that no other one"
+        f" beats without"
         " costing more. Times are those of the machine that generated the videos.",
         (max(4.6, 1.2 + 1.75 * len(gains)), 0.7 + 2.1 * len(fields)), draw,
         ("model", *(SIDES[f] for f in fields), *gains, "on the front"), table,
-    )]  # fmt: skip
+    )  # fmt: skip

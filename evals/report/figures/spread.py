@@ -22,21 +22,21 @@ DOTS = 60  # scores of one model up to which each has its dot
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def plots(comparison: Comparison) -> list[Plot]:
+def plot(comparison: Comparison) -> Plot | None:
     """A panel per metric that is no yes or no."""
     scores = comparison.scores
     ok = scores[scores["status"] == "ok"]
     infos = [i for i in comparison.of_kind("video") if not i.binary and (ok["metric"] == i.id).any()]
     infos.sort(key=lambda i: (ASPECTS.index(i.aspect), i.role != "primary"))
     if not infos:
-        return []
+        return None
     values = {
         (str(m), str(r)): np.sort(np.asarray(v, np.float64))
         for (m, r), v in ok.groupby(["metric", "run"], sort=False)["value"]
     }
     varied = [i for i in infos if ok.loc[ok["metric"] == i.id, "value"].nunique() > 1]
     if not varied:
-        return []
+        return None
     labels = comparison.labels
     across = min(ACROSS, len(varied))
     down = -(-len(varied) // across)
@@ -54,7 +54,9 @@ def plots(comparison: Comparison) -> list[Plot]:
                     continue
                 low, q1, middle, q3, high = np.quantile(mine, QUANTILES)
                 axes.plot([low, high], [y, y], color=colour, linewidth=1)
-                axes.add_patch(Rectangle((q1, y - 0.26), q3 - q1, 0.52, color=colour, alpha=0.35, linewidth=0))
+                axes.add_patch(
+                    Rectangle((q1, y - 0.26), q3 - q1, 0.52, color=colour, alpha=0.35, linewidth=0)
+                )
                 axes.plot([middle, middle], [y - 0.26, y + 0.26], color=INK, linewidth=1.4)
                 if len(mine) <= DOTS:
                     axes.plot(mine, y + _jitter(len(mine)), ".", color=colour, markersize=3)
@@ -72,19 +74,20 @@ def plots(comparison: Comparison) -> list[Plot]:
         for run in labels
         if (mine := values.get((info.id, run))) is not None
     ]
-    return [Plot(
+    return Plot(
         "spread", "How the scores of single videos spread",
-        "A box holds the middle half of a model's videos, its line is the median, the whiskers reach from 5 to 95 %."
+        "A box holds the middle half of a model's videos, its line is the median, the whiskers reach from"
+        " 5 to 95 %."
         " Long tails on the worse side are the videos to look at: order the viewer below by worst score."
         " A metric with one and the same score everywhere is in the table only.",
         (max(4.6, 1.6 + 1.9 * across), 0.5 + down * (0.55 + 0.24 * len(labels))), draw,
         ("metric", "model", "videos", "5 %", "25 %", "median", "75 %", "95 %"), table,
-    )]  # fmt: skip
+    )  # fmt: skip
 
 
 def _jitter(count: int) -> NDArray[np.float64]:
     """Small offsets that look random and are the same every time."""
-    return 0.18 * np.sin(np.arange(count) * 2.399963)
+    return np.asarray(0.18 * np.sin(np.arange(count) * 2.399963), np.float64)
 
 
 def _few() -> object:

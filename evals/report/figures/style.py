@@ -28,8 +28,8 @@ LONGEST = 28  # characters of a label
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure: `draw` fills an empty one of `size` (inches). `caption` says what to read from it; `header` and
-    `rows` are its numbers as a table."""
+    """A figure: `draw` fills an empty one of `size` (inches). `caption` says what to read from it;
+    `header` and `rows` are its numbers as a table."""
 
     name: str
     title: str
@@ -40,7 +40,7 @@ class Plot:
     rows: Sequence[Sequence[str]]
 
 
-def _settings() -> dict[str, Any]:
+def _settings() -> Any:
     return {
         "font.size": 9, "axes.titlesize": 9.5, "axes.titlelocation": "left", "axes.labelsize": 8.5,
         "xtick.labelsize": 8, "ytick.labelsize": 8.5, "legend.fontsize": 8, "legend.frameon": False,
@@ -63,7 +63,9 @@ def save(plot: Plot, folder: Path) -> list[str]:
 
     files = {}
     with matplotlib.rc_context(_settings()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the SVG is drawn with the reader's fonts
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from"
+        )  # the SVG is drawn with the reader's fonts
         figure = Figure(figsize=plot.size, layout="constrained")
         plot.draw(figure)
         for suffix, undated in (("svg", "Date"), ("pdf", "CreationDate")):

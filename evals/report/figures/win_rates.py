@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plots(comparison: Comparison) -> list[Plot]:
+def plot(comparison: Comparison) -> Plot | None:
     """A matrix of models by models for every aspect."""
     rates: dict[tuple[Aspect, str, str], float] = {}
     for one in comparison.standings:
@@ -21,7 +21,7 @@ def plots(comparison: Comparison) -> list[Plot]:
                 rates[x.aspect, one.a, one.b] = x.win_rate
                 rates[x.aspect, one.b, one.a] = 1 - x.win_rate
     if not rates:
-        return []
+        return None
     aspects = sorted({aspect for aspect, _, _ in rates}, key=ASPECTS.index)
     rows = [run for run in comparison.labels if any(a == run for _, a, _ in rates)]
     base = comparison.baseline
@@ -39,11 +39,17 @@ def plots(comparison: Comparison) -> list[Plot]:
                     rate = rates.get((aspect, a, b))
                     if rate is None:
                         continue
-                    axes.add_patch(Rectangle((x, y), 0.96, 0.94, color=colormaps["cividis"](0.12 + 0.8 * rate)))
-                    text = axes.text(x + 0.48, y + 0.48, f"{100 * rate:.0f}", ha="center", va="center", fontsize=8)
+                    axes.add_patch(
+                        Rectangle((x, y), 0.96, 0.94, color=colormaps["cividis"](0.12 + 0.8 * rate))
+                    )
+                    text = axes.text(
+                        x + 0.48, y + 0.48, f"{100 * rate:.0f}", ha="center", va="center", fontsize=8
+                    )
                     text.set_color("#111111" if rate > 0.55 else "#ffffff")
             axes.set(xlim=(0, len(columns)), ylim=(len(shown), 0))
-            axes.set_xticks([x + 0.5 for x in range(len(columns))], [label(b) for b in columns], rotation=40, ha="right")
+            axes.set_xticks(
+                [x + 0.5 for x in range(len(columns))], [label(b) for b in columns], rotation=40, ha="right"
+            )
             axes.set_title(aspect)
             axes.tick_params(length=0)
             for side in axes.spines.values():
@@ -51,10 +57,11 @@ def plots(comparison: Comparison) -> list[Plot]:
         panels[0].set_yticks([y + 0.5 for y in range(len(shown))], [label(a) for a in shown])
 
     table = [[aspect, a, b, f"{100 * rate:.0f} %"] for (aspect, a, b), rate in rates.items() if a in shown]
-    return [Plot(
+    return Plot(
         "win-rates", "Win rates",
-        "Per cent of prompts on which the model of the row is ahead of the model of the column; ties count half."
+        "Per cent of prompts on which the model of the row is ahead of the model of the column; ties"
+        " count half."
         " 50 means that neither is. A high rate with a small gain is a small but steady advantage.",
         (max(4.0, 1.8 + len(aspects) * (0.5 + 0.42 * len(columns))), 1.3 + 0.32 * len(shown)), draw,
         ("aspect", "model", "against", "ahead on"), table,
-    )]  # fmt: skip
+    )  # fmt: skip

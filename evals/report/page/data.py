@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from evals.report.terminal import short_names
 
 DATA = "data"
 PER_FILE = 24  # rows whose curves are in one file
+NAMED = re.compile(r"(rows|curves-\d{3,})\.js")
 DIGITS = 4
 
 
@@ -51,7 +53,8 @@ def rows_data(
         "baseline": comparison.baseline,
         "metrics": [
             {"id": i.id, "name": names[i.id], "direction": i.direction, "primary": i.role == "primary",
-             "spread": _rounded(spread.get(i.id, 0.0)) or 0}
+             "spread": _rounded(spread.get(i.id, (0.0, 0.0))[1]) or 0,
+             "mean": _rounded(spread.get(i.id, (0.0, 0.0))[0]) or 0}
             for i in metrics
         ],
         "curves": [{"name": c.name, "title": c.title, "between": c.between} for c in CURVES],

@@ -30,8 +30,8 @@ ShownId = tuple[str, SampleId]
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page shows of a video: `name` of its copy and poster in `media/` without their suffix, frames of
-    which there is a still, the `original`'s place from the page. Without a copy, `why_none`."""
+    """What the page shows of a video: `name` of its copy and poster in `media/` without their suffix,
+    frames of which there is a still, the `original`'s place from the page. Without a copy, `why_none`."""
 
     name: str = ""
     stills: tuple[int, ...] = ()

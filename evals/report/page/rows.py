@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from evals.compare import Comparison
@@ -33,13 +32,13 @@ def shown_metrics(comparison: Comparison) -> list[MetricInfo]:
     return [info for info in comparison.of_kind("video") if info.id in valued]
 
 
-def spreads(comparison: Comparison) -> dict[str, float]:
-    """By metric, the standard deviation of its scores between samples of all runs; 0 where unknown."""
+def spreads(comparison: Comparison) -> dict[str, tuple[float, float]]:
+    """By metric, mean and standard deviation of its scores over the samples of all runs; 0 where unknown."""
     scores = comparison.scores
     if scores.empty:
         return {}
-    found = scores.groupby("metric", sort=False)["value"].std(ddof=1)
-    return {str(name): float(value) if np.isfinite(value) else 0.0 for name, value in found.items()}
+    found = scores.groupby("metric", sort=False)["value"].agg(["mean", "std"]).fillna(0.0)
+    return {str(name): (float(mean), float(sd)) for name, mean, sd in found.itertuples()}
 
 
 def rows_of(comparison: Comparison) -> list[Row]:
@@ -56,7 +55,7 @@ def rows_of(comparison: Comparison) -> list[Row]:
 
 
 def _disagreements(comparison: Comparison) -> dict[SampleId, float]:
-    spread = spreads(comparison)
+    spread = {name: sd for name, (_, sd) in spreads(comparison).items()}
     primary = [i.id for i in shown_metrics(comparison) if i.role == "primary" and spread.get(i.id, 0) > 0]
     scores = comparison.scores[comparison.scores["metric"].isin(primary)]
     if scores.empty or len(comparison.runs) < 2:
@@ -64,8 +63,9 @@ def _disagreements(comparison: Comparison) -> dict[SampleId, float]:
     sides = scores.groupby(["metric", "prompt_id", "seed"], sort=False)["value"]
     ranges = (sides.max() - sides.min()).reset_index()
     ranges["value"] /= ranges["metric"].map(spread)
-    found = ranges.groupby(["prompt_id", "seed"], sort=False)["value"].max().dropna()
-    return {(str(p), int(s)): round(float(v), 3) for (p, s), v in found.items()}
+    found = ranges.groupby(["prompt_id", "seed"], sort=False)["value"].max().dropna().reset_index()
+    columns = (found["prompt_id"], found["seed"], found["value"])
+    return {(str(p), int(s)): round(float(v), 3) for p, s, v in zip(*columns, strict=True)}
 
 
 def first_prompts(rows: Sequence[Row], count: int | None) -> list[Row]:

@@ -1,0 +1,75 @@
+/** The viewer's table as objects, and scripts of the report's own folder as values. */
+
+const loading = new Map();
+
+/** The value that a script beside the page hands over under `name`; each is loaded once. */
+export function handedOver(name) {
+  const held = globalThis.t2vEvals?.[name];
+  if (held !== undefined) return Promise.resolve(held);
+  if (!loading.has(name)) {
+    loading.set(
+      name,
+      new Promise((resolve, reject) => {
+        const script = document.createElement("script");
+        script.src = `data/${name}.js`;
+        script.onload = () => resolve(globalThis.t2vEvals?.[name]);
+        script.onerror = () => reject(new Error(`data/${name}.js cannot be read: keep the folder data beside the page`));
+        document.head.append(script);
+      }),
+    );
+  }
+  return loading.get(name);
+}
+
+/** Where a file of `media/` is: beside the page, or inside it. */
+function place(name) {
+  return globalThis.t2vEvals?.files?.[name] ?? `media/${name}`;
+}
+
+/** A video of a model, or why there is none. */
+class Cell {
+  constructor(run, raw) {
+    this.run = run;
+    [this.status, this.why, this.name, this.original, this.fps, this.frames, this.width, this.height] = raw;
+    this.flags = raw[8].map(([kind, first, last, still]) => ({ kind, first, last, still }));
+    this.values = raw[9];
+  }
+
+  get video() {
+    return this.name ? place(`${this.name}.mp4`) : "";
+  }
+
+  get poster() {
+    return this.name ? place(`${this.name}.jpg`) : "";
+  }
+
+  get duration() {
+    return this.fps ? this.frames / this.fps : 0;
+  }
+
+  still(flag) {
+    return flag.still >= 0 ? place(`${this.name}-${flag.still}.jpg`) : "";
+  }
+}
+
+/** The table: `runs`, `metrics`, `rows`. A row's `cells` are in the order of runs; null is "not asked for". */
+export function decoded(raw) {
+  const prompts = raw.prompts.map(([id, text, category, tags]) => ({ id, text, category, tags }));
+  const rows = raw.rows.map(([prompt, seed, apart, cells], number) => ({
+    number,
+    prompt: prompts[prompt],
+    seed,
+    apart,
+    cells: cells.map((cell, run) => cell && new Cell(run, cell)),
+    get key() {
+      return `${this.prompt.id}/${this.seed}`;
+    },
+  }));
+  return { ...raw, prompts, rows };
+}
+
+/** The curves of a row: by run, [frames per second, {curve: values}] or null. */
+export async function curvesOf(data, row) {
+  const piece = await handedOver(`curves-${String(Math.floor(row.number / data.perFile)).padStart(3, "0")}`);
+  return piece?.[row.number] ?? null;
+}

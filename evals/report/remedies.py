@@ -1,0 +1,42 @@
+"""What to do about each warning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evals.compare.results import Caution, Comparison
+
+REMEDIES: dict[Caution, str] = {
+    Caution.RUNS_DIFFER: "Score all runs with one normalization, which the warning names, and compare again.",
+    Caution.BITRATES_DIFFER: "Encode all videos alike, or read sharpness, blur and blockiness with care.",
+    Caution.MISSING_VIDEOS: "Run the generation again: it resumes, and makes what is missing.",
+    Caution.MISSING_SCORES: "Run `t2v-evals score` again: it makes what is missing.",
+    Caution.SKIPPED_VIDEOS: "Read why under “What has no score”; one normalization for all may avoid it.",
+    Caution.OUT_OF_DOMAIN: "Choose an encoder that was trained on such videos.",
+    Caution.ENLARGED: "Choose a short side that no video falls below.",
+    Caution.FEW_PROMPTS: "Add prompts; the column “detectable” says how small a difference these show.",
+    Caution.OTHER_WORDS: "Generate both runs from the same prompt set.",
+    Caution.REFERENCE_IS_RUN: "Give another reference: real clips, or a run that is not compared.",
+    Caution.NOT_MEASURED: "Score with a suite that holds the metric, or read the reason in the warning.",
+    Caution.SMALL_SETS: "Measure more videos: 20 prompts give kvd an interval, 2,048 videos make FVDs compare.",
+    Caution.SHARED_VIDEOS: "Take the videos that both sides share out of the reference.",
+    Caution.MISSING_FEATURES: "Run `t2v-evals score` on the run again.",
+    Caution.SAMPLE_SIZE_BIAS: "Compare Fréchet distances of equal N only, and prefer kvd or fvd_unbiased.",
+}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Warnings of one kind, each once with how often it occurs, and what to do."""
+
+    messages: list[tuple[str, int]]
+    remedy: str
+
+
+def advice(comparison: Comparison) -> list[Advice]:
+    """The warnings by kind, in the order in which the kinds occur."""
+    kinds: dict[Caution, dict[str, int]] = {}
+    for warning in comparison.warnings:
+        counted = kinds.setdefault(warning.code, {})
+        counted[warning.message] = counted.get(warning.message, 0) + 1
+    return [Advice(list(counted.items()), REMEDIES[code]) for code, counted in kinds.items()]
