@@ -29,6 +29,8 @@ def examples(count: int) -> settings:
     return settings(max_examples=count * MORE, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+os.environ.setdefault("T2V_EVALS_FIGURES", "0")  # tests/test_figures.py draws them
+
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT.parent / "shared" / "assets"
 

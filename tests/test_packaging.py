@@ -46,7 +46,8 @@ def test_the_wheel_runs_and_finds_its_prompts(tmp_path: Path) -> None:
     (tmp_path / "clips" / "videos.jsonl").write_text('{"path": "0.mp4", "prompt": "a disc"}\n')
     assert "1 of 1 samples ok" in run("run", "--generator", "folder:clips")
     assert "report: " in run("compare", "runs/clips", "--out", "report")
-    assert "<video" in (tmp_path / "report" / "index.html").read_text()
+    assert 'id="grid"' in (tmp_path / "report" / "index.html").read_text()
+    assert len(list((tmp_path / "report" / "media").glob("*.mp4"))) == 1
     assert "report: " in run("demo", "--out", "demo", "--per-set", 1, "--videos", 0)
 
 

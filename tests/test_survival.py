@@ -182,15 +182,15 @@ def test_a_report_is_the_old_one_or_the_new_one(
 ) -> None:
     out = tmp_path / "report"
     assert cli("compare", scored, "--out", out).code == 0
-    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     assert cli("score", scored, "--metrics", "sharpness").code == 0
-    monkeypatch.setattr("evals.report.html._previews", stop)
+    monkeypatch.setattr("evals.report.page.media.make", stop)
     assert cli("compare", scored, "--out", out).code == 130
-    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 
 def test_a_page_that_is_no_report_is_not_overwritten(scored: Path, cli: Cli, tmp_path: Path) -> None:

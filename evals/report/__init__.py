@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,32 +73,50 @@ def write_report(
     options = options or PageOptions()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as made:
-            plots = figures.plots(comparison, calibrations) if options.figures else []
-            (out / figures.FOLDER).mkdir(exist_ok=True)
-            figures.write(plots, out / figures.FOLDER)
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as name:
+            made = Path(name)
             pieces: dict[str, Any] = {}
             used, rows = set[str](), list[Row]()
-            shown = pool is not None and options.videos != 0 and bool(comparison.sources)
-            if pool is not None and shown:
+            if pool is not None and options.videos != 0:
                 rows = rows_of(comparison)
                 pieces, used = _viewer(comparison, rows, out, pool, options, progress or Progress())
+            plots = figures.plots(comparison, calibrations) if options.figures else []
+            figures.write(plots, made / figures.FOLDER)
+            for name, text in _texts(comparison).items():
+                _write(made / name, text)
+            for name, value in {} if options.single else pieces.items():
+                _write(made / DATA / f"{name}.js", data.script(name, value))
             contents = Contents(
-                figures=plots, data=pieces, media=sorted(used), videos=shown and bool(rows),
+                figures=plots, data=pieces, media=sorted(used), videos=bool(rows),
                 without_previews=_without(rows, options), single=options.single,
                 files=[name for name in FILES if name != PAGE],
             )  # fmt: skip
-            for name, text in _texts(comparison).items():
-                _write(Path(made) / name, text)
-            _write(Path(made) / PAGE, render(comparison, contents, out))
-            _write_data({} if options.single else pieces, Path(made), out)
-            for name in FILES:
-                (Path(made) / name).replace(out / name)
-        media.prune(out / media.MEDIA, set() if options.single else used)
+            _write(made / PAGE, render(comparison, contents, made / figures.FOLDER, out / media.MEDIA))
+            kept = _published(made, out)
+        _clear(out / figures.FOLDER, figures.OURS, kept)
+        _clear(out / DATA, data.OURS, kept)
+        _clear(out / media.MEDIA, media.OURS, set() if options.single else used)
         sync_folder(out)
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror}; choose another --out") from None
     return out / PAGE
+
+
+def _published(made: Path, out: Path) -> set[str]:
+    """Put all files in place, the page last; gives their names."""
+    files = sorted((p for p in made.rglob("*") if p.is_file()), key=lambda p: p.name == PAGE)
+    for path in files:
+        place = out / path.relative_to(made)
+        place.parent.mkdir(exist_ok=True)
+        path.replace(place)
+    return {path.name for path in files}
+
+
+def _clear(folder: Path, ours: re.Pattern[str], kept: set[str]) -> None:
+    """Delete what an older report left, and nothing that is not ours."""
+    for path in folder.glob("*"):
+        if ours.fullmatch(path.name) and path.name not in kept:
+            path.unlink()
 
 
 def _viewer(
@@ -125,19 +144,8 @@ def _without(rows: Sequence[Row], options: PageOptions) -> int:
 
 
 def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _write_data(pieces: Mapping[str, Any], made: Path, out: Path) -> None:
-    """The scripts of `data/`; those of an older report that had more go."""
-    folder = out / DATA
-    folder.mkdir(exist_ok=True)
-    for name, value in pieces.items():
-        _write(made / f"{name}.js", data.script(name, value))
-        (made / f"{name}.js").replace(folder / f"{name}.js")
-    for path in folder.glob("*.js"):
-        if data.NAMED.fullmatch(path.name) and path.stem not in pieces:
-            path.unlink()
 
 
 def _texts(comparison: Comparison) -> dict[str, str]:

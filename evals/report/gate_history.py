@@ -145,8 +145,8 @@ def _plot(found: History, metric: str) -> Plot:
     ]
     return Plot(
         stem, metric,
-        "Mean over prompts with its 95 % interval. Dotted: the margin around the first run. Vertical line: the"
-        " level changes; dashed: an accepted change. Cross: worse than the first run.",
+        "Mean over prompts with its 95 % interval. Dotted: the margin around the first run. Vertical line:"
+        " the level changes; dashed: an accepted change. Cross: worse than the first run.",
         (7.2, 2.4), draw, ("run", "mean", "from", "to"), rows,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ REMEDIES: dict[Caution, str] = {
     Caution.OTHER_WORDS: "Generate both runs from the same prompt set.",
     Caution.REFERENCE_IS_RUN: "Give another reference: real clips, or a run that is not compared.",
     Caution.NOT_MEASURED: "Score with a suite that holds the metric, or read the reason in the warning.",
-    Caution.SMALL_SETS: "Measure more videos: 20 prompts give kvd an interval, 2,048 videos make FVDs compare.",
+    Caution.SMALL_SETS: "Take more videos: kvd needs 20 prompts for an interval, an FVD 2,048 videos.",
     Caution.SHARED_VIDEOS: "Take the videos that both sides share out of the reference.",
     Caution.MISSING_FEATURES: "Run `t2v-evals score` on the run again.",
     Caution.SAMPLE_SIZE_BIAS: "Compare Fréchet distances of equal N only, and prefer kvd or fvd_unbiased.",

@@ -25,7 +25,7 @@ FIGURES: dict[str, Callable[[Comparison], Plot | None]] = {
 """In the order of the page, under the names of their files. Each gives None where there is nothing to
 draw."""
 FOLDER = "figures"
-_OURS = re.compile(rf"({'|'.join([*FIGURES, 'calibration-[0-9]+'])})(-dark)?\.(svg|pdf)")
+OURS = re.compile(rf"({'|'.join([*FIGURES, 'calibration-[0-9]+'])})(-dark)?\.(svg|pdf)")
 
 
 def plots(comparison: Comparison, calibrations: Sequence[Calibration] = ()) -> list[Plot]:
@@ -35,12 +35,10 @@ def plots(comparison: Comparison, calibrations: Sequence[Calibration] = ()) -> l
 
 
 def write(found: Sequence[Plot], folder: Path) -> None:
-    """Write the figures' files; those of an older report's figures go."""
-    folder.mkdir(exist_ok=True)
-    files = {name for plot in found for name in save(plot, folder)}
-    for path in folder.glob("*"):
-        if _OURS.fullmatch(path.name) and path.name not in files:
-            path.unlink()
+    """Write the figures' files."""
+    for plot in found:
+        folder.mkdir(exist_ok=True)
+        save(plot, folder)
 
 
-__all__ = ["FIGURES", "FOLDER", "Plot", "plots", "write"]
+__all__ = ["FIGURES", "FOLDER", "OURS", "Plot", "plots", "write"]

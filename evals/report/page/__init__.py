@@ -26,7 +26,6 @@ from evals.report.page import script
 from evals.report.page.about import about
 from evals.report.page.data import DATA
 from evals.report.page.data import script as data_script
-from evals.report.page.media import MEDIA
 from evals.report.recipe import lines_of
 from evals.report.remedies import advice
 from evals.report.tables import arrow, cells, value_or_reason
@@ -64,9 +63,9 @@ class Contents:
     single: bool = False
 
 
-def render(comparison: Comparison, contents: Contents, folder: Path) -> str:
+def render(comparison: Comparison, contents: Contents, figures: Path, media: Path) -> str:
     """The page as text. Everything that came from a user is escaped. A single file takes figures and media
-    from `folder`."""
+    from these folders."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("evals.report.page", "templates"),
         autoescape=True,
@@ -76,7 +75,7 @@ def render(comparison: Comparison, contents: Contents, folder: Path) -> str:
     )
     environment.filters.update(number=number, short=partial(number, digits=2))
     known = about(comparison.metrics)
-    scripts = _scripts(contents, folder)
+    scripts = _scripts(contents, media)
     page = environment.get_template("page.html.j2").render(
         comparison=comparison,
         labels=comparison.labels,
@@ -89,7 +88,7 @@ def render(comparison: Comparison, contents: Contents, folder: Path) -> str:
         advice=advice(comparison),
         warnings=sum(n for one in advice(comparison) for _, n in one.messages),
         figures=contents.figures,
-        figure=partial(_figure, contents, folder),
+        figure=partial(_figure, contents, figures),
         pair_rows=tables.pair_rows(comparison),
         means=cells(comparison),
         categories=_categories(comparison),
@@ -125,7 +124,7 @@ def _scripts(contents: Contents, folder: Path) -> list[str]:
         return []
     found = [script.charts()]
     if contents.single:
-        files = {name: data_url(folder / MEDIA / name) for name in contents.media}
+        files = {name: data_url(folder / name) for name in contents.media}
         found += [data_script(name, value) for name, value in contents.data.items()]
         found.append(data_script("files", files))
     return found
@@ -139,7 +138,7 @@ def data_url(path: Path) -> str:
 def _figure(contents: Contents, folder: Path, plot: Plot, dark: bool) -> str:
     """Where a figure is, from the page."""
     name = f"{plot.name}{'-dark' if dark else ''}.svg"
-    return data_url(folder / FIGURES / name) if contents.single else f"{FIGURES}/{name}"
+    return data_url(folder / name) if contents.single else f"{FIGURES}/{name}"
 
 
 def bar(cell: Cell, matrix: Matrix) -> Bar | None:

@@ -23,7 +23,7 @@ from evals.report.terminal import short_names
 
 DATA = "data"
 PER_FILE = 24  # rows whose curves are in one file
-NAMED = re.compile(r"(rows|curves-\d{3,})\.js")
+OURS = re.compile(r"(rows|curves-\d{3,})\.js")
 DIGITS = 4
 
 

@@ -23,7 +23,7 @@ from evals.runs.folder import SampleId
 
 MEDIA, ORIGINALS = "media", "originals"
 SPEC = {"version": 1, "short_side": 360}
-NAMED = re.compile(r"[0-9a-f]{20}(-\d+)?\.(mp4|jpg)")
+OURS = re.compile(r"[0-9a-f]{20}(-\d+)?\.(mp4|jpg)")
 ShownId = tuple[str, SampleId]
 """Run label and sample."""
 
@@ -152,10 +152,3 @@ def _job(plan: _Plan, folder: Path) -> DecoderJob:
         "stills": {f"{plan.name}-{t}.jpg": t for t in sorted(plan.stills)},
     }  # fmt: skip
     return DecoderJob(plan.path, "preview", plan, fields)
-
-
-def prune(folder: Path, used: set[str]) -> None:
-    """Delete files of an older report that this one does not show."""
-    for path in folder.glob("*"):
-        if NAMED.fullmatch(path.name) and path.name not in used:
-            path.unlink()
