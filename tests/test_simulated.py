@@ -181,9 +181,9 @@ def test_the_demo_ends_with_what_it_found_and_where_the_report_is(shown: tuple[P
     assert set(distances["metric"]) == {"fvd[embedded]", "kvd[embedded]"} and set(distances["reference"]) == {
         REFERENCE
     }
-    shown = {path.stem for path in (out / "media").glob("*.mp4")}
+    copies = {path.stem for path in (out / "media").glob("*.mp4")}
     rows = (out / "data" / "rows.js").read_text()
-    assert 1 < len(shown) <= len(VARIANTS) and all(name in rows for name in shown)  # some videos are alike
+    assert 1 < len(copies) <= len(VARIANTS) and all(name in rows for name in copies)  # some videos are alike
     assert not re.search(r"(src|href|srcset)=.https?:", (out / "index.html").read_text())
 
 

@@ -1,4 +1,5 @@
-"""Everything that must hold: style, types, the import contract, tests. Arguments go to pytest.
+"""Everything that must hold: style, the page's scripts, types, the import contract, tests. Arguments go to
+pytest.
 
 Tests run on all cores, but for the files of `ALONE`: they measure time and come after, one by one. With
 arguments of your own, all chosen tests run together.
@@ -21,6 +22,7 @@ TOGETHER: list[Path | str] = ["-n", "auto", "--dist", "loadfile", "--no-loadscop
 CHECKS: dict[str, list[Path | str]] = {
     "style": [BIN / "ruff", "check", "."],
     "format": [BIN / "ruff", "format", "--check", "."],
+    "scripts": [BIN / "oxlint", "--deny-warnings"],
     "types": [BIN / "mypy"],
     "imports": [BIN / "lint-imports", "--no-logo"],
 }

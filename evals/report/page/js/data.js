@@ -12,8 +12,10 @@ export function handedOver(name) {
       new Promise((resolve, reject) => {
         const script = document.createElement("script");
         script.src = `data/${name}.js`;
-        script.onload = () => resolve(globalThis.t2vEvals?.[name]);
-        script.onerror = () => reject(new Error(`data/${name}.js cannot be read: keep the folder data beside the page`));
+        script.addEventListener("load", () => resolve(globalThis.t2vEvals?.[name]));
+        script.addEventListener("error", () =>
+          reject(new Error(`data/${name}.js cannot be read: keep the folder data beside the page`)),
+        );
         document.head.append(script);
       }),
     );

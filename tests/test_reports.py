@@ -1,0 +1,349 @@
+"""What a report is made of: the matrix, the recipe, the viewer's data and media, the exports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from evals.compare import Comparison, compare_scores, load_runs
+from evals.compare.results import Caution
+from evals.decoding.pool import Pool
+from evals.records import ALL
+from evals.report import PageOptions, write_report
+from evals.report.exports import every_eval_ever, export, hugging_face, latex
+from evals.report.matrix import matrices
+from evals.report.page import curves, script
+from evals.report.page.rows import first_prompts, rows_of
+from evals.report.recipe import differences, explained, recipe
+from evals.report.remedies import REMEDIES
+from evals.video import encode, probe, read
+from tests.conftest import ROOT, Cli, MakeClips, ball, run_of
+from tests.test_figures import of
+
+METRICS = "temporal_flicker,frozen_frames,scene_cuts,sharpness,warping_error[dis]"
+
+
+@pytest.fixture
+def two(clips: MakeClips, cli: Cli, tmp_path: Path) -> tuple[Path, Path]:
+    """Two runs of three prompts. In b, the second prompt's clip stands still and then cuts."""
+    places = []
+    for name in ("a", "b"):
+        made = clips(name).write(3, frames=24)
+        if name == "b":
+            clip = ball(24, seed=17)
+            clip[6:12] = clip[6]
+            clip[12:] = 255 - clip[12:]
+            encode(made.folder / "1-0.mkv", list(clip), 8, "ffv1")
+            for same in ("0-0.mkv", "2-0.mkv"):  # the same bytes, too
+                shutil.copy(made.folder.parent / "a" / same, made.folder / same)
+        assert cli(*run_of(made.folder, tmp_path / "runs", "--metrics", METRICS)).code == 0
+        places.append(tmp_path / "runs" / name)
+    return places[0], places[1]
+
+
+def handed_over(path: Path) -> Any:
+    """The value of a script in `data/`."""
+    text = path.read_text()
+    found = re.fullmatch(r"\(globalThis\.t2vEvals \?\?= \{\}\)\[\"[\w-]+\"\] = (.*);\n", text, re.DOTALL)
+    assert found is not None, text[:80]
+    return json.loads(found[1])
+
+
+# --- the matrix ---
+
+
+def test_a_matrix_for_every_model_says_the_same_from_both_sides() -> None:
+    found = of({"a": 0.0, "b": 3.0})
+    one, other = matrices(found)
+    assert (one.baseline, other.baseline) == ("a", "b") and one.aspects == ["motion", "appearance"]
+    for i in range(2):
+        ahead, behind = one.lines[1].cells[i], other.lines[0].cells[i]
+        assert ahead.gain is not None and behind.gain is not None
+        assert ahead.gain == -behind.gain and ahead.low == -(behind.high or 0)
+        assert (ahead.verdict, behind.verdict) == ("better", "worse") and ahead.best and not behind.best
+    assert one.lines[0].videos == "24 of 24"
+
+
+def test_every_warning_has_something_to_do() -> None:
+    assert set(REMEDIES) == set(Caution)
+
+
+def test_categories_are_exact_means_of_their_prompts() -> None:
+    """The gains of two equal halves average to the whole's."""
+    [standing] = of({"a": 0.0, "b": 3.0}).standings
+    for one in standing.aspects:
+        mine = [c for c in standing.categories if c.aspect == one.aspect]
+        assert [c.n_prompts for c in mine] == [12, 12] and one.gain is not None
+        assert np.mean([c.gain for c in mine]) == pytest.approx(one.gain, abs=1e-12)
+
+
+# --- the viewer ---
+
+
+def test_media_are_whole_small_and_made_once(two: tuple[Path, Path], tmp_path: Path) -> None:
+    found, out = compare_scores(load_runs(two)), tmp_path / "report"
+    with Pool(2) as pool:
+        write_report(found, out, pool, PageOptions(figures=False))
+        media = {p: p.stat().st_mtime_ns for p in (out / "media").iterdir()}
+        write_report(found, out, pool, PageOptions(figures=False))
+        assert {p: p.stat().st_mtime_ns for p in (out / "media").iterdir()} == media
+        rows = handed_over(out / "data" / "rows.js")
+        # The pages of a and b share the clips that are alike: disc-0 and disc-2.
+        copies = sorted(p for p in media if p.suffix == ".mp4")
+        assert len(copies) == 4
+        for path in copies:
+            facts = probe(path).facts
+            assert (facts.frames, facts.fps, facts.width, facts.height) == (24, 8, 64, 48)
+            assert facts.codec == "h264"
+        cell = next(row[3][1] for row in rows["rows"] if rows["prompts"][row[0]][0] == "disc-1")
+        frames, _ = read(out / "media" / f"{cell[2]}.mp4")
+        [native] = [s for at, s in load_runs(two)[1].videos.items() if at == ("disc-1", 0)]
+        assert native.video is not None
+        original, _ = read(Path(native.video) if Path(native.video).is_absolute() else two[1] / native.video)
+        assert np.abs(frames.astype(int) - original).mean() < 6  # the same frames, in the same order
+        flags = {kind: (first, last, still) for kind, first, last, still in cell[8]}
+        assert flags["freeze"] == (0.75, 1.375, 6) and flags["cut"][0] == 1.375
+        assert (out / "media" / f"{cell[2]}-6.jpg").is_file()
+        # A second report that shows less deletes what it does not show, and nothing else.
+        (out / "media" / "mine.txt").write_text("kept")
+        write_report(found, out, pool, PageOptions(videos=1, figures=False))
+        left = {p.name for p in (out / "media").iterdir()}
+        assert "mine.txt" in left and len([n for n in left if n.endswith(".mp4")]) == 2
+
+
+def test_curves_are_the_stored_features(two: tuple[Path, Path]) -> None:
+    [run] = load_runs([two[1]])
+    found = curves.of_samples(compare_scores([run]), [("disc-1", 0)])
+    one = found["b", ("disc-1", 0)]
+    assert run.folder is not None
+    clip, _ = read(run.folder.video_path(run.videos["disc-1", 0]))
+    change = np.abs(np.diff(clip.astype(np.int16), axis=0)).mean((1, 2, 3))
+    assert np.allclose(one.curves["change"], change, rtol=1e-6) and one.fps == 8
+    assert len(one.curves["sharpness"]) == 24 and "ssim" not in one.curves  # no metric of the run needed it
+
+
+def test_the_telling_prompts_come_first(two: tuple[Path, Path]) -> None:
+    rows = rows_of(compare_scores(load_runs(two)))
+    assert [row.prompt.id for row in rows] == ["disc-1", "disc-0", "disc-2"]
+    assert rows[0].disagreement > 1 and rows[1].disagreement == rows[2].disagreement == 0
+    assert [row.prompt.id for row in first_prompts(rows, 2)] == ["disc-1", "disc-0"]
+    assert len(first_prompts(rows, None)) == 3
+
+
+def test_originals_are_linked_or_copied(two: tuple[Path, Path], tmp_path: Path) -> None:
+    found = compare_scores(load_runs(two))
+    with Pool(2) as pool:
+        above = tmp_path / "runs" / ".." / "runs"
+        write_report(found, above, pool, PageOptions(figures=False))  # the clips are elsewhere
+        cells = [cell for row in handed_over(above / "data" / "rows.js")["rows"] for cell in row[3]]
+        assert {cell[3] for cell in cells} == {""}
+        out = tmp_path / "portable"
+        write_report(found, out, pool, PageOptions(figures=False, portable=True))
+        cells = [cell for row in handed_over(out / "data" / "rows.js")["rows"] for cell in row[3]]
+        for cell in cells:
+            original = out / cell[3]
+            assert cell[3].startswith("./originals/") and original.is_file()
+        hashes = {hashlib.sha256((out / cell[3]).read_bytes()).hexdigest() for cell in cells}
+        assert hashes == {s.sha256 for run in load_runs(two) for s in run.videos.values()}
+
+
+def test_data_ends_no_script_and_says_no_folder(two: tuple[Path, Path], tmp_path: Path) -> None:
+    text = script_of("</script><!--", "x")
+    assert "<" not in text
+    found = compare_scores(load_runs(two))
+    with Pool(2) as pool:
+        write_report(found, tmp_path / "r", pool)
+    for path in (p for p in (tmp_path / "r").rglob("*") if p.is_file()):
+        assert str(tmp_path).encode() not in path.read_bytes(), path.name
+
+
+def script_of(*values: str) -> str:
+    from evals.report.page.data import script as handed
+
+    return handed("rows", list(values))
+
+
+def test_the_pages_script_is_its_modules() -> None:
+    """Every module is in the page once, after those it imports, and none imports another way."""
+    folder = ROOT / "evals" / "report" / "page" / "js"
+    assert {p.stem for p in folder.glob("*.js")} == set(script.ORDER)
+    for place, name in enumerate(script.ORDER):
+        text = (folder / f"{name}.js").read_text()
+        imported = re.findall(r'from "\./(\w+)\.js"', text)
+        assert set(imported) <= set(script.ORDER[:place]), name
+    joined = script.viewer()
+    assert not re.search(r"^\s*(import|export)\b", joined, re.MULTILINE)
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|fetch\(|XMLHttp", joined
+    )
+
+
+def test_the_vendored_library_is_the_one_that_was_looked_at() -> None:
+    folder = ROOT / "evals" / "report" / "page" / "vendor"
+    lines = re.findall(r"^([0-9a-f]{64})  (\S+)$", (folder / "README.md").read_text(), re.MULTILINE)
+    told = {name: sha256 for sha256, name in lines}
+    assert set(told) == {"uPlot.iife.min.js", "uPlot.min.css"}
+    for name, sha256 in told.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256
+    assert "MIT" in (folder / "uPlot.LICENSE").read_text()
+
+
+def test_the_scripts_are_lint_free() -> None:
+    lint = [str(Path(sys.executable).parent / "oxlint"), "--deny-warnings"]
+    done = subprocess.run(lint, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+# --- the recipe ---
+
+
+def test_a_recipe_says_what_differs(two: tuple[Path, Path], cli: Cli, tmp_path: Path) -> None:
+    found = compare_scores(load_runs(two))
+    card = recipe(found)
+    a, b = card["runs"]["a"], card["runs"]["b"]
+    assert {one.place for one in differences(a, b)} == {"generator › label", "generator › params › path"}
+    assert a["prompts"]["count"] == 3 and a["prompts"]["seeds"] == "0 for every prompt"
+    assert a["metrics"]["warping_error[dis]"]["extractors"]["frames:dis"]["version"] == 2
+    assert a["scored"]["versions"]["av"] and str(tmp_path) not in json.dumps(card)
+    done = cli("compare", *two, "--out", tmp_path / "r", "--explain", "--videos", 0)
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "a and b differ in:" and "generator › params › path: a | b" in lines[2]
+    assert lines.index("") < next(i for i, line in enumerate(lines) if "temporal_flicker" in line)
+    assert json.loads((tmp_path / "r" / "recipe.json").read_text()) == card
+    assert explained(compare_scores(load_runs(two[:1]))) == []
+
+
+def test_recipes_that_are_alike_say_so() -> None:
+    one = {"x": {"y": 1, "z": [1]}, "w": None}
+    assert differences(one, json.loads(json.dumps(one))) == []
+    [found] = differences(one, {"x": {"y": 1, "z": [2]}, "w": None})
+    assert (found.place, found.a, found.b) == ("x › z", [1], [2])
+
+
+# --- exports ---
+
+AGGREGATE: dict[str, Any] = {
+    "type": "object",
+    "required": ["schema_version", "evaluation_id", "retrieved_timestamp", "source_metadata", "model_info",
+                 "eval_library", "evaluation_results"],
+    "properties": {
+        "retrieved_timestamp": {"type": "string", "pattern": r"^\d+$"},
+        "source_metadata": {
+            "required": ["source_type", "source_organization_name", "evaluator_relationship"],
+            "properties": {"source_type": {"enum": ["documentation", "evaluation_run"]}},
+        },
+        "eval_library": {"required": ["name", "version"]},
+        "model_info": {
+            "required": ["name", "id"],
+            "properties": {"additional_details": {"additionalProperties": {"type": "string"}}},
+        },
+        "detailed_evaluation_results": {"properties": {
+            "format": {"enum": ["jsonl", "json"]}, "hash_algorithm": {"enum": ["sha256", "md5"]},
+            "total_rows": {"type": "integer"}}},
+        "evaluation_results": {"type": "array", "minItems": 1, "items": {
+            "required": ["evaluation_name", "source_data", "metric_config", "score_details"],
+            "properties": {
+                "source_data": {"required": ["dataset_name", "source_type"],
+                                "properties": {"source_type": {"enum": ["url", "hf_dataset", "other"]}}},
+                "metric_config": {
+                    "required": ["lower_is_better"],
+                    "properties": {"lower_is_better": {"type": "boolean"},
+                                   "additional_details": {"additionalProperties": {"type": "string"}}},
+                    "if": {"properties": {"score_type": {"const": "continuous"}}, "required": ["score_type"]},
+                    "then": {"required": ["min_score", "max_score"]},
+                },
+                "score_details": {"required": ["score"], "properties": {
+                    "score": {"type": "number"},
+                    "details": {"additionalProperties": {"type": "string"}},
+                    "uncertainty": {"properties": {
+                        "num_samples": {"type": "integer"},
+                        "confidence_interval": {"required": ["lower", "upper"], "properties": {
+                            "confidence_level": {"minimum": 0, "maximum": 1}}}}}}},
+            }}},
+    },
+}  # fmt: skip
+"""What Every Eval Ever's `eval.schema.json` asks of an aggregate record, in our own words."""
+
+
+def test_every_eval_ever_records_hold_interval_count_and_direction(tmp_path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    found = of({"a": 0.0, "../b c": 3.0})
+    paths = export(found, "every-eval-ever", tmp_path)
+    assert all(path.parent == tmp_path / "every-eval-ever" for path in paths) and len(paths) == 4
+    for path, run in zip(paths[::2], found.labels, strict=True):
+        record = json.loads(path.read_text())
+        jsonschema.Draft7Validator(AGGREGATE).validate(record)
+        assert record["model_info"]["name"] == run
+        results = {one["evaluation_name"]: one for one in record["evaluation_results"]}
+        assert not results["m"]["metric_config"]["lower_is_better"]
+        assert results["n"]["metric_config"]["lower_is_better"]
+        mean = next(m for m in found.means if (m.run, m.metric, m.category) == (run, "m", ALL))
+        details = results["m"]["score_details"]
+        assert details["score"] == mean.mean and details["uncertainty"]["num_samples"] == 24
+        bounds = details["uncertainty"]["confidence_interval"]
+        assert (bounds["lower"], bounds["upper"]) == (mean.ci_low, mean.ci_high)
+        assert bounds["confidence_level"] == 0.95
+        held = record["detailed_evaluation_results"]
+        lines = (path.parent / held["file_path"]).read_bytes()
+        assert hashlib.sha256(lines).hexdigest() == held["checksum"]
+        assert lines.count(b"\n") == held["total_rows"] == 24
+        first = json.loads(lines.splitlines()[1])
+        assert first["sample_id"] == "p-1/0" and first["scores"].keys() == {"m", "n"}
+
+
+def test_hugging_face_entries_are_read_by_its_own_library(tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    found = of({"a": 0.0, "b": 3.0})
+    [path, _] = export(found, "hugging-face", tmp_path)
+    entries = yaml.safe_load(path.read_text())
+    parsed = hub.parse_eval_result_entries(entries)
+    assert [one.task_id for one in parsed] == ["m", "n"]
+    assert {one.dataset_id for one in parsed} == {hugging_face.DATASET}
+    assert hub.eval_result_entries_to_yaml(parsed) == entries
+    assert parsed[0].notes.startswith("mean over 24 prompts, 24 videos, 95 % [")
+
+
+def test_parquet_is_what_the_tables_are(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    found = of({"a": 0.0, "b": 3.0})
+    paths = {path.stem: path for path in export(found, "parquet", tmp_path)}
+    assert set(paths) == {"scores", "means", "pairs", "standings", "categories", "distributions", "problems"}
+    pairs = pd.read_parquet(paths["pairs"])
+    assert list(pairs["metric"]) == [p.metric for p in found.pairs]
+    assert list(pairs["difference"]) == [p.difference for p in found.pairs]
+    assert pd.read_parquet(paths["scores"])["value"].sum() == pytest.approx(found.scores["value"].sum())
+
+
+def test_latex_is_a_table_and_nothing_of_a_user_is_markup() -> None:
+    text = latex.render(of({"a_1": 0.0, r"50% & {\input{x}} $y$": 3.0}))
+    assert text.count(r"\begin{tabular}{lrr}") == 1 == text.count(r"\end{tabular}")
+    assert r"a\_1" in text and r"50\% \& \{\textbackslash{}input\{x\}\} \$y\$" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert all(len(re.findall(r"(?<!\\)&", row)) == 2 for row in rows) and len(rows) == 3
+    assert sum(r"\textbf" in row for row in rows) == 2  # b is better on both
+
+
+def test_an_export_without_its_library_is_refused_first(
+    two: tuple[Path, Path], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = cli("compare", *two, "--out", tmp_path / "r", "--export", "parquet")
+    assert done.code == 2 and "pip install 't2v-evals[export]'" in done.err and not (tmp_path / "r").exists()
+
+
+def test_schema_is_named(tmp_path: Path) -> None:
+    found: Comparison = of({"a": 0.0})
+    [path, _] = export(found, "every-eval-ever", tmp_path)
+    assert json.loads(path.read_text())["schema_version"] == every_eval_ever.SCHEMA
