@@ -316,7 +316,7 @@ def test_history(place: Path, tmp_path: Path) -> None:
     table = (tmp_path / "out" / "history.csv").read_text().splitlines()
     assert len(table) == 1 + 3 * 4
     page = (tmp_path / "out" / "history.html").read_text()
-    assert page.count("<svg") == 3 and "<script" not in page
+    assert page.count("<img src=") == 3 and "<script" not in page
     assert (tmp_path / "out" / "sharpness.pdf").read_bytes().startswith(b"%PDF")
 
 

@@ -27,8 +27,7 @@ export class Grid {
   show(rows) {
     this.rows = rows;
     this.stop();
-    for (const node of this.made.values()) node.remove();
-    this.made.clear();
+    for (const [number, node] of this.made) this.drop(number, node);
     if (!this.height && rows.length) this.measure(rows[0]);
     this.place.style.height = `${rows.length * this.height}px`;
     this.place.setAttribute("aria-rowcount", String(rows.length));
@@ -42,6 +41,13 @@ export class Grid {
     probe.remove();
   }
 
+  /** Remove a row; a picture without an address lets go of its pixels at once. */
+  drop(number, node) {
+    for (const image of node.querySelectorAll("img")) image.removeAttribute("src");
+    node.remove();
+    this.made.delete(number);
+  }
+
   draw() {
     if (!this.rows.length || !this.height) return;
     const top = this.place.getBoundingClientRect().top;
@@ -50,8 +56,7 @@ export class Grid {
     const focused = document.activeElement?.closest?.(".row");
     for (const [number, node] of this.made) {
       if ((number < first || number > last) && node !== focused && node !== this.active?.node) {
-        node.remove();
-        this.made.delete(number);
+        this.drop(number, node);
       }
     }
     for (let number = first; number <= last; number += 1) {
