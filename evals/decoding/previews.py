@@ -14,7 +14,7 @@ from evals.records import Normalization
 from evals.video import Frames
 
 QUALITY = 82  # of JPEG
-POSTER = 180  # pixels of its short side
+POSTER = 144  # pixels of its short side
 LEAST = 16  # pixels: normalization knows no shorter side
 
 

@@ -22,7 +22,7 @@ from evals.report.page.curves import Flag, Found
 from evals.runs.folder import SampleId
 
 MEDIA, ORIGINALS = "media", "originals"
-SPEC = {"version": 1, "short_side": 360, "poster": 180}
+SPEC = {"version": 1, "short_side": 360, "poster": 144}
 OURS = re.compile(r"[0-9a-f]{20}(-\d+)?\.(mp4|jpg)")
 ShownId = tuple[str, SampleId]
 """Run label and sample."""
