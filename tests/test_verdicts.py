@@ -247,7 +247,7 @@ def test_a_baseline_is_what_all_others_are_compared_with() -> None:
     runs = [run(label, {"m": rng.normal(i, 1, 40)}, [metric("m")]) for i, label in enumerate("abc")]
     found = compare_scores(runs, rules=Rules(baseline="b"))
     assert [(p.a, p.b, p.verdict) for p in found.pairs] == [("a", "b", "worse"), ("c", "b", "better")]
-    assert answer(found) == "Against b: a: worse; c: better."
+    assert answer(found) == "Against b: a: worse (other); c: better (other)."
 
 
 def test_metrics_and_primary_narrow_the_family() -> None:

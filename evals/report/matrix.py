@@ -51,6 +51,11 @@ class Matrix:
     lines: list[Line]
 
     @property
+    def judged(self) -> int:
+        """How many of the aspects, which come first, have verdicts: cost has none."""
+        return len(self.aspects) - ("cost" in self.aspects)
+
+    @property
     def reach(self) -> float:
         """What an interval bar shows to either side: at least 1 and at most 3 standard deviations."""
         bounds = [abs(x) for line in self.lines for c in line.cells for x in (c.gain, c.low, c.high) if x]

@@ -30,3 +30,8 @@ def percent(value: float | None) -> str:
         return f"×{1 + value:.3g}" if value > 0 else f"{100 * value:+.0f} %".replace("-", "−")
     digits = 0 if abs(value) >= 0.0995 or value == 0 else 1 if abs(value) >= 0.00095 else 2
     return f"{100 * value:+.{digits}f} %".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A gain, always with its sign."""
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")

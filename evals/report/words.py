@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from evals.compare.results import Comparison, Distribution, Overall, Pair, Verdict
+from evals.compare.results import Comparison, Distribution, Overall, Pair, Standing, Verdict
 from evals.errors import Reason
 from evals.records import Aspect
 from evals.report.numbers import interval, number
@@ -54,12 +54,21 @@ def answer(comparison: Comparison) -> str:
 
 
 def _against_baseline(comparison: Comparison) -> str:
-    parts = [f"{one.a}: {_word(one.overall)}" for one in comparison.standings]
+    parts = [f"{one.a}: {_word(one, comparison)}" for one in comparison.standings]
     return f"Against {comparison.baseline}: {'; '.join(parts)}."
 
 
-def _word(found: Overall) -> str:
-    return {"ahead": "ahead on some aspects", "behind": "behind on some aspects"}.get(found, found)
+def _word(one: Standing, comparison: Comparison) -> str:
+    """The overall word with the aspects that it comes from."""
+    wins, loses = (_listed(aspects_of(comparison, one.a, one.b, how)) for how in ("wins", "loses"))
+    said: dict[Overall, str] = {
+        "better": f"better ({wins})",
+        "worse": f"worse ({loses})",
+        "ahead": f"ahead on {wins}",
+        "behind": f"behind on {loses}",
+        "mixed": f"better {wins}, worse {loses}",
+    }
+    return said.get(one.overall, one.overall)
 
 
 def _standing(a: str, b: str, comparison: Comparison) -> str:
@@ -176,5 +185,5 @@ def distances(comparison: Comparison) -> list[str]:
 
 def _listed(names: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
-    *most, last = list(names)
+    *most, last = list(names) or [""]
     return f"{', '.join(most)} and {last}" if most else last

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from evals.compare import Comparison
 from evals.compare.rules import MARGIN
 from evals.records import ASPECTS, Aspect
-from evals.report.figures.style import DIM, INK, LINE, MARKERS, SERIES, VERDICTS, Plot, clean, label, signed
+from evals.report.figures.style import DIM, INK, LINE, MARKERS, SERIES, VERDICTS, Plot, clean, label
 from evals.report.matrix import SAID, against
+from evals.report.numbers import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

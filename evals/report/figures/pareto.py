@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from evals.compare import Comparison
 from evals.records import ASPECTS, Aspect
 from evals.report.figures.forest import base_of
-from evals.report.figures.style import DIM, INK, MARKERS, SERIES, Plot, clean, label, signed
+from evals.report.figures.style import DIM, INK, MARKERS, SERIES, Plot, clean, label
 from evals.report.matrix import against
-from evals.report.numbers import number
+from evals.report.numbers import number, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -95,8 +95,3 @@ def clean(axes: Axes, grid: str = "x") -> None:
     """Quiet axes: a light grid along one direction, no ticks."""
     axes.tick_params(length=0)
     axes.grid(True, axis=grid, linewidth=0.6)  # type: ignore[arg-type]
-
-
-def signed(value: float | None, digits: int = 2) -> str:
-    """A gain for a table, with its sign."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")

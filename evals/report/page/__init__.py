@@ -21,7 +21,7 @@ from evals.report import tables
 from evals.report.figures import FOLDER as FIGURES
 from evals.report.figures import Plot
 from evals.report.matrix import Cell, Matrix, matrices
-from evals.report.numbers import interval, number, percent
+from evals.report.numbers import interval, number, percent, signed
 from evals.report.page import script
 from evals.report.page.about import about
 from evals.report.page.data import DATA
@@ -102,6 +102,7 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         number_of={one.id: one.number for one in known},
         contents=contents,
         interval=interval,
+        signed=signed,
         percent=percent,
         arrow=arrow,
         value_or_reason=value_or_reason,

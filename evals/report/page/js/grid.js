@@ -76,7 +76,7 @@ export class Grid {
       boxes.push([cell, box]);
       return this.tile(row, cell, run, box);
     });
-    const slot = el("div", { class: "slot" });
+    const slot = el("div", { class: "slot" }, el("span", { class: "dim facts" }, `${row.prompt.category} · ${row.prompt.id} · seed ${row.seed}`));
     const node = el(
       "article",
       { class: "row", "aria-rowindex": number + 1, "aria-label": row.prompt.text },
@@ -85,7 +85,6 @@ export class Grid {
         {},
         this.starButton(row),
         el("button", { type: "button", class: "prompt", title: row.prompt.text, onclick: () => this.open(row) }, row.prompt.text),
-        el("span", { class: "dim facts" }, `${row.prompt.category} · ${row.prompt.id} · seed ${row.seed}`),
       ),
       slot,
       el("div", { class: "tiles" }, ...tiles),
@@ -132,21 +131,21 @@ export class Grid {
   start(node, slot, boxes) {
     this.stop();
     const clock = players(boxes);
-    const begin = slot.firstChild;
+    const idle = [...slot.childNodes];
     slot.replaceChildren(transport(clock));
     slot.classList.add("playing");
-    this.active = { node, clock, boxes, slot, begin };
+    this.active = { node, clock, boxes, slot, idle };
     clock.play();
     slot.querySelector(".play")?.focus({ preventScroll: true });
   }
 
   stop() {
     if (!this.active) return;
-    const { clock, boxes, slot, begin } = this.active;
+    const { clock, boxes, slot, idle } = this.active;
     clock.close();
     posters(boxes);
     slot.classList.remove("playing");
-    slot.replaceChildren(begin);
+    slot.replaceChildren(...idle);
     this.active = null;
   }
 }

@@ -26,7 +26,7 @@ function chooseBaseline(changed) {
 function printing() {
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open])")];
+    opened = [...document.querySelectorAll("#answer details:not([open]), #problems details:not([open])")];
     for (const one of opened) one.open = true;
   });
   addEventListener("afterprint", () => {
