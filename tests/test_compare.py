@@ -161,7 +161,7 @@ def test_no_difference_is_not_called_equal(made: Callable[..., Path]) -> None:
     pair = found.pairs[0]
     assert (pair.verdict, pair.reason) == ("inconclusive", Reason.UNDECIDED)
     assert pair.detectable is not None and pair.more_prompts is not None and pair.more_prompts > 0
-    assert "would be found" in pair.message and f"takes {pair.more_prompts} more prompts" in pair.message
+    assert "would show" in pair.message and f"takes {pair.more_prompts} more prompts" in pair.message
     assert answer(found) == "No difference shown between a and b."
     assert sentences(found)[0] == "a: no aspect in which a difference is shown."
 

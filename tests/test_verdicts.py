@@ -191,7 +191,7 @@ def test_steadiness_from_stillness_is_a_trade_off_and_wins_nothing() -> None:
     [standing] = found.standings
     consistency = next(one for one in standing.aspects if one.aspect == "consistency")
     assert consistency.n_prompts < 20  # where both move
-    assert "steadier than lively, with less motion" in sentences(found)[0]
+    assert "steadier than lively, with less motion, which counts as no win" in sentences(found)[0]
     assert standing.overall not in ("better", "ahead")
 
 

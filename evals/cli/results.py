@@ -26,14 +26,15 @@ def print_comparison(
     metrics left out where they are to be `named`, the warnings, the page's place."""
     from evals.report import terminal
     from evals.report.tables import unmeasured
-    from evals.report.words import answer, distances, sentences
+    from evals.report.words import answer, best_by_aspect, distances, sentences
 
     if terms:
         tell(terms)
     elif text := terminal.table(found, table_width(), sys.stdout.isatty()):
         tell_table(text)
         if said is None:
-            said = [line for line in (answer(found), *sentences(found), *distances(found)) if line]
+            lines = (answer(found), best_by_aspect(found), *sentences(found), *distances(found))
+            said = [line for line in lines if line]
         if said:
             tell("\n" + "\n".join(said))
     if table := terminal.controls_table(found, table_width(), sys.stdout.isatty()):

@@ -96,10 +96,10 @@ def _verdict(one: Estimate, accidental: float, whatever: float) -> Pair:
 
 def _undecided(pair: Pair) -> str:
     """What this design would have found, and what finding the margin takes."""
-    found = f"a difference of {pair.detectable:.2g} or more would be found" if pair.detectable else ""
+    found = f"these prompts would show {pair.detectable:.2g} or more" if pair.detectable else ""
     if not pair.more_prompts or not pair.margin:
         return found
-    return f"{found}; {pair.margin:.2g} takes {pair.more_prompts} more prompts"
+    return f"{found}; to show the margin, {pair.margin:.2g}, takes {pair.more_prompts} more prompts"
 
 
 def favoured(pair: Pair, info: MetricInfo) -> str:

@@ -10,7 +10,7 @@ import csv
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from evals.errors import RunError, UsageError
 from evals.gate.records import Calibration
 from evals.report import figures, markdown
 from evals.report.page import DATA, MARK, Contents, curves, data, media, render
+from evals.report.page.curves import Found
+from evals.report.page.failures import Failing, failing
+from evals.report.page.media import ShownId
 from evals.report.page.rows import Row, first_prompts, rows_of
 from evals.report.recipe import recipe
 from evals.report.tables import csv_frames
@@ -76,10 +79,12 @@ def write_report(
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as name:
             made = Path(name)
             pieces: dict[str, Any] = {}
-            used, rows = set[str](), list[Row]()
+            used, rows, fails = set[str](), list[Row](), list[Failing]()
             if pool is not None and options.videos != 0:
                 rows = rows_of(comparison)
-                pieces, used = _viewer(comparison, rows, out, pool, options, progress or Progress())
+                found = curves.of_samples(comparison, [row.at for row in rows])
+                fails = failing(comparison, rows, found)
+                pieces, used = _viewer(comparison, rows, found, out, pool, options, progress or Progress())
             plots = figures.plots(comparison, calibrations) if options.figures else []
             figures.write(plots, made / figures.FOLDER)
             for name, text in _texts(comparison).items():
@@ -87,7 +92,7 @@ def write_report(
             for name, value in {} if options.single else pieces.items():
                 _write(made / DATA / f"{name}.js", data.script(name, value))
             contents = Contents(
-                figures=plots, data=pieces, media=sorted(used), videos=bool(rows),
+                figures=plots, data=pieces, media=sorted(used), videos=bool(rows), failing=fails,
                 without_previews=_without(rows, options), single=options.single,
                 files=[name for name in FILES if name != PAGE],
             )  # fmt: skip
@@ -122,13 +127,13 @@ def _clear(folder: Path, ours: re.Pattern[str], kept: set[str]) -> None:
 def _viewer(
     comparison: Comparison,
     rows: Sequence[Row],
+    found: Mapping[ShownId, Found],
     out: Path,
     pool: Pool,
     options: PageOptions,
     progress: Progress,
 ) -> tuple[dict[str, Any], set[str]]:
     """What the viewer reads, by name of its script, and the files of `media/` that it shows."""
-    found = curves.of_samples(comparison, [row.at for row in rows])
     wanted = [row.at for row in first_prompts(rows, options.videos)]
     shown = media.make(comparison, wanted, found, out, pool, progress, options.portable)
     pieces: dict[str, Any] = {"rows": data.rows_data(comparison, rows, found, shown)}

@@ -19,7 +19,8 @@ from evals.report.tables import (
     unmeasured,
     value_or_reason,
 )
-from evals.report.words import answer, distances, sentences
+from evals.report.terminal import short_names
+from evals.report.words import answer, best_by_aspect, distances, sentences
 
 JOINT = (
     "The 95 % interval is of the metric alone. The joint interval is at the level at which the family decided"
@@ -58,6 +59,8 @@ def render(comparison: Comparison) -> str:
     lines = ["# Comparison of " + escaped(", ".join(comparison.labels)), ""]
     if said := answer(comparison):
         lines += [f"**{escaped(said)}**", ""]
+    if best := best_by_aspect(comparison):
+        lines += [escaped(best), ""]
     if found := sentences(comparison) + distances(comparison):
         lines += [f"- {escaped(s)}" for s in found] + [""]
     lines += _aspects(comparison)
@@ -87,12 +90,13 @@ def _aspects(comparison: Comparison) -> list[str]:
     matrix = matrices(comparison)[0]
     if not matrix.aspects:
         return []
-    rows = []
+    rows, names = [], short_names(list(comparison.metrics))
     for line in matrix.lines:
         cells = []
         for cell in line.cells:
             gain = f" ({cell.gain:+.2f} sd)".replace("-", "−") if cell.gain is not None else ""
-            text = " ".join(filter(None, (cell.value, cell.of)))
+            metric = f"{names.get(cell.metric, cell.metric)} {cell.arrow}".strip()
+            text = " ".join(filter(None, (cell.value, metric)))
             text += f": {cell.verdict}{gain}" if cell.verdict else ""
             cells.append(text)
         rows.append([line.run + (" (baseline)" if line.run == matrix.baseline else ""), *cells, line.videos])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evals.compare import Comparison
 from evals.compare.results import AspectResult, Distribution, Mean, Outcome, RunSummary
 from evals.records import ALL, ASPECTS, Aspect, MetricInfo
 from evals.report.numbers import interval, number
 from evals.report.tables import arrow
-from evals.report.terminal import short_names
-from evals.report.words import aspects_of
+from evals.report.words import is_among_the_best
 
 SAID: dict[Outcome, str] = {"wins": "better", "loses": "worse", "equal": "equivalent", "open": "inconclusive"}
 OTHER_WAY: dict[Outcome, Outcome] = {"wins": "loses", "loses": "wins"}
@@ -19,17 +18,20 @@ OTHER_WAY: dict[Outcome, Outcome] = {"wins": "loses", "loses": "wins"}
 
 @dataclass(frozen=True)
 class Cell:
-    """A model's aspect. `value` is the mean of the aspect's first metric, called `of`, with its `interval`.
-    Against the baseline: the `verdict`, and the `gain` in standard deviations between prompts with its
-    interval where there is one. `best`: better than some other model and worse than none."""
+    """A model's aspect. `value` is the mean of the aspect's first metric, `metric` with its `arrow`, and its
+    `interval`. Against the baseline: the `verdict`, the `gain` in standard deviations between prompts with
+    its interval where there is one, and the `prompts` it is of where these are fewer than all. `best`: better
+    than some other model and worse than none."""
 
     value: str = "–"
-    of: str = ""
+    metric: str = ""
+    arrow: str = ""
     interval: str = ""
     verdict: str = ""
     gain: float | None = None
     low: float | None = None
     high: float | None = None
+    prompts: int | None = None
     best: bool = False
 
 
@@ -111,38 +113,38 @@ def _cell(
     if aspect == "cost":
         return _cost(run)
     value, bounds = _value(comparison, run.run, lead)
-    others = [label for label in comparison.labels if label != run.run]
-    wins = any(aspect in aspects_of(comparison, run.run, b, "wins") for b in others)
-    loses = any(aspect in aspects_of(comparison, run.run, b, "loses") for b in others)
-    name = f"{short_names([lead.id])[lead.id]} {arrow(lead)}".strip() if lead else ""
-    if baseline is None or run.run == baseline:
-        return Cell(value, name, bounds, best=wins and not loses)
-    found = against(comparison, run.run, baseline, aspect)
-    if found is None:
-        return Cell(value, name, bounds)
-    outcome, gain, low, high = found
-    return Cell(value, name, bounds, SAID[outcome], gain, low, high, wins and not loses)
-
-
-def against(
-    comparison: Comparison, run: str, baseline: str, aspect: Aspect
-) -> tuple[Outcome, float | None, float | None, float | None] | None:
-    """The outcome of a run against another in an aspect, with its gain and interval; None where it is open
-    what it would be, as nothing was compared."""
-    one = _result(comparison, run, baseline, aspect)
-    if one is not None:
-        return one.outcome, one.gain, one.ci_low, one.ci_high
-    one = _result(comparison, baseline, run, aspect)
+    best = is_among_the_best(comparison, run.run, aspect)
+    cell = Cell(value, lead.id if lead else "", arrow(lead) if lead else "", bounds, best=best)
+    one = against(comparison, run.run, baseline, aspect) if baseline not in (None, run.run) else None
     if one is None:
-        return None
-    return OTHER_WAY.get(one.outcome, one.outcome), _minus(one.gain), _minus(one.ci_high), _minus(one.ci_low)
+        return cell
+    every = comparison.scores["prompt_id"].nunique()
+    fewer = one.n_prompts if one.gain is not None and one.n_prompts < every else None
+    return replace(
+        cell, verdict=SAID[one.outcome], gain=one.gain, low=one.ci_low, high=one.ci_high, prompts=fewer
+    )
 
 
-def _result(comparison: Comparison, a: str, b: str, aspect: Aspect) -> AspectResult | None:
+def against(comparison: Comparison, run: str, baseline: str | None, aspect: Aspect) -> AspectResult | None:
+    """An aspect of a run against another; None where the two were not compared in it."""
     for one in comparison.standings:
-        if (one.a, one.b) == (a, b):
-            return next((x for x in one.aspects if x.aspect == aspect), None)
+        if {one.a, one.b} == {run, baseline}:
+            found = next((x for x in one.aspects if x.aspect == aspect), None)
+            return found if found is None or one.a == run else _mirrored(found)
     return None
+
+
+def _mirrored(one: AspectResult) -> AspectResult:
+    """The same from the other side."""
+    return one.model_copy(
+        update={
+            "outcome": OTHER_WAY.get(one.outcome, one.outcome),
+            "gain": _minus(one.gain),
+            "ci_low": _minus(one.ci_high),
+            "ci_high": _minus(one.ci_low),
+            "win_rate": None if one.win_rate is None else 1 - one.win_rate,
+        }
+    )
 
 
 def _minus(value: float | None) -> float | None:
@@ -165,7 +167,7 @@ def _value(comparison: Comparison, run: str, lead: MetricInfo | None) -> tuple[s
 
 def _cost(run: RunSummary) -> Cell:
     seconds, money = run.seconds_per_video, run.cost_per_video
+    time = f"{number(seconds, 3)} s a video" if seconds is not None else ""
     if money is None:
-        return Cell(f"{number(seconds, 3)} s", "a video") if seconds is not None else Cell()
-    time = f"{number(seconds, 3)} s " if seconds is not None else ""
-    return Cell(number(money, 3), f"and {time}a video" if time else "a video")
+        return Cell(time or "–")
+    return Cell(f"{number(money, 3)} a video", interval=time)

@@ -25,12 +25,20 @@ REMEDIES: dict[Caution, str] = {
 }
 
 
+GRAVE = (
+    Caution.RUNS_DIFFER, Caution.BITRATES_DIFFER, Caution.MISSING_VIDEOS, Caution.OTHER_WORDS,
+    Caution.OUT_OF_DOMAIN, Caution.SHARED_VIDEOS,
+)  # fmt: skip
+"""These can turn a verdict around; the others say how far a number reaches."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """Warnings of one kind, each once with how often it occurs, and what to do."""
 
     messages: list[tuple[str, int]]
     remedy: str
+    grave: bool
 
 
 def advice(comparison: Comparison) -> list[Advice]:
@@ -39,4 +47,4 @@ def advice(comparison: Comparison) -> list[Advice]:
     for warning in comparison.warnings:
         counted = kinds.setdefault(warning.code, {})
         counted[warning.message] = counted.get(warning.message, 0) + 1
-    return [Advice(list(counted.items()), REMEDIES[code]) for code, counted in kinds.items()]
+    return [Advice(list(counted.items()), REMEDIES[code], code in GRAVE) for code, counted in kinds.items()]

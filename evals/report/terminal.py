@@ -14,7 +14,7 @@ from rich.text import Text
 from evals.compare.results import Comparison, Mean, Pair
 from evals.records import ALL, ASPECTS, Aspect, MetricInfo
 from evals.report.numbers import interval, number, percent
-from evals.report.words import answer, distances, sentences, verdict_of
+from evals.report.words import answer, best_by_aspect, distances, sentences, verdict_of
 
 STYLES = {"better": "green", "worse": "red"}
 NARROWEST, WIDEST = 9, 22
@@ -31,7 +31,7 @@ class _Row:
 def render(comparison: Comparison, width: int | None = None, colour: bool = False) -> str:
     """The whole result as text: table, answer, sentences. Warnings are `warnings` below."""
     parts = [table(comparison, width, colour).rstrip()]
-    said = [answer(comparison), *sentences(comparison), *distances(comparison)]
+    said = [answer(comparison), best_by_aspect(comparison), *sentences(comparison), *distances(comparison)]
     if any(said):
         parts.append("\n".join(line for line in said if line))
     return "\n\n".join(part for part in parts if part)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from evals.compare.results import Comparison, Distribution, Overall, Pair, Standing, Verdict
 from evals.errors import Reason
-from evals.records import Aspect
+from evals.records import ASPECTS, Aspect
 from evals.report.numbers import interval, number
 
 MIRRORED: dict[Overall, Overall] = {
@@ -51,6 +51,27 @@ def answer(comparison: Comparison) -> str:
         one = comparison.standings[0]
         return f"Neither is better overall: {_standing(one.a, one.b, comparison)}."
     return "None is better overall: each wins some aspects and loses others, or too little is known."
+
+
+def best_by_aspect(comparison: Comparison) -> str:
+    """For three models or more: who is the best at what; nothing where nobody is shown to be."""
+    labels = comparison.labels
+    if len(labels) < 3 or comparison.baseline is not None:
+        return ""
+    aspects = dict.fromkeys(x.aspect for one in comparison.standings for x in one.aspects)
+    parts = []
+    for aspect in sorted(aspects, key=ASPECTS.index):
+        best = [a for a in labels if is_among_the_best(comparison, a, aspect)]
+        if best:
+            parts.append(f"{aspect}: {_listed(best)}")
+    return f"Not beaten by any, and better than some – {'; '.join(parts)}." if parts else ""
+
+
+def is_among_the_best(comparison: Comparison, label: str, aspect: Aspect) -> bool:
+    """Whether a model wins an aspect against some other and loses it to none."""
+    others = [b for b in comparison.labels if b != label]
+    wins = any(aspect in aspects_of(comparison, label, b, "wins") for b in others)
+    return wins and not any(aspect in aspects_of(comparison, label, b, "loses") for b in others)
 
 
 def _against_baseline(comparison: Comparison) -> str:
@@ -164,7 +185,10 @@ def _trade_offs(comparison: Comparison, label: str) -> list[str]:
     by_loss: dict[str, list[str]] = {}
     for other, whats in lost.items():
         by_loss.setdefault(" and ".join(sorted(set(whats))), []).append(other)
-    return [f"steadier than {_listed(others)}, with less {what}" for what, others in by_loss.items()]
+    return [
+        f"steadier than {_listed(others)}, with less {what}, which counts as no win"
+        for what, others in by_loss.items()
+    ]
 
 
 def distances(comparison: Comparison) -> list[str]:
@@ -178,8 +202,12 @@ def distances(comparison: Comparison) -> list[str]:
         ordered = sorted(group, key=lambda one: one.value or 0.0)
         parts = [f"{d.run} {number(d.value, 2)} {interval(d.ci_low, d.ci_high, 2)}".rstrip() for d in ordered]
         apart = [d.run for d in ordered if d.p_equal is not None and d.p_equal <= 0.05]
-        end = f"apart from it: {_listed(apart)}" if apart else "none is shown to be apart from it"
-        found.append(f"{metric} to {reference}: {'; '.join(parts)}; {end}.")
+        end = f"{_listed(apart)} {'differs' if len(apart) == 1 else 'differ'} from it"
+        if len(apart) == len(group) > 1:
+            end = "all differ from it"
+        if not apart:
+            end = "none is shown to differ from it" if len(group) > 1 else "it is not shown to differ"
+        found.append(f"{metric}, distance to {reference}: {'; '.join(parts)}; {end}.")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evals.compare import Comparison
-from evals.report.figures.style import INK, MARKERS, SERIES, Plot, clean, label
+from evals.report.figures.style import INK, Plot, clean, colour_of, label, marker_of
 from evals.report.numbers import interval, number
 from evals.report.tables import arrow
 from evals.report.terminal import short_names
@@ -34,10 +34,10 @@ def plot(comparison: Comparison) -> Plot | None:
             clean(axes)
             for d in (d for d in found if (d.metric, d.reference) == (metric, reference)):
                 y = labels.index(d.run)
-                colour = SERIES[y % len(SERIES)]
+                colour = colour_of(y)
                 if d.ci_low is not None and d.ci_high is not None:
                     axes.plot([d.ci_low, d.ci_high], [y, y], color=colour)
-                axes.plot([float(d.value or 0)], [y], MARKERS[y % len(MARKERS)], color=colour, markersize=6)
+                axes.plot([float(d.value or 0)], [y], marker_of(y), color=colour, markersize=6)
             low, high = axes.get_xlim()
             if low < 0 < high:
                 axes.axvline(0, color=INK, linewidth=0.7)

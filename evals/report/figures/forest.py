@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 from evals.compare import Comparison
 from evals.compare.rules import MARGIN
 from evals.records import ASPECTS, Aspect
-from evals.report.figures.style import DIM, INK, LINE, MARKERS, SERIES, VERDICTS, Plot, clean, label
+from evals.report.figures.style import (
+    DIM,
+    INK,
+    LINE,
+    VERDICTS,
+    Plot,
+    clean,
+    colour_of,
+    label,
+    legend,
+    marker_of,
+)
 from evals.report.matrix import SAID, against
 from evals.report.numbers import signed
 
@@ -51,21 +62,16 @@ def by_aspect(comparison: Comparison) -> Plot | None:
         return None
     gains = []
     for run in comparison.labels:
-        for one in comparison.standings:
-            if run == base or {one.a, one.b} != {run, base}:
-                continue
-            for aspect in one.aspects:
-                told = against(comparison, run, base, aspect.aspect)
-                if told is not None and told[1] is not None:
-                    gains.append(
-                        _Gain(
-                            run, aspect.aspect, "", told[1], told[2], told[3], aspect.n_prompts, SAID[told[0]]
-                        )
-                    )
+        for aspect in ASPECTS:
+            one = against(comparison, run, base, aspect) if run != base else None
+            if one is not None and one.gain is not None:
+                verdict = SAID[one.outcome]
+                gains.append(
+                    _Gain(run, aspect, "", one.gain, one.ci_low, one.ci_high, one.n_prompts, verdict)
+                )
     if not gains:
         return None
     aspects = sorted({g.aspect for g in gains}, key=ASPECTS.index)
-    runs = list(dict.fromkeys(g.run for g in gains))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -76,7 +82,7 @@ def by_aspect(comparison: Comparison) -> Plot | None:
             axes.text(-0.01, place, aspect, ha="right", va="center", weight="bold", transform=_beside(axes))
             for one in mine:
                 place += 1
-                _mark(axes, one, place, VERDICTS[one.verdict], MARKERS[runs.index(one.run) % len(MARKERS)])
+                _mark(axes, one, place, VERDICTS[one.verdict], marker_of(comparison.labels.index(one.run)))
                 ticks.append(place)
                 names.append(f"{label(one.run)}: {one.verdict}")
             place += 1.4
@@ -115,6 +121,7 @@ def by_category(comparison: Comparison) -> Plot | None:
     aspects = sorted({g.aspect for g in gains}, key=ASPECTS.index)
     runs = [run for run in comparison.labels if any(g.run == run for g in gains)]
     size = {g.category: max(x.n for x in gains if x.category == g.category) for g in gains}
+    least = {g.category: min(x.n for x in gains if x.category == g.category) for g in gains}
     kept = sorted(size, key=lambda name: -size[name])[:MOST_CATEGORIES]
     categories = sorted(kept)
 
@@ -125,14 +132,20 @@ def by_category(comparison: Comparison) -> Plot | None:
             _frame(axes, mine)
             axes.set_title(aspect)
             for one in mine:
-                k = runs.index(one.run)
-                place = categories.index(one.category) + 0.7 * ((k + 0.5) / len(runs) - 0.5)
-                _mark(axes, one, place, SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)])
+                place = categories.index(one.category) + 0.7 * ((runs.index(one.run) + 0.5) / len(runs) - 0.5)
+                k = comparison.labels.index(one.run)
+                _mark(axes, one, place, colour_of(k), marker_of(k))
             for i in range(1, len(categories)):
                 axes.axhline(i - 0.5, color=LINE, linewidth=0.6)
-        panels[0].set_yticks(range(len(categories)), [f"{label(c)} ({size[c]})" for c in categories])
+        panels[0].set_yticks(
+            range(len(categories)),
+            [
+                f"{label(c)} ({least[c]}–{size[c]})" if least[c] < size[c] else f"{label(c)} ({size[c]})"
+                for c in categories
+            ],
+        )
         panels[0].set_ylim(len(categories) - 0.4, -0.6)
-        _legend(figure, runs)
+        legend(figure, comparison.labels, runs)
         figure.supxlabel(f"{UNIT}, against {label(base)}", fontsize=8.5, color=DIM)
 
     rows = [[g.category, g.aspect, g.run, signed(g.gain), _bounds(g), str(g.n)] for g in gains]
@@ -166,30 +179,14 @@ def _frame(axes: Axes, gains: Sequence[_Gain]) -> None:
     axes.axvline(0, color=INK, linewidth=0.8)
 
 
-def _mark(axes: Axes, one: _Gain, place: float, colour: str, marker: str) -> None:
+def _mark(axes: Axes, one: _Gain, place: float, ink: str, shape: str) -> None:
     low, high = axes.get_xlim()
     if one.low is not None and one.high is not None:
-        axes.plot([max(low, one.low), min(high, one.high)], [place, place], color=colour)
-    marker = "<" if one.gain < low else ">" if one.gain > high else marker  # it lies beyond the axis
-    axes.plot([min(max(one.gain, low), high)], [place], marker, color=colour, markersize=5)
+        axes.plot([max(low, one.low), min(high, one.high)], [place, place], color=ink)
+    shape = "<" if one.gain < low else ">" if one.gain > high else shape  # it lies beyond the axis
+    faint = 0.45 if one.low is None else 1.0  # too few prompts for an interval
+    axes.plot([min(max(one.gain, low), high)], [place], shape, color=ink, markersize=5, alpha=faint)
 
 
 def _bounds(one: _Gain) -> str:
     return "–" if one.low is None else f"[{signed(one.low)}, {signed(one.high)}]"
-
-
-def _legend(figure: Figure, runs: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=SERIES[k % len(SERIES)],
-            marker=MARKERS[k % len(MARKERS)],
-            markersize=5,
-            label=label(run),
-        )
-        for k, run in enumerate(runs)
-    ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(runs), 4))

@@ -21,6 +21,8 @@ def plot(comparison: Comparison) -> Plot | None:
     valued = {m.metric for m in comparison.means if m.mean is not None}
     infos = [i for i in comparison.of_kind("video") if i.id in valued and i.direction != "none"]
     infos.sort(key=lambda i: ASPECTS.index(i.aspect))
+    different = {(m.metric, m.mean) for m in comparison.means if m.mean is not None}
+    infos = [i for i in infos if sum(metric == i.id for metric, _ in different) > 1]  # no constant columns
     if not infos:
         return None
     names = sorted({m.category for m in comparison.means} - {ALL})

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evals.compare import Comparison
 from evals.records import ASPECTS
-from evals.report.figures.style import INK, SERIES, Plot, clean, label
+from evals.report.figures.style import INK, Plot, clean, colour_of, label
 from evals.report.numbers import number
 from evals.report.tables import arrow
 from evals.report.terminal import short_names
@@ -49,7 +49,7 @@ def plot(comparison: Comparison) -> Plot | None:
         for axes, info in zip(grid, varied, strict=False):
             clean(axes)
             for y, run in enumerate(labels):
-                mine, colour = values.get((info.id, run)), SERIES[y % len(SERIES)]
+                mine, colour = values.get((info.id, run)), colour_of(y)
                 if mine is None:
                     continue
                 low, q1, middle, q3, high = np.quantile(mine, QUANTILES)

@@ -95,3 +95,24 @@ def clean(axes: Axes, grid: str = "x") -> None:
     """Quiet axes: a light grid along one direction, no ticks."""
     axes.tick_params(length=0)
     axes.grid(True, axis=grid, linewidth=0.6)  # type: ignore[arg-type]
+
+
+def colour_of(place: int) -> str:
+    """The colour of the model at a place of the comparison: the same in every figure."""
+    return SERIES[place % len(SERIES)]
+
+
+def marker_of(place: int) -> str:
+    """The shape of its marks."""
+    return MARKERS[place % len(MARKERS)]
+
+
+def legend(figure: Figure, labels: Sequence[str], shown: Sequence[str]) -> None:
+    """Names the models that are shown, above the panels."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=colour_of(k), marker=marker_of(k), markersize=5, label=label(run))
+        for k, run in enumerate(labels) if run in shown
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 4))

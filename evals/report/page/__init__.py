@@ -20,17 +20,20 @@ from evals.records import ALL, MetricInfo
 from evals.report import tables
 from evals.report.figures import FOLDER as FIGURES
 from evals.report.figures import Plot
+from evals.report.figures.forest import base_of
 from evals.report.matrix import Cell, Matrix, matrices
 from evals.report.numbers import interval, number, percent, signed
 from evals.report.page import script
 from evals.report.page.about import about
+from evals.report.page.curves import FLAGS
 from evals.report.page.data import DATA
 from evals.report.page.data import script as data_script
+from evals.report.page.failures import Failing
 from evals.report.recipe import lines_of
 from evals.report.remedies import advice
 from evals.report.tables import arrow, cells, value_or_reason
 from evals.report.terminal import MARKS, short_names
-from evals.report.words import answer, distances, sentences
+from evals.report.words import answer, best_by_aspect, distances, sentences
 
 MARK = '<meta name="generator" content="t2v-evals">'
 """Stands in every page of ours, and in no other."""
@@ -58,6 +61,7 @@ class Contents:
     data: Mapping[str, Any] = field(default_factory=dict)
     media: Sequence[str] = ()
     videos: bool = False
+    failing: Sequence[Failing] = ()
     without_previews: int = 0
     files: Sequence[str] = ()
     single: bool = False
@@ -73,20 +77,24 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, short=partial(number, digits=2))
+    environment.filters.update(number=_number, short=partial(_number, digits=2))
     known = about(comparison.metrics)
+    told = advice(comparison)
     scripts = _scripts(contents, media)
     page = environment.get_template("page.html.j2").render(
         comparison=comparison,
         labels=comparison.labels,
         prompts=comparison.scores["prompt_id"].nunique(),
         answer=answer(comparison),
+        best=best_by_aspect(comparison),
+        figures_against=base_of(comparison),
         findings=sentences(comparison) + distances(comparison),
         matrices=matrices(comparison),
         not_measured=tables.not_measured(comparison),
         bar=bar,
-        advice=advice(comparison),
-        warnings=sum(n for one in advice(comparison) for _, n in one.messages),
+        grave=[one for one in told if one.grave],
+        light=[one for one in told if not one.grave],
+        warnings=sum(n for one in told if not one.grave for _, n in one.messages),
         figures=contents.figures,
         figure=partial(_figure, contents, figures),
         pair_rows=tables.pair_rows(comparison),
@@ -101,12 +109,13 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         about=known,
         number_of={one.id: one.number for one in known},
         contents=contents,
-        interval=interval,
+        interval=lambda *bounds: interval(*bounds).replace("-", "−"),
         signed=signed,
         percent=percent,
         arrow=arrow,
         value_or_reason=value_or_reason,
         names=short_names(list(comparison.metrics)),
+        flags=FLAGS,
         slug=lambda verdict: (verdict or "diagnostic").replace(" ", "-"),
         mark=Markup(MARK),
         policy=POLICY_HERE,
@@ -116,6 +125,11 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
     )
     allowed = script.policy([*scripts, script.viewer()], [script.styles()], contents.single)
     return page.replace(POLICY_HERE, allowed)
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    """A number as the page writes it."""
+    return number(value, digits).replace("-", "−")
 
 
 def _scripts(contents: Contents, folder: Path) -> list[str]:

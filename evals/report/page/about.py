@@ -53,14 +53,18 @@ def _facts(info: MetricInfo) -> list[tuple[str, str]]:
     low, high = (None if x is None else number(x) for x in (info.low, info.high))
     bounds = f"{low or '−∞'} to {high or '∞'}" if low or high else ""
     extractors = ", ".join(f"{need} version {spec.version}" for need, spec in info.extractors.items())
-    role = "primary: it has verdicts" if info.role == "primary" else "diagnostic: shown without a verdict"
+    counts = (
+        info.aspect
+        if info.role == "primary"
+        else f"nothing: a diagnostic of {info.aspect}, without a verdict"
+    )
     facts = [
         ("Direction", WAYS[info.direction]),
         ("Range", bounds),
         ("Unit", info.unit),
-        ("Role", f"{role} ({info.aspect})"),
+        ("Counts towards", counts),
         ("Rewarded by", ", ".join(info.rewarded_by)),
-        ("Mind", info.note),
+        ("Limits", info.note),
         ("Source", info.source),
         ("Version", f"{info.spec.version}" + (f"; on {extractors}" if extractors else "")),
     ]

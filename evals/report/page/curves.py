@@ -25,6 +25,14 @@ of the 24 clean ones, and 4 of 18 real clips of FETV (fast motion and film grain
 looking, no metric."""
 
 
+FLAGS = {
+    "freeze": "two or more pairs of frames in a row in which nothing moves",
+    "cut": "the content changes at once, as between two scenes",
+    "flicker burst": "frames that do not follow from those before, by three times what is usual in the video",
+}
+"""What a flag means: a hint where to look."""
+
+
 @dataclass(frozen=True)
 class Flag:
     """A stretch of frames that stands out: `kind`, its first and last frame of those that were scored."""

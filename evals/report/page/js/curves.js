@@ -31,6 +31,15 @@ export function charts(place, data, row, sides, shown, clock) {
   place.replaceChildren();
   const kept = sides.map((side, run) => (shown[run] ? side : null));
   const there = data.curves.filter((curve) => kept.some((side) => side?.[1][curve.name]));
+  if (there.length) {
+    const names = data.runs.flatMap((run, k) => {
+      if (!kept[k]) return [];
+      const name = el("span", {}, run);
+      name.style.setProperty("--series", colourOf(k));
+      return [name];
+    });
+    place.append(el("p", { class: "legend" }, ...names));
+  }
   // All boxes first: a chart takes the width that its box has beside the others.
   const boxes = there.map((curve) => {
     const box = el("div", { class: "chart" });

@@ -18,7 +18,7 @@ export function filters(place, data, state, marks, changed) {
   const outcomes = unique(data.rows.flatMap((row) => row.cells.filter(Boolean).map((cell) => cell.status)));
   const orders = [
     ["disagreement", "largest disagreement"],
-    ["regression", "largest loss against the baseline"],
+    ["regression", `largest loss against ${data.runs[state.baseline]}`],
     ["worst", "worst score"],
     ["id", "prompt id"],
   ].filter(([key]) => data.runs.length > 1 || key === "worst" || key === "id");
@@ -26,7 +26,7 @@ export function filters(place, data, state, marks, changed) {
   const shows = [
     ["all", "all"],
     ["different", "different"],
-    ["failures", "failures"],
+    ["failures", "failures (no video)"],
     ["flagged", "with flagged frames"],
     ["starred", "starred or commented"],
   ].filter(([key]) => data.runs.length > 1 || key !== "different");

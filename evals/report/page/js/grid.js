@@ -1,6 +1,7 @@
 /** The prompt × model grid. Only the rows near the screen exist. */
 
 import { button, el, number } from "./dom.js";
+import { tellingMetric } from "./order.js";
 import { frame, players, posters } from "./players.js";
 import { playbackKey, transport } from "./transport.js";
 
@@ -103,9 +104,12 @@ export class Grid {
   tile(row, cell, run, box) {
     const label = this.data.runs[run];
     const caption = el("figcaption", {}, el("b", { title: label }, label));
-    const index = this.state.metric === "any" ? -1 : Number(this.state.metric);
+    // Of "any metric" the one that made the row come first.
+    const index = this.state.metric === "any" ? tellingMetric(this.data, this.state, row) : Number(this.state.metric);
     if (cell?.status === "ok" && index >= 0) {
-      caption.append(el("span", { class: "score" }, `${this.data.metrics[index].name} ${number(cell.values[index])}`));
+      const { name, direction } = this.data.metrics[index];
+      const arrow = { higher: " ↑", lower: " ↓" }[direction] ?? "";
+      caption.append(el("span", { class: "score" }, `${name}${arrow} ${number(cell.values[index])}`));
     } else if (cell?.status === "ok") {
       caption.append(el("span", { class: "dim" }, `${cell.width}×${cell.height}, ${cell.frames} frames, ${number(cell.fps)} fps`));
     } else if (cell) caption.append(el("span", { class: "status" }, cell.status));

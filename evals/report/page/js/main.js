@@ -51,9 +51,15 @@ async function viewer(baselines) {
     grid.show(rows);
     const told = `${rows.length} of ${data.rows.length} prompts and seeds`;
     find("shown").textContent = told;
+    find("nothing").hidden = rows.length > 0;
     announce(told);
   };
-  filters(find("filters"), data, state, marks, update);
+  const draw = () => filters(find("filters"), data, state, marks, update);
+  draw();
+  document.addEventListener("click", (event) => {
+    const asked = event.target instanceof Element ? event.target.closest("[data-row]") : null;
+    if (asked) stage.open(data.rows[Number(asked.dataset.row)]);
+  });
   marks.addEventListener("change", () => {
     if (state.show === "starred") update();
   });
@@ -61,6 +67,7 @@ async function viewer(baselines) {
     const index = data.runs.indexOf(label);
     if (index < 0) return;
     state.baseline = index;
+    draw();
     if (state.order === "regression") update();
   });
   update();

@@ -38,6 +38,19 @@ function goodness(metric, value) {
   return metric.direction === "lower" ? -value : value;
 }
 
+/** The metric on which the shown models of a row are furthest apart, or a single one is worst; -1 for none. */
+export function tellingMetric(data, state, row) {
+  let [most, found] = [0, -1];
+  for (const { metric, index } of chosen(data, state)) {
+    if (!(metric.spread > 0)) continue;
+    const values = shownCells(row, state).map((cell) => valueOf(cell, index)).filter((value) => value !== null);
+    if (!values.length) continue;
+    const far = values.length > 1 ? Math.max(...values) - Math.min(...values) : goodness(metric, metric.mean) - goodness(metric, values[0]);
+    if (far / metric.spread > most) [most, found] = [far / metric.spread, index];
+  }
+  return found;
+}
+
 /** How far the shown models are apart, in standard deviations of the metric between samples. */
 export function disagreement(data, state, row) {
   if (state.metric === ANY && state.runs.every(Boolean)) return row.apart;

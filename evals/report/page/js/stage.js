@@ -110,7 +110,7 @@ export class Stage {
         type: "number", step: 1, value: "0", min: -cell.frames, max: cell.frames, "aria-label": `Time shift of ${label} in frames`, class: "shift",
         oninput: () => this.clock.shift(box.track, Math.trunc(Number(shift.value) || 0)),
       });
-      caption.append(el("label", { class: "shifting" }, "shift ", shift));
+      caption.append(el("label", { class: "shifting", title: "Start this video so many frames later" }, " delay (frames) ", shift));
     }
     const figure = el("figure", {}, box, caption);
     figure.box = box;
@@ -134,14 +134,15 @@ export class Stage {
     });
     this.views = VIEWS.map(([key, label]) => button(label, label, () => this.setView(key), { class: "view", "aria-pressed": "false", "data-view": key }));
     this.of = el("span", { class: "of" }, pick(0, "Left or first model"), " and ", pick(1, "Right or second model"), " ", this.wipe);
-    this.tools.replaceChildren(...this.views, this.of, ...this.zoomButtons());
+    this.told = el("span", { class: "dim" }, "black: alike; three times as bright as |a − b|");
+    this.tools.replaceChildren(...this.views, this.of, ...this.zoomButtons(), this.told);
   }
 
   zoomButtons() {
     return [
       button("−", "Zoom out (−)", () => this.zoomBy(0.5)),
       button("+", "Zoom in (+)", () => this.zoomBy(2)),
-      button("1:1", "No zoom (0)", () => this.zoomBy(0)),
+      button("fit", "No zoom (0)", () => this.zoomBy(0)),
     ];
   }
 
@@ -152,6 +153,7 @@ export class Stage {
     this.stage.className = `stage ${view}`;
     this.stage.style.setProperty("--wipe", `${this.wipe.value}%`);
     this.of.hidden = !alone;
+    this.told.hidden = view !== "difference";
     this.wipe.hidden = view !== "wipe";
     for (const node of this.views) node.setAttribute("aria-pressed", String(node.dataset.view === view));
     this.figures.forEach((figure, run) => {
@@ -233,7 +235,7 @@ export class Stage {
         ...values.map((value) => el("td", { class: known.length > 1 && value === best ? "best" : "" }, number(value))),
       );
     });
-    const head = el("tr", {}, el("th", { scope: "col" }, "score of this video"), ...runs.map((run) => el("th", { scope: "col" }, data.runs[run])));
+    const head = el("tr", {}, el("th", { scope: "col", title: "Bold is the best score of this prompt" }, "score of this video"), ...runs.map((run) => el("th", { scope: "col" }, data.runs[run])));
     return el("div", { class: "scroll" }, el("table", { class: "scores" }, el("thead", {}, head), el("tbody", {}, ...lines)));
   }
 

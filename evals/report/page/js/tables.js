@@ -26,7 +26,9 @@ export function sortable(table) {
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const body = table.tBodies[0];
       const keyed = [...body.rows].map((row) => [sortKey(row.cells[column]), row]);
-      keyed.sort(([a], [b]) => (down ? compare(b, a) : compare(a, b)));
+      // What has no value comes last, whichever way.
+      const missing = (key) => key === "" || key === "–" || key === Number.NEGATIVE_INFINITY;
+      keyed.sort(([a], [b]) => missing(a) - missing(b) || (down ? compare(b, a) : compare(a, b)));
       body.append(...keyed.map(([, row]) => row));
     });
   });

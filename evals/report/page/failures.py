@@ -1,0 +1,98 @@
+"""Where each model fails: its flagged videos, the category it is weakest in, and its worst videos."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.compare import Comparison
+from evals.report.figures.forest import base_of
+from evals.report.matrix import against
+from evals.report.numbers import number, signed
+from evals.report.page.curves import Found
+from evals.report.page.media import ShownId
+from evals.report.page.rows import Row, shown_metrics, spreads, values_of
+from evals.report.terminal import short_names
+
+WORST = 3
+
+
+@dataclass(frozen=True)
+class Worst:
+    """One of a model's worst videos: the viewer's row, and the metric it is worst on with its score."""
+
+    row: int
+    prompt: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A model: how many of its videos have flags of each kind, its weakest category in words, its worst
+    videos."""
+
+    run: str
+    flagged: str
+    weakest: str
+    worst: list[Worst]
+
+
+def failing(comparison: Comparison, rows: Sequence[Row], found: Mapping[ShownId, Found]) -> list[Failing]:
+    """A line for every model."""
+    flags: dict[str, Counter[str]] = {label: Counter() for label in comparison.labels}
+    videos: Counter[str] = Counter()
+    for (label, _), one in found.items():
+        videos[label] += 1
+        flags[label].update({flag.kind for flag in one.flags})
+    worst = _worst(comparison, rows)
+    return [
+        Failing(
+            label,
+            ", ".join(f"{kind} in {n} of {videos[label]}" for kind, n in sorted(flags[label].items())) or "–",
+            _weakest(comparison, label),
+            worst.get(label, []),
+        )
+        for label in comparison.labels
+    ]
+
+
+def _weakest(comparison: Comparison, label: str) -> str:
+    """The category and aspect in which a model loses most against the baseline, or the first model."""
+    base = base_of(comparison)
+    for one in comparison.standings:
+        if label == base or {one.a, one.b} != {label, base}:
+            continue
+        sign = 1 if one.a == label else -1
+        gains = [(sign * c.gain, c) for c in one.categories if against(comparison, label, base, c.aspect)]
+        if not gains or min(g for g, _ in gains) >= 0:
+            return "–"
+        gain, c = min(gains, key=lambda pair: pair[0])
+        prompts = f"{c.n_prompts} prompt{'s' if c.n_prompts != 1 else ''}"
+        return f"{c.category}: {c.aspect} {signed(gain)} sd against {base} ({prompts})"
+    return "–"
+
+
+def _worst(comparison: Comparison, rows: Sequence[Row]) -> dict[str, list[Worst]]:
+    """By model, the videos whose score on some primary metric is furthest on the worse side of all
+    videos'."""
+    infos = [i for i in shown_metrics(comparison) if i.role == "primary"]
+    spread, names = spreads(comparison), short_names([i.id for i in infos])
+    infos = [i for i in infos if spread.get(i.id, (0.0, 0.0))[1] > 0]
+    if not infos or not rows:
+        return {}
+    found = {}
+    for label, table in values_of(comparison).items():
+        values = table.reindex([row.at for row in rows])[[i.id for i in infos]].to_numpy(np.float64)
+        mean = np.array([spread[i.id][0] for i in infos])
+        scale = np.array([spread[i.id][1] * (1 if i.direction == "higher" else -1) for i in infos])
+        badness = np.nan_to_num((mean - values) / scale, nan=-np.inf)
+        order = np.argsort(-badness.max(1), kind="stable")[:WORST]
+        found[label] = [
+            Worst(int(r), rows[r].prompt.id, f"{names[infos[m].id]} {number(float(values[r, m]), 3)}")
+            for r in order
+            if np.isfinite(badness[r, m := int(badness[r].argmax())]) and badness[r, m] > 0
+        ]
+    return found
