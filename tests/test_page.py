@@ -132,10 +132,23 @@ def test_the_first_screen_answers(chromium: Browser, report: Path) -> None:
         assert box is not None and box["y"] + box["height"] < 900  # without scrolling
         text = matrix.inner_text()
         assert "worse" in text and "15 of 16: 1 failed" in text and "baseline" in text
-        warnings = page.locator("details.warnings")
-        assert re.match(r"\d+ warnings?:", warnings.locator("summary").inner_text())
-        warnings.locator("summary").click()
-        assert "What to do:" in warnings.inner_text()
+        grave = page.locator("div.warnings").inner_text()  # what can turn a verdict around is not folded
+        assert "the runs differ in frames, fps" in grave and "What to do: Score all runs with one" in grave
+        light = page.locator("details.warnings")
+        assert light.locator("summary").inner_text() == "1 more warning: how far the numbers reach"
+        light.locator("summary").click()
+        assert "What to do: Add prompts" in light.inner_text()
+
+
+def test_where_each_model_fails(chromium: Browser, report: Path) -> None:
+    with opened(chromium, report) as (page, _):
+        lines = page.locator("#failing tbody tr").all_inner_texts()
+        assert "cut in 8 of 16, " in lines[2] and "freeze in 8 of 16" in lines[2] and "freeze" not in lines[0]
+        worst = page.locator("#failing tbody tr").nth(2).locator("[data-row]")
+        assert worst.count() == 3
+        name = worst.first.inner_text()
+        worst.first.click()
+        assert name in page.locator("#stage header").inner_text()
 
 
 def test_tables_sort_filter_and_hide(chromium: Browser, report: Path) -> None:

@@ -17,7 +17,9 @@ BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
 
 
 def test_there_is_one_for_each_kind_of_component() -> None:
-    assert [page.stem for page in PAGES] == ["add-a-generator", "add-a-metric", "add-an-encoder"]
+    assert [page.stem for page in PAGES] == [
+        "add-a-figure", "add-a-generator", "add-a-metric", "add-an-encoder",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -25,7 +27,7 @@ def test_a_tutorial_works_as_it_stands(page: Path, tmp_path: Path) -> None:
     for name in ("modelA", "modelB"):
         clips = Clips(tmp_path / "clips" / name).write(prompts=3, step=2.0 if name == "modelA" else 3.0)
         clips.manifest([{**row, "prompt": f"a red {row['prompt']}"} for row in clips.rows()])
-    ran = 0
+    ran = checked = 0
     for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "python":
             named = re.match(r"# (\w+\.py)\n", text)
@@ -35,6 +37,7 @@ def test_a_tutorial_works_as_it_stands(page: Path, tmp_path: Path) -> None:
                 check = [sys.executable, named[1]]
                 done = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr
+                checked += 1
             continue
         for line in text.splitlines():
             program, *arguments = shlex.split(line, comments=True)
@@ -42,7 +45,7 @@ def test_a_tutorial_works_as_it_stands(page: Path, tmp_path: Path) -> None:
             found = call(*arguments, cwd=tmp_path)
             assert found.code == 0, f"{line}\n{found.err}"
             ran += 1
-    assert ran >= 2
+    assert ran >= 2 or checked
 
 
 @pytest.mark.parametrize(
