@@ -123,7 +123,7 @@ def put_previews(out: Path, scratch: Path, pool: Pool, models: int, prompts: int
     for k in range(DRAWN):
         encode(scratch / f"{k}.mp4", list(ball(FRAMES, (360, 480), k)), FPS)
         copy = scratch / f"copy-{k}.mp4"
-        job = {"short_side": SPEC["short_side"], "out": str(copy), "stills": {},
+        job = {"short_side": SPEC["short_side"], "out": str(copy), "stills": {}, "normalization": {},
                "sha256": hashed_file(scratch / f"{k}.mp4").sha256}  # fmt: skip
         pool.ask(DecoderJob(scratch / f"{k}.mp4", "preview", None, job))
         made.append(copy)

@@ -133,7 +133,7 @@ def test_the_first_screen_answers(chromium: Browser, report: Path) -> None:
         text = matrix.inner_text()
         assert "worse" in text and "15 of 16: 1 failed" in text and "baseline" in text
         grave = page.locator("div.warnings").inner_text()  # what can turn a verdict around is not folded
-        assert "the runs differ in frames, fps" in grave and "What to do: Score all runs with one" in grave
+        assert "the runs differ in fps, frames" in grave and "What to do: Score all runs with one" in grave
         light = page.locator("details.warnings")
         assert light.locator("summary").inner_text() == "1 more warning: how far the numbers reach"
         light.locator("summary").click()

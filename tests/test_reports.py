@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,12 +20,15 @@ import yaml
 from evals.compare import Comparison, compare_scores, load_runs
 from evals.compare.results import Caution
 from evals.decoding.pool import Pool
+from evals.errors import RunLocked
 from evals.records import ALL
 from evals.report import PageOptions, write_report
 from evals.report.exports import every_eval_ever, export, hugging_face, latex
+from evals.report.exports.naming import file_names
 from evals.report.matrix import matrices
 from evals.report.page import curves, script
 from evals.report.page.rows import first_prompts, rows_of
+from evals.report.place import writing
 from evals.report.recipe import differences, explained, recipe
 from evals.report.remedies import REMEDIES
 from evals.video import encode, probe, read
@@ -112,7 +116,7 @@ def test_media_are_whole_small_and_made_once(two: tuple[Path, Path], tmp_path: P
         assert native.video is not None
         original, _ = read(Path(native.video) if Path(native.video).is_absolute() else two[1] / native.video)
         assert np.abs(frames.astype(int) - original).mean() < 6  # the same frames, in the same order
-        flags = {kind: (first, last, still) for kind, first, last, still in cell[8]}
+        flags = {kind: (first, last, still) for kind, first, last, still in cell[9]}
         assert flags["freeze"] == (0.75, 1.375, 6) and flags["cut"][0] == 1.375
         assert (out / "media" / f"{cell[2]}-6.jpg").is_file()
         # A second report that shows less deletes what it does not show, and nothing else.
@@ -347,3 +351,115 @@ def test_schema_is_named(tmp_path: Path) -> None:
     found: Comparison = of({"a": 0.0})
     [path, _] = export(found, "every-eval-ever", tmp_path)
     assert json.loads(path.read_text())["schema_version"] == every_eval_ever.SCHEMA
+
+
+# --- places and hostile folders ---
+
+
+def test_a_users_files_are_not_overwritten(two: tuple[Path, Path], cli: Cli, tmp_path: Path) -> None:
+    for name in ("data/rows.js", "figures/forest.svg", "scores.csv", "media"):
+        out = tmp_path / name.replace("/", "-")
+        out.mkdir()
+        mine = out / name
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_text("mine")
+        done = cli("compare", *two, "--out", out, "--videos", 0)
+        assert done.code == 2 and str(mine) in done.err, done.err
+        assert mine.read_text() == "mine" and [p for p in out.rglob("*") if p.is_file()] == [mine]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "data").symlink_to(tmp_path / "elsewhere")
+    assert cli("compare", *two, "--out", tmp_path / "linked").code == 2
+    # Others of a user's files beside a report's stay, and what a killed command left goes.
+    out = tmp_path / "r"
+    (out / "media").mkdir(parents=True)
+    (out / "media" / f".{'0' * 20}.123.mp4").write_text("half")
+    (out / ".report-old").mkdir()
+    (out / "media" / "a.mp4").write_text("mine")
+    assert cli("compare", *two, "--out", out).code == 0
+    assert (out / "media" / "a.mp4").read_text() == "mine"
+    assert not [p for p in out.rglob(".*") if p.name.startswith((".0", ".report"))]
+
+
+def test_one_report_is_written_at_a_time(two: tuple[Path, Path], tmp_path: Path) -> None:
+    found, out = compare_scores(load_runs(two)), tmp_path / "r"
+    with writing(out), pytest.raises(RunLocked, match="another command is writing this report"):
+        write_report(found, out)
+    write_report(found, out, options=PageOptions(figures=False))
+
+
+def test_a_portable_report_copies_what_was_scored_and_nothing_else(
+    two: tuple[Path, Path], cli: Cli, tmp_path: Path
+) -> None:
+    runs = load_runs(two)
+    for run in runs:
+        assert run.folder is not None
+        run.folder.video_path(run.videos["disc-0", 0]).unlink()
+        changed = run.folder.video_path(run.videos["disc-1", 0])
+    encode(changed, ball(9, seed=5), 8, "ffv1")
+    out = tmp_path / "r"
+    assert cli("compare", *two, "--out", out, "--portable").code == 0
+    data = handed_over(out / "data" / "rows.js")
+    cells = {data["prompts"][row[0]][0]: row[3][1] for row in data["rows"]}
+    assert "no such file" in cells["disc-0"][1] and "has changed since" in cells["disc-1"][1]
+    assert cells["disc-1"][3] == "" and cells["disc-2"][3].startswith("./originals/")
+    held = {p.name for p in (out / "originals").iterdir()}
+    assert cli("compare", *two, "--out", out).code == 0  # and they go with it
+    assert held and not list((out / "originals").iterdir())
+
+
+def test_a_text_that_looks_like_our_own_mark_stays(two: tuple[Path, Path], tmp_path: Path) -> None:
+    place = tmp_path / "runs" / "content-security-policy-of-this-page"
+    shutil.copytree(two[0], place)
+    write_report(compare_scores(load_runs([place])), tmp_path / "r")
+    page = (tmp_path / "r" / "index.html").read_text()
+    assert page.count("default-src") == 1 and f"<title>{place.name}" in page
+
+
+def test_evidence_is_of_the_frames_that_were_scored(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    """24 frames a second with a cut between 26 and 27, scored at 8: of the frames kept, 24 and 27 differ."""
+    made = clips("a").write(1)
+    frames = np.stack([np.full((48, 64, 3), 40 + t if t < 27 else 200, np.uint8) for t in range(48)])
+    encode(made.folder / "0-0.mkv", list(frames), 24, "ffv1")
+    base = run_of(made.folder, tmp_path, "--metrics", METRICS, "--normalize", "fps=8")
+    assert cli(*base).code == 0
+    assert cli("compare", tmp_path / "a", "--out", tmp_path / "r").code == 0
+    [[_, _, _, [cell]]] = handed_over(tmp_path / "r" / "data" / "rows.js")["rows"]
+    [cut] = [flag for flag in cell[9] if flag[0] == "cut"]
+    assert cut[1:] == [1.0, 1.125, 8]
+    still = cv2.imread(str(tmp_path / "r" / "media" / f"{cell[2]}-8.jpg"))
+    assert still is not None and still.shape == (48, 128, 3)
+    assert still[:, :60].mean() == pytest.approx(64, abs=3) and still[:, 68:].mean() > 190
+
+
+def test_a_copy_of_a_variable_rate_keeps_the_times(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    """10 frames of a tenth of a second, then 30 of a thirtieth: the change at 1 s is at 1 s of the copy."""
+    made = clips("a").write(1)
+    still = np.full((48, 64, 3), 60, np.uint8)
+    rows = []
+    for t in range(40):
+        cv2.imwrite(str(tmp_path / f"{t}.png"), still + (100 if t >= 10 else t))
+        rows.append(f"file '{tmp_path / f'{t}.png'}'\nduration {0.1 if t < 10 else 1 / 30:.6f}")
+    (tmp_path / "list.txt").write_text("\n".join(rows))
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg makes a file of variable rate, and is not installed")
+    command = [
+        "ffmpeg", "-loglevel", "error", "-y", "-f", "concat", "-safe", "0", "-i", str(tmp_path / "list.txt"),
+        "-vsync", "vfr", "-c:v", "ffv1", str(made.folder / "0-0.mkv"),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    assert cli(*run_of(made.folder, tmp_path, "--metrics", METRICS)).code == 0
+    assert cli("compare", tmp_path / "a", "--out", tmp_path / "r").code == 0
+    [[_, _, _, [cell]]] = handed_over(tmp_path / "r" / "data" / "rows.js")["rows"]
+    [path] = (tmp_path / "r" / "media").glob("*.mp4")
+    copy, facts = read(path)
+    assert (cell[4], cell[5], cell[8]) == (30, facts.frames, 1) and facts.fps == 30
+    means = copy.astype(float).mean((1, 2, 3))
+    assert abs(int(np.argmax(means > 120)) / 30 - 1.0) <= 1 / 30 + 1e-6
+    assert next(flag for flag in cell[9] if flag[0] == "cut")[2] == pytest.approx(1.0, abs=0.002)
+
+
+def test_names_of_files_are_short_and_differ_in_more_than_case() -> None:
+    names = file_names(["a", "A", "x" * 240, "..", "b/c", "plain"])
+    assert len({name.lower() for name in names}) == 6 and max(map(len, names)) < 100
+    assert names[-1] == "plain" and not any("/" in name or name.startswith(".") for name in names)

@@ -10,57 +10,74 @@ import cv2
 import numpy as np
 
 from evals import video
-from evals.records import Normalization
+from evals.records import Normalization, VideoFacts
 from evals.video import Frames
 
 QUALITY = 82  # of JPEG
 POSTER = 144  # pixels of its short side
 LEAST = 16  # pixels: normalization knows no shorter side
+EVEN = 30.0
+"""Frames per second of the copy of a video of variable rate: its times are kept, not its every frame."""
 
 
-def make(path: Path, limits: video.Limits, short_side: int, out: Path, stills: Mapping[str, int]) -> None:
-    """Write `out` (.mp4): every frame at the video's own rate, at most `short_side` pixels on its short side.
-    Beside it the middle frame under the same name (.jpg, smaller), and for every name in `stills` frame t
-    next to frame t + 1. The copy appears last, so where it is, the others are."""
+def shape(facts: VideoFacts) -> tuple[float, int]:
+    """A copy's frame rate and number of frames: the video's own, or EVEN for one of variable rate."""
+    if not facts.variable_rate:
+        return facts.fps, facts.frames
+    return EVEN, max(1, int(facts.duration * EVEN + 1e-6))
+
+
+def make(
+    path: Path, limits: video.Limits, short_side: int, out: Path, stills: Mapping[str, int],
+    normalization: Normalization,
+) -> None:  # fmt: skip
+    """Write `out` (.mp4), of `shape`, at most `short_side` pixels on its short side. Beside it the middle
+    frame under the same name (.jpg, smaller), and for every name in `stills` the frame t of those that the
+    normalization keeps, next to the one after it. The copy appears last, so where it is, the others are."""
     found = video.probe(path, limits)
     try:
-        _write(found, limits, short_side, out, stills, found.facts.frames)
+        _write(found, limits, short_side, out, stills, normalization, found.facts.frames)
     except video.FrameCountDiffers as error:
         if error.decoded == 0:
             raise
-        _write(found, limits, short_side, out, stills, error.decoded)
+        _write(found, limits, short_side, out, stills, normalization, error.decoded)
 
 
 def _write(
-    found: video.Video,
-    limits: video.Limits,
-    short_side: int,
-    out: Path,
-    stills: Mapping[str, int],
-    count: int,
-) -> None:
+    found: video.Video, limits: video.Limits, short_side: int, out: Path, stills: Mapping[str, int],
+    normalization: Normalization, count: int,
+) -> None:  # fmt: skip
     facts = found.facts
     side = min(short_side, facts.width, facts.height)
     small = Normalization(short_side=side if LEAST <= side < min(facts.width, facts.height) else None)
-    kept: dict[int, Frames] = {}
-    needed = {count // 2} | {t + i for t in stills.values() for i in (0, 1)}
+    kept = video.select(found, normalization, count) if stills else []
+    pairs = {name: (kept[t], kept[t + 1]) for name, t in stills.items() if t + 1 < len(kept)}
+    needed = {count // 2} | {t for pair in pairs.values() for t in pair}
+    fps, length = shape(facts)
+    repeats = _repeats(found, fps, length, count) if facts.variable_rate else [1] * count
+    pictures: dict[int, Frames] = {}
 
     def frames() -> Iterator[Frames]:
         number = 0
         for chunk in video.decode(found, small, limits.chunk_bytes, count):
             for frame in chunk.new:
                 if number in needed:
-                    kept[number] = frame.copy()
-                    if number + 1 == count:
-                        kept[number + 1] = kept[number]  # the last frame has none after it
+                    pictures[number] = frame.copy()
+                for _ in range(repeats[number]):
+                    yield frame
                 number += 1
-                yield frame
-        _save(out.with_suffix(".jpg"), _poster(kept[count // 2]))
-        for name, t in stills.items():
-            if t in kept and t + 1 in kept:
-                _save(out.with_name(name), np.concatenate([kept[t], kept[t + 1]], axis=1))
+        _save(out.with_suffix(".jpg"), _poster(pictures[count // 2]))
+        for name, (a, b) in pairs.items():
+            _save(out.with_name(name), np.concatenate([pictures[a], pictures[b]], axis=1))
 
-    video.encode(out, frames(), facts.fps, "preview")
+    video.encode(out, frames(), fps, "preview")
+
+
+def _repeats(found: video.Video, fps: float, length: int, count: int) -> list[int]:
+    """How often each frame of a video of variable rate stands in an even copy: what is shown at k/fps."""
+    wanted = np.arange(length) / fps
+    shown = np.searchsorted(np.asarray(found.times[:count]), wanted + 1e-4, side="right") - 1
+    return [int(n) for n in np.bincount(np.clip(shown, 0, count - 1), minlength=count)]
 
 
 def _poster(picture: Frames) -> Frames:

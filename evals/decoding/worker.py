@@ -111,7 +111,8 @@ def _probe(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> No
 def _preview(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> None:
     """Small copies of a video for a report."""
     file = recorded_file(Path(job["path"]), job["sha256"])
-    previews.make(file.path, limits, job["short_side"], Path(job["out"]), job["stills"])
+    normalization = Normalization.model_validate(job["normalization"])
+    previews.make(file.path, limits, job["short_side"], Path(job["out"]), job["stills"], normalization)
     still_the_same(file)
     wire.send(sock, {"type": "done"})
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from evals.compare import Comparison, RunScores
 from evals.compare.results import Distribution, Mean, RunSummary
 from evals.records import ALL, MetricInfo, digest
+from evals.report.exports.naming import file_names
 from evals.report.recipe import recipe
 from evals.runs.journal import write_atomically
 
@@ -30,9 +30,8 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     place.mkdir(exist_ok=True)
     recipes = recipe(comparison)["runs"]
     written = []
-    for run, summary in zip(comparison.sources, comparison.runs, strict=True):
-        name = re.sub(r"[^\w.-]+", "-", run.label).strip(".-") or "model"
-        name = f"{name}-{digest(run.label)[:6]}" if name != run.label else name
+    names = file_names(comparison.labels)
+    for run, summary, name in zip(comparison.sources, comparison.runs, names, strict=True):
         lines = _lines(comparison, run)
         write_atomically(place / f"{name}.jsonl", lines)
         record = _record(comparison, summary, recipes[run.label])

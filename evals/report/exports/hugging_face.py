@@ -6,14 +6,14 @@ one's own, so the file holds a placeholder that the uploader replaces."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from evals.compare import Comparison
-from evals.records import ALL, digest
+from evals.records import ALL
+from evals.report.exports.naming import file_names
 from evals.report.numbers import interval
 from evals.runs.journal import write_atomically
 
@@ -23,9 +23,7 @@ DATASET = "YOUR-ORGANISATION/YOUR-PROMPT-SET"
 def write(comparison: Comparison, folder: Path) -> list[Path]:
     """`hugging-face/MODEL/.eval_results/t2v-evals.yaml`, for every model."""
     written = []
-    for run in comparison.runs:
-        name = re.sub(r"[^\w.-]+", "-", run.run).strip(".-") or "model"
-        name = f"{name}-{digest(run.run)[:6]}" if name != run.run else name
+    for run, name in zip(comparison.runs, file_names(comparison.labels), strict=True):
         entries: list[dict[str, Any]] = []
         for mean in comparison.means:
             kind = comparison.metrics[mean.metric].kind

@@ -124,7 +124,7 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         viewer=Markup(script.viewer()),
     )
     allowed = script.policy([*scripts, script.viewer()], [script.styles()], contents.single)
-    return page.replace(POLICY_HERE, allowed)
+    return page.replace(POLICY_HERE, allowed, 1)  # it stands before any text of a user
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -15,6 +15,7 @@ from evals.metrics.temporal import FrozenFrames, SceneCuts, cuts
 from evals.records import Need, Normalization, Spec
 from evals.runs.features import Features, FeatureStore
 from evals.runs.folder import SampleId
+from evals.runs.keys import facts_key
 
 Array = NDArray[np.float64]
 MOST = 3  # flags of one kind that a video shows
@@ -101,11 +102,22 @@ CURVES = (
 
 @dataclass(frozen=True)
 class Found:
-    """The curves of a video by name, its flags, and the frames per second of both."""
+    """The curves of a video by name, its flags, and the `times` at which the frames that were scored are
+    shown, in seconds; `fps` where these are even."""
 
     fps: float
     curves: Mapping[str, Array]
     flags: tuple[Flag, ...]
+    times: Array
+
+    @property
+    def even(self) -> bool:
+        """Whether frame k is shown at k/fps."""
+        return bool(np.allclose(self.times, np.arange(len(self.times)) / self.fps, atol=2e-3))
+
+    def at(self, frame: int) -> float:
+        """When a frame is shown."""
+        return float(self.times[min(frame, len(self.times) - 1)])
 
 
 def of_samples(comparison: Comparison, wanted: Sequence[SampleId]) -> dict[tuple[str, SampleId], Found]:
@@ -131,8 +143,9 @@ def _of_run(run: RunScores, wanted: Sequence[SampleId]) -> Iterator[tuple[Sample
         for need in dict.fromkeys(curve.need for curve in mine):
             if sample.sha256:
                 keys[need, sample.sha256] = needs.key(need, VideoAndText(sample.sha256))
+    facts = {sha: facts_key(sha, normalization) for _, sha in keys}
     try:
-        stored = dict(FeatureStore(run.folder.features).read(keys.values()))
+        stored = dict(FeatureStore(run.folder.features).read([*keys.values(), *facts.values()]))
     except RunError:
         return  # a damaged shard costs the curves of its run; scores are there
     for at, sample in samples.items():
@@ -144,7 +157,11 @@ def _of_run(run: RunScores, wanted: Sequence[SampleId]) -> Iterator[tuple[Sample
                 curves[curve.name] = np.where(values < 0, np.nan, values) if curve.name == "warp" else values
                 flags += curve.flags(features)[:MOST] if curve.flags else []
         if curves and sample.actual is not None:
-            yield at, Found(normalization.fps or sample.actual.fps, curves, tuple(_tidied(flags)))
+            fps = normalization.fps or sample.actual.fps
+            shown = stored.get(facts.get(sample.sha256 or "", ""), {}).get("times")
+            longest = max(len(values) for values in curves.values()) + 1
+            times = np.arange(longest) / fps if shown is None else np.asarray(shown, np.float64)
+            yield at, Found(fps, curves, tuple(_tidied(flags)), times)
 
 
 def _tidied(flags: Sequence[Flag]) -> list[Flag]:

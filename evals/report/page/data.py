@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.compare import Comparison
-from evals.records import Sample, digest
+from evals.decoding.previews import shape
+from evals.records import digest
 from evals.report.page.curves import CURVES, Flag, Found
-from evals.report.page.media import Shown, ShownId, still_frame
+from evals.report.page.media import Shown, ShownId
 from evals.report.page.rows import Row, shown_metrics, spreads, values_of
 from evals.report.terminal import short_names
 
@@ -40,8 +41,8 @@ def rows_data(
     shown: Mapping[ShownId, Shown],
 ) -> dict[str, Any]:
     """The viewer's table. A cell is null where the run was not asked for the sample, else [status, reason,
-    media name, original, fps, frames, width, height, flags, values]; a flag is [kind, first, last (seconds),
-    frame of its still or -1]."""
+    media name, original, fps and frames of the copy, width, height, whether the rate varies, flags, values];
+    a flag is [kind, first, last (seconds), frame of its still or -1]."""
     metrics, spread = shown_metrics(comparison), spreads(comparison)
     names = short_names([info.id for info in metrics])
     prompts = {row.prompt.id: row.prompt for row in rows}
@@ -99,37 +100,41 @@ class _Cells:
         shown, one = self.shown.get(key, Shown()), self.found.get(key)
         sample = self.videos.get(row.at)
         facts = sample.actual if sample else None
-        shape = [_rounded(facts.fps), facts.frames, facts.width, facts.height] if facts else [0, 0, 0, 0]
-        flags = [_flag(flag, one, sample, shown) for flag in one.flags] if one and sample else []
+        form: list[float] = [0, 0, 0, 0, 0]
+        if facts:
+            fps, frames = shape(facts)
+            form = [round(fps, 6), frames, facts.width, facts.height, int(facts.variable_rate)]
+        flags = [_flag(flag, one, shown) for flag in one.flags] if one else []
         status, message = known
         why = shown.why_none if status == "ok" else message
-        return [status, why, shown.name, shown.original, *shape, flags, self.values.get(row.at, [])]
+        return [status, why, shown.name, shown.original, *form, flags, self.values.get(row.at, [])]
 
 
-def _flag(flag: Flag, one: Found, sample: Sample, shown: Shown) -> list[Any]:
-    native = sample.actual.fps if sample.actual else one.fps
-    still = still_frame(flag, one.fps, native)
-    seconds = (round(flag.first / one.fps, 3), round(flag.last / one.fps, 3))
-    return [flag.kind, *seconds, still if still in shown.stills else -1]
+def _flag(flag: Flag, one: Found, shown: Shown) -> list[Any]:
+    still = flag.first if flag.first in shown.stills else -1
+    return [flag.kind, round(one.at(flag.first), 6), round(one.at(flag.last), 6), still]
 
 
 def curves_data(
     comparison: Comparison, rows: Sequence[Row], found: Mapping[ShownId, Found]
 ) -> list[dict[str, Any]]:
-    """The curves of `PER_FILE` rows at a time: by row number, per run, [fps, {curve: values}] or null."""
+    """The curves of `PER_FILE` rows at a time: by row number, per run, [fps, {curve:
+    values}] or null, with the frames' times where these are uneven."""
     pieces: list[dict[str, Any]] = []
     for start in range(0, len(rows), PER_FILE):
         piece = {}
         for number, row in enumerate(rows[start : start + PER_FILE], start):
             sides = [found.get((label, row.at)) for label in comparison.labels]
             if any(sides):
-                piece[str(number)] = [one and [_rounded(one.fps), _curves(one)] for one in sides]
+                piece[str(number)] = [one and _curves(one) for one in sides]
         pieces.append(piece)
     return pieces
 
 
-def _curves(one: Found) -> dict[str, list[float | None]]:
-    return {name: _numbers(values) for name, values in one.curves.items()}
+def _curves(one: Found) -> list[Any]:
+    curves = {name: _numbers(values) for name, values in one.curves.items()}
+    times = [] if one.even else [[round(t, 4) for t in one.times.tolist()]]
+    return [round(one.fps, 6), curves, *times]
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:

@@ -17,13 +17,14 @@ from evals.compare import Comparison, RunScores
 from evals.decoding.pool import DecoderJob, Pool
 from evals.decoding.resources import Progress
 from evals.errors import OutsideRun
-from evals.records import Sample, digest
-from evals.report.page.curves import Flag, Found
+from evals.records import Normalization, Sample, digest, file_sha256
+from evals.report.page.curves import Found
 from evals.runs.folder import SampleId
 
 MEDIA, ORIGINALS = "media", "originals"
 SPEC = {"version": 1, "short_side": 360, "poster": 144}
 OURS = re.compile(r"[0-9a-f]{20}(-\d+)?\.(mp4|jpg)")
+OUR_ORIGINALS = re.compile(r"[0-9a-f]{20}\.\w+")
 ShownId = tuple[str, SampleId]
 """Run label and sample."""
 
@@ -52,6 +53,7 @@ class _Plan:
     path: Path
     sha256: str
     name: str
+    normalization: Normalization
     stills: set[int] = field(default_factory=set)
     shown: list[ShownId] = field(default_factory=list)
 
@@ -63,7 +65,6 @@ def make(
     """Make the files of these samples that are not there yet."""
     plans: dict[str, _Plan] = {}
     shown: dict[ShownId, Shown] = {}
-    originals: dict[ShownId, str] = {}
     for at in wanted:
         for run in comparison.sources:
             key, sample = (run.label, at), run.videos.get(at)
@@ -73,22 +74,20 @@ def make(
             if path is None:
                 shown[key] = Shown(why_none="the video lies outside of the run: --allow-outside shows it")
                 continue
-            originals[key] = _original(path, sample.sha256, out, portable)
-            name = digest([sample.sha256, SPEC])[:20]
-            plan = plans.setdefault(name, _Plan(path, sample.sha256, name))
+            normalization = Normalization.parse(run.normalization)
+            as_scored = [] if normalization == Normalization() else [str(normalization)]
+            name = digest([sample.sha256, SPEC, *as_scored])[:20]
+            plan = plans.setdefault(name, _Plan(path, sample.sha256, name, normalization))
             plan.shown.append(key)
             one = found.get(key)
-            if one is not None and sample.actual is not None:
-                plan.stills |= {still_frame(flag, one.fps, sample.actual.fps) for flag in one.flags}
+            if one is not None:
+                plan.stills |= {flag.first for flag in one.flags}
     for name, stills, why in _made(plans, out / MEDIA, pool, progress):
-        for key in plans[name].shown:
-            shown[key] = Shown("" if why else name, () if why else stills, originals[key], why)
+        plan = plans[name]
+        original = "" if why else _original(plan, out, portable)
+        for key in plan.shown:
+            shown[key] = Shown("" if why else name, () if why else stills, original, why)
     return shown
-
-
-def still_frame(flag: Flag, fps: float, native: float) -> int:
-    """The native frame at which a flag's evidence begins."""
-    return round(flag.first / fps * native)
 
 
 def _path(run: RunScores, sample: Sample) -> Path | None:
@@ -98,19 +97,26 @@ def _path(run: RunScores, sample: Sample) -> Path | None:
         return None
 
 
-def _original(path: Path, sha256: str, out: Path, portable: bool) -> str:
-    """The original's place from the page, where it may be linked to; copied there for a portable report."""
+def _original(plan: _Plan, out: Path, portable: bool) -> str:
+    """The original's place from the page, where it may be linked to; copied there for a portable report. Only
+    the bytes that were scored are copied."""
     try:
-        return _url(path.resolve().relative_to(out.resolve()))
+        return _url(plan.path.resolve().relative_to(out.resolve()))
     except ValueError:
         if not portable:
             return ""
-    place = out / ORIGINALS / f"{sha256[:20]}{path.suffix.lower()}"
-    if not place.exists():
-        place.parent.mkdir(exist_ok=True)
-        partial = place.with_name(f".{place.name}")
-        shutil.copyfile(path, partial)
-        partial.replace(place)
+    place = out / ORIGINALS / f"{plan.sha256[:20]}{plan.path.suffix.lower()}"
+    try:
+        if not place.exists() or file_sha256(place) != plan.sha256:
+            place.parent.mkdir(exist_ok=True)
+            partial = place.with_name(f".{place.name}.partial")
+            shutil.copyfile(plan.path, partial)
+            if file_sha256(partial) != plan.sha256:
+                partial.unlink()
+                return ""
+            partial.replace(place)
+    except OSError:
+        return ""  # one original that cannot be read costs its link
     return _url(place.relative_to(out))
 
 
@@ -124,7 +130,7 @@ def _made(
 ) -> Iterator[tuple[str, tuple[int, ...], str]]:
     """Name, stills that are there, and why there is no copy, for each plan."""
     folder.mkdir(exist_ok=True)
-    todo = [plan for plan in plans.values() if not all((folder / f).exists() for f in _files(plan))]
+    todo = [plan for plan in plans.values() if not all(_whole(folder / f) for f in _files(plan))]
     left = {plan.name for plan in todo}
     yield from ((p.name, _stills(p, folder), "") for p in plans.values() if p.name not in left)
     progress.begin("previews", len(todo))
@@ -136,6 +142,11 @@ def _made(
         elif event.kind == "done":
             progress.advance(False)
             yield plan.name, _stills(plan, folder), ""
+
+
+def _whole(path: Path) -> bool:
+    """Files appear under their names when they are complete; an empty one was emptied."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _files(plan: _Plan) -> list[str]:
@@ -150,5 +161,6 @@ def _job(plan: _Plan, folder: Path) -> DecoderJob:
     fields: dict[str, Any] = {
         "short_side": SPEC["short_side"], "out": str(folder / f"{plan.name}.mp4"), "sha256": plan.sha256,
         "stills": {f"{plan.name}-{t}.jpg": t for t in sorted(plan.stills)},
+        "normalization": plan.normalization.model_dump(mode="json"),
     }  # fmt: skip
     return DecoderJob(plan.path, "preview", plan, fields)

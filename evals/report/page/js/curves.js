@@ -15,8 +15,9 @@ function aligned(curve, sides) {
   const lines = sides.map((side) => {
     const values = side?.[1][curve.name];
     if (!values) return null;
-    const [fps] = side;
-    return new Map(values.map((value, k) => [Math.round(((k + (curve.between ? 1 : 0)) / fps) * 1e4) / 1e4, value]));
+    const [fps, , times] = side;
+    const at = (frame) => (times ? times[frame] : Math.round((frame / fps) * 1e4) / 1e4);
+    return new Map(values.map((value, k) => [at(k + (curve.between ? 1 : 0)), value]));
   });
   for (const line of lines) for (const time of line?.keys() ?? []) times.add(time);
   const axis = [...times].sort((a, b) => a - b);

@@ -1,5 +1,7 @@
 /** The viewer's table as objects, and scripts of the report's own folder as values. */
 
+import { number } from "./dom.js";
+
 const loading = new Map();
 
 /** The value that a script beside the page hands over under `name`; each is loaded once. */
@@ -32,9 +34,15 @@ function place(name) {
 class Cell {
   constructor(run, raw) {
     this.run = run;
-    [this.status, this.why, this.name, this.original, this.fps, this.frames, this.width, this.height] = raw;
-    this.flags = raw[8].map(([kind, first, last, still]) => ({ kind, first, last, still }));
-    this.values = raw[9];
+    [this.status, this.why, this.name, this.original, this.fps, this.frames, this.width, this.height, this.variable] = raw;
+    this.flags = raw[9].map(([kind, first, last, still]) => ({ kind, first, last, still }));
+    this.values = raw[10];
+  }
+
+  /** Size, frames and rate for people. */
+  get facts() {
+    const rate = this.variable ? "variable rate" : `${number(this.fps)} fps`;
+    return `${this.width}×${this.height}, ${this.variable ? "" : `${this.frames} frames, `}${rate}`;
   }
 
   get video() {

@@ -111,7 +111,7 @@ export class Grid {
       const arrow = { higher: " ↑", lower: " ↓" }[direction] ?? "";
       caption.append(el("span", { class: "score" }, `${name}${arrow} ${number(cell.values[index])}`));
     } else if (cell?.status === "ok") {
-      caption.append(el("span", { class: "dim" }, `${cell.width}×${cell.height}, ${cell.frames} frames, ${number(cell.fps)} fps`));
+      caption.append(el("span", { class: "dim" }, cell.facts));
     } else if (cell) caption.append(el("span", { class: "status" }, cell.status));
     if (cell?.flags.length) {
       const kinds = [...new Set(cell.flags.map((flag) => flag.kind))];

@@ -102,7 +102,7 @@ export class Stage {
     const label = this.data.runs[run];
     const caption = el("figcaption", {}, el("b", {}, label));
     if (cell?.status === "ok") {
-      caption.append(el("span", { class: "dim" }, ` ${cell.width}×${cell.height}, ${cell.frames} frames, ${number(cell.fps)} fps `));
+      caption.append(el("span", { class: "dim" }, ` ${cell.facts} `));
       if (cell.original) caption.append(el("a", { href: cell.original, target: "_blank", rel: "noopener" }, "original"));
     }
     if (cell?.name) {
@@ -211,7 +211,7 @@ export class Stage {
       const text = `${this.data.runs[run]}: ${flag.kind} at ${flag.first.toFixed(2)} s`;
       const go = el(
         "button",
-        { type: "button", onclick: () => (this.clock.pause(), this.clock.seek(flag.first)) },
+        { type: "button", onclick: () => this.seekTo(flag.first) },
         still ? el("img", { src: still, alt: `the frames before and after, ${text}`, loading: "lazy" }) : null,
         el("span", {}, text),
       );
@@ -219,6 +219,12 @@ export class Stage {
       place.append(el("li", {}, go));
     }
     return place;
+  }
+
+  /** The frame that begins at a time. */
+  seekTo(seconds) {
+    this.clock.pause();
+    this.clock.seek(Math.round(seconds * this.clock.fps) / this.clock.fps);
   }
 
   scores() {
