@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from evals.errors import UsageError
 from evals.records import SCHEMA
 from evals.runs.folder import RunFolder
 from evals.video import encode
@@ -294,3 +295,24 @@ def test_python_interface(clips: MakeClips, tmp_path: Path) -> None:
         evals.score_run(run, evals.prepare(["temporal_flicker"]), resources=resources)
     found = run.scores("native")
     assert len(found) == 2 and all(s["temporal_flicker"].status == "ok" for s in found.values())
+
+
+def test_a_signal_is_why_a_command_ends_whatever_became_of_it(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled code may turn the exception of Ctrl-C into one of its own."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        except KeyboardInterrupt:
+            raise UsageError("not the weights of the embedded encoders") from None
+
+    monkeypatch.setattr("evals.runs.overview.describe", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        done = cli("show", tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.code == 130 and "goes on from here" in done.err and "weights" not in done.err

@@ -35,14 +35,6 @@ from evals.errors import EvalsError, EvalsWarning
 INTERRUPTED = 130
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: ends like Ctrl-C, so that programs and decoders end, too."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.code = 128 + number
-
-
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="t2v-evals", prog_name="t2v-evals")
 def cli() -> None:
@@ -57,6 +49,7 @@ for _file in (demo, run, generate, score, compare, gate, show, list_, reference,
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; turns errors into a sentence and an exit code."""
     warnings.showwarning = _show_warning
+    _received.clear()
     _end_on_signals()
     try:
         code = cli.main(args=arguments, prog_name="t2v-evals", standalone_mode=False)
@@ -64,26 +57,35 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = 2
     except EvalsError as error:
-        say(f"error: {error}")
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort) as stop:
-        say("stopped; finished work is kept, and the same command goes on from here")
-        why = stop.__cause__ if isinstance(stop, click.Abort) else stop  # click has made one of the other
-        code = why.code if isinstance(why, Terminated) else INTERRUPTED
+        code = _failed(f"error: {error}", error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        code = _failed("", INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
     except (OSError, UnicodeError) as error:
-        say(f"error: {error}")
-        code = 2
+        code = _failed(f"error: {error}", 2)
     except Exception as error:  # noqa: BLE001
         # Python's own exit code, 1, means "regression".
         if "-v" in (arguments or sys.argv) or "--verbose" in (arguments or sys.argv):
             traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-        say(f"error: unexpected: {message:.500} (-v shows where; please report it)")
-        code = 2
+        code = _failed(f"error: unexpected: {message:.500} (-v shows where; please report it)", 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+_received: list[int] = []
+"""Signals to end that came during this command."""
+
+
+def _failed(message: str, code: int) -> int:
+    """Say why a command ended, and give its exit code. Where a signal came, that is why: compiled code may
+    turn the exception that it raises into another."""
+    if not _received and code != INTERRUPTED:
+        say(message)
+        return code
+    say("stopped; finished work is kept, and the same command goes on from here")
+    return 128 + _received[0] if _received else INTERRUPTED
 
 
 def _end_on_signals() -> None:
@@ -92,11 +94,14 @@ def _end_on_signals() -> None:
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, _terminate)
+            signal.signal(number, _end)
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated(number)
+def _end(number: int, frame: FrameType | None) -> None:
+    _received.append(number)
+    raise KeyboardInterrupt
 
 
 _python_warning = warnings.showwarning
