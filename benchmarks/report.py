@@ -102,7 +102,7 @@ def write_run(place: Path, metrics: Sequence[MetricInfo], prompts: int, seeds: i
                     if need in specs:
                         values = {a: 5 + rng.random(FRAMES - (name != "laplacian")) for a in arrays}
                         store.put(needs.key(need, VideoAndText(sha256)), values)
-                drawn = rng.normal(5 + 0.01 * model, 0.1, len(metrics))
+                drawn = np.clip(rng.normal(0.5 + 0.01 * model, 0.1, len(metrics)), 0, 1)
                 scores.append({
                     "schema": run.info.schema_, "prompt_id": prompt.id, "seed": seed, "sha256": sha256,
                     "normalization": "native",

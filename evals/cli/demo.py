@@ -53,7 +53,7 @@ WIDTH, HEIGHT = 192, 144  # optical flow is most of the time, and goes by pixels
     show_default=True,
     help="Prompts of each of the three standard sets.",
 )
-@paging("6")
+@paging("all")
 @force
 @open_page
 @common

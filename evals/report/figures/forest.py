@@ -154,8 +154,8 @@ def by_category(comparison: Comparison) -> Plot | None:
         "forest-categories", f"Differences from {base}, by category",
         "Where a model gains or loses: right of 0 is better. Intervals are of 95 % for each mark alone"
         " and describe;"
-        " verdicts are of all prompts. A category of fewer than 6 prompts has no interval. In brackets:"
-        " prompts."
+        " verdicts are of all prompts. Under 6 prompts there is no interval, and the mark is"
+        " faint. In brackets: prompts."
         + (f" {left} smaller categories are in the table only." if left else ""),
         (max(5.0, 1.8 + 1.7 * len(aspects)), 1.3 + len(categories) * max(0.3, 0.13 * len(runs))), draw,
         ("category", "aspect", "model", "gain", "95 % interval", "prompts"), rows,

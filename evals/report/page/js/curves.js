@@ -57,7 +57,7 @@ export function charts(place, data, row, sides, shown, clock) {
         height: HEIGHT,
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 5 } },
-        scales: { x: { time: false, range: () => [0, Math.max(clock.duration, 0.1)] } },
+        scales: { x: { time: false, range: () => [0, Math.max(clock.duration, values[0].at(-1) ?? 0, 0.1)] } },
         axes: [{ ...axis, size: 22, values: (_, ticks) => ticks.map((x) => `${Number(x.toFixed(2))} s`) }, { ...axis, size: 52 }],
         series: [
           {},

@@ -8,7 +8,7 @@ export function frame(cell) {
   const box = el("div", { class: "frame" });
   if (cell?.name) box.append(el("img", { src: cell.poster, alt: "", loading: "lazy", decoding: "async" }));
   else {
-    const why = cell ? (cell.status === "ok" ? cell.why || "no preview" : `${cell.status}: ${cell.why}`) : "not asked for";
+    const why = cell ? (cell.status === "ok" ? cell.why || "no copy of this video here" : `${cell.status}: ${cell.why}`) : "not asked for";
     box.append(el("p", { class: "none" }, why));
   }
   return box;
