@@ -66,14 +66,24 @@ class Matrix:
 
 def matrices(comparison: Comparison) -> list[Matrix]:
     """A matrix for every model that others were compared with; the comparison's own baseline first."""
+    bases = _bases(comparison)
+    return [_matrix(comparison, base) for base in bases] or [_matrix(comparison, None)]
+
+
+def base_of(comparison: Comparison) -> str | None:
+    """The run that figures compare with: the baseline, else the first that all were compared with."""
+    return next(iter(_bases(comparison)), None)
+
+
+def _bases(comparison: Comparison) -> list[str]:
+    """The runs that all others were compared with: the baseline alone where there is one."""
     labels = comparison.labels
-    compared = {frozenset((one.a, one.b)) for one in comparison.standings}
-    bases = [b for b in labels if all(frozenset((a, b)) in compared for a in labels if a != b)]
+    if len(labels) < 2:
+        return []
     if comparison.baseline is not None:
-        bases = [comparison.baseline]
-    if len(labels) < 2 or not bases:
-        return [_matrix(comparison, None)]
-    return [_matrix(comparison, base) for base in bases]
+        return [comparison.baseline]
+    compared = {frozenset((one.a, one.b)) for one in comparison.standings}
+    return [b for b in labels if all(frozenset((a, b)) in compared for a in labels if a != b)]
 
 
 def _matrix(comparison: Comparison, baseline: str | None) -> Matrix:

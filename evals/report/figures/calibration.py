@@ -51,8 +51,7 @@ def plot(found: Calibration, place: int) -> Plot:
     return Plot(
         f"calibration-{place}", "The gate's calibration",
         f"Repeats of one unchanged model{f' on {platform}' if platform else ''} lie on one side of the"
-        f" threshold,"
-        " known-bad videos on the other. Where they overlap, the metric decides nothing. "
+        " threshold, known-bad videos on the other. Where they overlap, the metric decides nothing. "
         + ("The repeats were identical." if found.identical else ""),
         (max(5.0, 1.0 + 2.7 * len(separations)), 1.4 + 0.28 * (most + 1)), draw,
         ("metric", "threshold", "median repeat", "worst repeat", "known-bad kind", "its mildest", "missed"),

@@ -66,9 +66,8 @@ def plot(comparison: Comparison) -> Plot | None:
     return Plot(
         "distances", "Distances to the reference",
         f"Left is nearer to the reference, except where ↑ says that more is better. Videos: {said}. Lines"
-        f" are 95 %"
-        " intervals where one is valid; a Fréchet distance of few videos has none, and is biased upwards"
-        " by them.",
+        " are 95 % intervals where one is valid; a Fréchet distance of few videos has none, and is biased"
+        " upwards by them.",
         (max(4.6, 1.6 + 1.9 * across), 0.6 + down * (0.55 + 0.24 * len(labels))), draw,
         ("metric", "model", "reference", "value", "95 % interval", "N", "N reference"), table,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from evals.report.figures.style import (
     legend,
     marker_of,
 )
-from evals.report.matrix import SAID, against
+from evals.report.matrix import SAID, against, base_of
 from evals.report.numbers import signed
 
 if TYPE_CHECKING:
@@ -43,16 +43,6 @@ class _Gain:
     high: float | None
     n: int
     verdict: str = ""
-
-
-def base_of(comparison: Comparison) -> str | None:
-    """The run that figures compare with: the baseline, else the first that all were compared with."""
-    if comparison.baseline is not None:
-        return comparison.baseline
-    compared = {frozenset((one.a, one.b)) for one in comparison.standings}
-    labels = comparison.labels
-    full = (b for b in labels if all(frozenset((a, b)) in compared for a in labels if a != b))
-    return next(full, None) if len(labels) > 1 else None
 
 
 def by_aspect(comparison: Comparison) -> Plot | None:
@@ -93,11 +83,9 @@ def by_aspect(comparison: Comparison) -> Plot | None:
     rows = [[g.aspect, g.run, signed(g.gain), _bounds(g), g.verdict, str(g.n)] for g in gains]
     return Plot(
         "forest", f"Differences from {base}, by aspect",
-        "Each mark is the mean gain over prompts with its 95 % interval; right of 0 is better. The band"
-        " is the margin:"
-        " what lies within it counts as no difference. Colour and words say the verdict, which is"
-        " corrected for"
-        " the number of aspects.",
+        "Each mark is the mean gain over prompts with its 95 % interval; right of 0 is better. The band is"
+        " the margin: what lies within it counts as no difference. Colour and words say the verdict, which"
+        " is corrected for the number of aspects.",
         (7.2, 0.9 + 0.24 * (len(gains) + 1.4 * len(aspects))), draw,
         ("aspect", "model", "gain", "95 % interval", "verdict", "prompts"), rows,
     )  # fmt: skip
@@ -152,9 +140,8 @@ def by_category(comparison: Comparison) -> Plot | None:
     left = len(size) - len(kept)
     return Plot(
         "forest-categories", f"Differences from {base}, by category",
-        "Where a model gains or loses: right of 0 is better. Intervals are of 95 % for each mark alone"
-        " and describe;"
-        " verdicts are of all prompts. Under 6 prompts there is no interval, and the mark is"
+        "Where a model gains or loses: right of 0 is better. Intervals are of 95 % for each mark alone and"
+        " describe; verdicts are of all prompts. Under 6 prompts there is no interval, and the mark is"
         " faint. In brackets: prompts."
         + (f" {left} smaller categories are in the table only." if left else ""),
         (max(5.0, 1.8 + 1.7 * len(aspects)), 1.3 + len(categories) * max(0.3, 0.13 * len(runs))), draw,

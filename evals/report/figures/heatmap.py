@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evals.compare import Comparison
 from evals.records import ALL, ASPECTS, MetricInfo
-from evals.report.figures.style import INK, PAPER, Plot, label
+from evals.report.figures.style import Plot, ink_on, label, shade
 from evals.report.numbers import number
 from evals.report.terminal import short_names
 
@@ -63,7 +63,6 @@ def plot(comparison: Comparison) -> Plot | None:
     height = sum(len(rows) for _, rows in panels)
 
     def draw(figure: Figure) -> None:
-        from matplotlib import colormaps
         from matplotlib.patches import Rectangle
 
         ratios = [len(rows) for _, rows in panels]
@@ -75,12 +74,9 @@ def plot(comparison: Comparison) -> Plot | None:
                     if mean is None:
                         continue
                     at = share(run, category, info)
-                    axes.add_patch(Rectangle((x, y), 0.96, 0.94, color=colormaps["cividis"](0.12 + 0.8 * at)))
-                    colour = INK if at > 0.55 else PAPER
-                    text = axes.text(
-                        x + 0.48, y + 0.48, number(mean, 2), ha="center", va="center", fontsize=7
-                    )
-                    text.set_color("#111111" if colour == INK else "#ffffff")
+                    axes.add_patch(Rectangle((x, y), 0.96, 0.94, color=shade(at)))
+                    text = number(mean, 2)
+                    axes.text(x + 0.48, y + 0.48, text, ha="center", va="center", size=7, color=ink_on(at))
             axes.set(xlim=(0, len(infos)), ylim=(len(rows), 0))
             axes.set_yticks([y + 0.5 for y in range(len(rows))], [label(name) for name, _, _ in rows])
             axes.set_title(label(title))
@@ -102,10 +98,8 @@ def plot(comparison: Comparison) -> Plot | None:
     return Plot(
         "heatmap", "Means by metric" if single else "Means by category and metric",
         "Yellow: better than the models' mean in the same category; blue: worse; grey: like it. Each"
-        " column has its own"
-        " scale, up to the largest deviation in it. Whether a difference is more than noise is in the"
-        " table of"
-        " differences."
+        " column has its own scale, up to the largest deviation in it. Whether a difference is more than"
+        " noise is in the table of differences."
         + (f" {left} smaller categories are left out; means.csv has them." if left else ""),
         (max(5.0, 2.0 + 0.56 * len(infos)), 1.5 + 0.26 * height + 0.3 * len(panels)), draw,
         ("category", "model", *(i.id for i in infos)), table,

@@ -47,9 +47,8 @@ def plot(comparison: Comparison) -> Plot | None:
 
     return Plot(
         "outcomes", "What became of the samples",
-        "A refused sample is the model's decision, a failed one the machine's or the file's, a missing"
-        " one was never"
-        " made. None of them counts in a mean, so compare the bars before you compare means.",
+        "A refused sample is the model's decision, a failed one the machine's or the file's, a missing one"
+        " was never made. None of them counts in a mean, so compare the bars before you compare means.",
         (7.2, 1.1 + 0.34 * len(counts)), draw, ("model", *COLOURS),
         [[run, *(str(n) for n in found.values())] for run, found in counts.items()],
     )  # fmt: skip

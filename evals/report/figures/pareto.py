@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from evals.compare import Comparison
 from evals.records import ASPECTS, Aspect
-from evals.report.figures.forest import base_of
 from evals.report.figures.style import DIM, INK, Plot, clean, colour_of, legend, marker_of
-from evals.report.matrix import against
+from evals.report.matrix import against, base_of
 from evals.report.numbers import number, signed
 
 if TYPE_CHECKING:
@@ -57,16 +56,16 @@ def plot(comparison: Comparison) -> Plot | None:
         legend(figure, comparison.labels, comparison.labels)
 
     table = [
-        [run, *(number(costs[f].get(run), 3) for f in fields), *(signed(mine.get(run)) for mine in
-        gains.values()), "yes" if run in front else "no" if front else "–"]
+        [run, *(number(costs[f].get(run), 3) for f in fields), *(signed(g.get(run)) for g in gains.values()),
+         "yes" if run in front else "no" if front else "–"]
         for run in comparison.labels
     ]  # fmt: skip
     against_what = " and ".join("time" if f == "seconds_per_video" else "cost" for f in fields)
     ring = " A ring marks a model that no other one beats without costing more." if front else ""
     return Plot(
         "pareto", f"Quality against {against_what}",
-        f"Up is better, left is cheaper; gains are against {base}.{ring} Times are those of the machine that"
-        " generated the videos.",
+        f"Up is better, left is cheaper; gains are against {base}.{ring} Times are those of the machine"
+        " that generated the videos.",
         (max(4.6, 1.2 + 1.75 * len(gains)), 0.7 + 2.1 * len(fields)), draw,
         ("model", *(SIDES[f] for f in fields), *gains, "on the front"), table,
     )  # fmt: skip

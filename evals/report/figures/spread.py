@@ -77,9 +77,8 @@ def plot(comparison: Comparison) -> Plot | None:
     return Plot(
         "spread", "How the scores of single videos spread",
         "A box holds the middle half of a model's videos, its line is the median, the whiskers reach from"
-        " 5 to 95 %."
-        " Long tails on the worse side are the videos to look at: order the viewer below by worst score."
-        " A metric with one and the same score everywhere is in the table only.",
+        " 5 to 95 %. Long tails on the worse side are the videos to look at: order the viewer below by"
+        " worst score. A metric with one and the same score everywhere is in the table only.",
         (max(4.6, 1.6 + 1.9 * across), 0.5 + down * (0.55 + 0.24 * len(labels))), draw,
         ("metric", "model", "videos", "5 %", "25 %", "median", "75 %", "95 %"), table,
     )  # fmt: skip

@@ -116,3 +116,15 @@ def legend(figure: Figure, labels: Sequence[str], shown: Sequence[str]) -> None:
         for k, run in enumerate(labels) if run in shown
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 4))
+
+
+def shade(share: float) -> tuple[float, ...]:
+    """The colour of a cell, from dark blue (0) over grey to yellow (1)."""
+    from matplotlib import colormaps
+
+    return tuple(colormaps["cividis"](0.12 + 0.8 * share))
+
+
+def ink_on(share: float) -> str:
+    """The colour of a text in such a cell."""
+    return "#111111" if share > 0.55 else "#ffffff"

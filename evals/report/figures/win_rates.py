@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evals.compare import Comparison
 from evals.records import ASPECTS, Aspect
-from evals.report.figures.style import Plot, label
+from evals.report.figures.style import Plot, ink_on, label, shade
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,6 @@ def plot(comparison: Comparison) -> Plot | None:
     shown = [run for run in rows if run != base]
 
     def draw(figure: Figure) -> None:
-        from matplotlib import colormaps
         from matplotlib.patches import Rectangle
 
         panels = figure.subplots(1, len(aspects), sharey=True, squeeze=False)[0]
@@ -39,13 +38,9 @@ def plot(comparison: Comparison) -> Plot | None:
                     rate = rates.get((aspect, a, b))
                     if rate is None:
                         continue
-                    axes.add_patch(
-                        Rectangle((x, y), 0.96, 0.94, color=colormaps["cividis"](0.12 + 0.8 * rate))
-                    )
-                    text = axes.text(
-                        x + 0.48, y + 0.48, f"{100 * rate:.0f}", ha="center", va="center", fontsize=8
-                    )
-                    text.set_color("#111111" if rate > 0.55 else "#ffffff")
+                    axes.add_patch(Rectangle((x, y), 0.96, 0.94, color=shade(rate)))
+                    text = f"{100 * rate:.0f}"
+                    axes.text(x + 0.48, y + 0.48, text, ha="center", va="center", size=8, color=ink_on(rate))
             axes.set(xlim=(0, len(columns)), ylim=(len(shown), 0))
             axes.set_xticks(
                 [x + 0.5 for x in range(len(columns))], [label(b) for b in columns], rotation=40, ha="right"
@@ -59,9 +54,8 @@ def plot(comparison: Comparison) -> Plot | None:
     table = [[aspect, a, b, f"{100 * rate:.0f} %"] for (aspect, a, b), rate in rates.items() if a in shown]
     return Plot(
         "win-rates", "Win rates",
-        "Per cent of prompts on which the model of the row is ahead of the model of the column; ties"
-        " count half."
-        " 50 means that neither is. A high rate with a small gain is a small but steady advantage.",
+        "Per cent of prompts on which the model of the row is ahead of the model of the column; ties count"
+        " half. 50 means that neither is. A high rate with a small gain is a small but steady advantage.",
         (max(4.0, 1.8 + len(aspects) * (0.5 + 0.42 * len(columns))), 1.3 + 0.32 * len(shown)), draw,
         ("aspect", "model", "against", "ahead on"), table,
     )  # fmt: skip

@@ -20,8 +20,7 @@ from evals.records import ALL, MetricInfo
 from evals.report import tables
 from evals.report.figures import FOLDER as FIGURES
 from evals.report.figures import Plot
-from evals.report.figures.forest import base_of
-from evals.report.matrix import Cell, Matrix, matrices
+from evals.report.matrix import Cell, Matrix, base_of, matrices
 from evals.report.numbers import interval, number, percent, signed
 from evals.report.page import script
 from evals.report.page.about import about

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evals.compare import Comparison
-from evals.report.figures.forest import base_of
-from evals.report.matrix import against
+from evals.report.matrix import against, base_of
 from evals.report.numbers import number, signed
 from evals.report.page.curves import Found
 from evals.report.page.media import ShownId
