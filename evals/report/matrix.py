@@ -20,7 +20,8 @@ OTHER_WAY: dict[Outcome, Outcome] = {"wins": "loses", "loses": "wins"}
 class Cell:
     """A model's aspect. `value` is the mean of the aspect's first metric, `metric` with its `arrow`, and its
     `interval`. Against the baseline: the `verdict`, the `gain` in standard deviations between prompts with
-    its interval where there is one, and the `prompts` it is of where these are fewer than all. `best`: better
+    its interval where there is one, and the `prompts` it is of where these are fewer than all, and the
+    metrics `counted`. `best`: better
     than some other model and worse than none."""
 
     value: str = "–"
@@ -32,6 +33,7 @@ class Cell:
     low: float | None = None
     high: float | None = None
     prompts: int | None = None
+    counted: tuple[str, ...] = ()
     best: bool = False
 
 
@@ -131,7 +133,13 @@ def _cell(
     every = comparison.scores["prompt_id"].nunique()
     fewer = one.n_prompts if one.gain is not None and one.n_prompts < every else None
     return replace(
-        cell, verdict=SAID[one.outcome], gain=one.gain, low=one.ci_low, high=one.ci_high, prompts=fewer
+        cell,
+        verdict=SAID[one.outcome],
+        gain=one.gain,
+        low=one.ci_low,
+        high=one.ci_high,
+        prompts=fewer,
+        counted=one.metrics,
     )
 
 

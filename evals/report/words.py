@@ -202,9 +202,9 @@ def distances(comparison: Comparison) -> list[str]:
         ordered = sorted(group, key=lambda one: one.value or 0.0)
         parts = [f"{d.run} {number(d.value, 2)} {interval(d.ci_low, d.ci_high, 2)}".rstrip() for d in ordered]
         apart = [d.run for d in ordered if d.p_equal is not None and d.p_equal <= 0.05]
-        end = f"{_listed(apart)} {'differs' if len(apart) == 1 else 'differ'} from it"
+        end = f"{_listed(apart)} {'differs' if len(apart) == 1 else 'differ'} from it (permutation test)"
         if len(apart) == len(group) > 1:
-            end = "all differ from it"
+            end = "all differ from it (permutation test)"
         if not apart:
             end = "none is shown to differ from it" if len(group) > 1 else "it is not shown to differ"
         found.append(f"{metric}, distance to {reference}: {'; '.join(parts)}; {end}.")

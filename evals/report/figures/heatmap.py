@@ -84,10 +84,14 @@ def plot(comparison: Comparison) -> Plot | None:
             for side in axes.spines.values():
                 side.set_visible(False)
         arrows = {"higher": "↑", "lower": "↓"}
-        grid[-1].set_xticks(
-            [x + 0.48 for x in range(len(infos))],
-            [f"{label(short[i.id])} {arrows[i.direction]}" for i in infos], rotation=40, ha="right",
-        )  # fmt: skip
+        names = [f"{label(short[i.id])} {arrows[i.direction]}" for i in infos]
+        places = [x + 0.48 for x in range(len(infos))]
+        grid[-1].set_xticks(places, names, rotation=40, ha="right")
+        if len(panels) > 1:  # and above, so that no panel is far from them
+            above = grid[0].secondary_xaxis("top")
+            above.set_xticks(places, names, rotation=40, ha="left")
+            above.tick_params(length=0)
+            above.spines["top"].set_visible(False)
 
     table = [
         [category if category != ALL else "all", run, *(number(value(run, category, i.id), 3) for i in infos)]

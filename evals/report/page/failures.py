@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from evals.compare import Comparison
-from evals.report.matrix import against, base_of
 from evals.report.numbers import number, signed
 from evals.report.page.curves import Found
 from evals.report.page.media import ShownId
 from evals.report.page.rows import Row, shown_metrics, spreads, values_of
 from evals.report.terminal import short_names
 
-WORST = 3
+WORST, FEW = 3, 3
+"""Videos that are named, and the prompts that a category needs to be called weak."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,16 @@ def failing(comparison: Comparison, rows: Sequence[Row], found: Mapping[ShownId,
 
 
 def _weakest(comparison: Comparison, label: str) -> str:
-    """The category and aspect in which a model loses most against the baseline, or the first model."""
-    base = base_of(comparison)
+    """The category and aspect in which a model loses most against any other, of those with a few prompts."""
+    losses = []
     for one in comparison.standings:
-        if label == base or {one.a, one.b} != {label, base}:
-            continue
-        sign = 1 if one.a == label else -1
-        gains = [(sign * c.gain, c) for c in one.categories if against(comparison, label, base, c.aspect)]
-        if not gains or min(g for g, _ in gains) >= 0:
-            return "–"
-        gain, c = min(gains, key=lambda pair: pair[0])
-        prompts = f"{c.n_prompts} prompt{'s' if c.n_prompts != 1 else ''}"
-        return f"{c.category}: {c.aspect} {signed(gain)} sd against {base} ({prompts})"
-    return "–"
+        if label in (one.a, one.b):
+            sign, other = (1, one.b) if one.a == label else (-1, one.a)
+            losses += [(sign * c.gain, other, c) for c in one.categories if c.n_prompts >= FEW]
+    if not losses or min(gain for gain, _, _ in losses) >= 0:
+        return "–"
+    gain, other, c = min(losses, key=lambda loss: loss[0])
+    return f"{c.category}: {c.aspect} {signed(gain)} sd against {other} ({c.n_prompts} prompts)"
 
 
 def _worst(comparison: Comparison, rows: Sequence[Row]) -> dict[str, list[Worst]]:
