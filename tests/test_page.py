@@ -144,6 +144,9 @@ def test_where_each_model_fails(chromium: Browser, report: Path) -> None:
     with opened(chromium, report) as (page, _):
         lines = page.locator("#failing tbody tr").all_inner_texts()
         assert "cut in 8 of 16, " in lines[2] and "freeze in 8 of 16" in lines[2] and "freeze" not in lines[0]
+        page.locator("#failing tbody tr").nth(2).locator("[data-flag='freeze']").click()
+        assert page.locator("#shown").inner_text().startswith("8 of 16")
+        assert {int(name.split("-")[1]) % 2 for name in rows(page)} == {0}
         worst = page.locator("#failing tbody tr").nth(2).locator("[data-row]")
         assert worst.count() == 3
         name = worst.first.inner_text()

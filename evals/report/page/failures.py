@@ -30,11 +30,12 @@ class Worst:
 
 @dataclass(frozen=True)
 class Failing:
-    """A model: how many of its videos have flags of each kind, its weakest category in words, its worst
-    videos."""
+    """A model: how many of its videos have flags of each kind (kind, number), of how many; its weakest
+    category in words, its worst videos."""
 
     run: str
-    flagged: str
+    flagged: list[tuple[str, int]]
+    videos: int
     weakest: str
     worst: list[Worst]
 
@@ -50,7 +51,8 @@ def failing(comparison: Comparison, rows: Sequence[Row], found: Mapping[ShownId,
     return [
         Failing(
             label,
-            ", ".join(f"{kind} in {n} of {videos[label]}" for kind, n in sorted(flags[label].items())) or "–",
+            sorted(flags[label].items()),
+            videos[label],
             _weakest(comparison, label),
             worst.get(label, []),
         )

@@ -23,11 +23,13 @@ export function filters(place, data, state, marks, changed) {
     ["id", "prompt id"],
   ].filter(([key]) => data.runs.length > 1 || key === "worst" || key === "id");
   const metrics = [[ANY, "any primary metric"], ...data.metrics.map((metric, index) => [String(index), metric.name])];
+  const kinds = unique(data.rows.flatMap((row) => row.cells.filter(Boolean).flatMap((cell) => cell.flags.map((flag) => flag.kind))));
   const shows = [
     ["all", "all"],
     ["different", "different"],
     ["failures", "failures (no video)"],
     ["flagged", "with flagged frames"],
+    ...kinds.map((kind) => [kind, `with a ${kind}`]),
     ["starred", "starred or commented"],
   ].filter(([key]) => data.runs.length > 1 || key !== "different");
   let timer = 0;
@@ -53,7 +55,10 @@ export function filters(place, data, state, marks, changed) {
     ...[
       el("label", {}, "Order", select("Order", orders, state.order, set("order"))),
       el("label", {}, "by", select("Metric", metrics, state.metric, set("metric"))),
-      el("label", {}, "Show", select("Show", shows, state.show, set("show"))),
+      el("label", {}, "Show", select("Show", shows, state.show, (value) => {
+        state.flagged = -1;
+        set("show")(value);
+      })),
       options("Category", unique(data.prompts.map((prompt) => prompt.category)), "category"),
       options("Tag", unique(data.prompts.flatMap((prompt) => prompt.tags)), "tag"),
       options("Seed", [...new Set(data.rows.map((row) => row.seed))].sort((a, b) => a - b), "seed"),

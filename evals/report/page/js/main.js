@@ -59,6 +59,13 @@ async function viewer(baselines) {
   document.addEventListener("click", (event) => {
     const asked = event.target instanceof Element ? event.target.closest("[data-row]") : null;
     if (asked) stage.open(data.rows[Number(asked.dataset.row)]);
+    const flag = event.target instanceof Element ? event.target.closest("[data-flag]") : null;
+    if (!flag) return;
+    state.show = flag.dataset.flag;
+    state.flagged = Number(flag.dataset.run);
+    draw();
+    update();
+    find("videos").scrollIntoView();
   });
   marks.addEventListener("change", () => {
     if (state.show === "starred") update();

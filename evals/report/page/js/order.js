@@ -14,6 +14,7 @@ export function initialState(data) {
     outcome: "",
     text: "",
     runs: data.runs.map(() => true),
+    flagged: -1, // the model whose flags are meant; -1 for any
     baseline: Math.max(0, data.runs.indexOf(data.baseline)),
   };
 }
@@ -103,11 +104,22 @@ function holds(row, text) {
   return text.toLowerCase().split(/\s+/).every((word) => place.includes(word));
 }
 
+function withFlag(kind) {
+  return (data, state, row) =>
+    row.cells.some(
+      (cell, run) =>
+        cell && state.runs[run] && (state.flagged < 0 || state.flagged === run) && cell.flags.some((flag) => flag.kind === kind),
+    );
+}
+
 const SHOW = {
   all: () => true,
   different: isDifferent,
   failures: (data, state, row) => shownCells(row, state).some((cell) => cell.status !== "ok"),
   flagged: (data, state, row) => shownCells(row, state).some((cell) => cell.flags.length > 0),
+  freeze: withFlag("freeze"),
+  cut: withFlag("cut"),
+  "flicker burst": withFlag("flicker burst"),
   starred: (data, state, row, marks) => marks.star(row) || Boolean(marks.comment(row)),
 };
 
