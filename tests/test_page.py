@@ -134,6 +134,7 @@ def test_the_first_screen_answers(chromium: Browser, report: Path) -> None:
         assert "worse" in text and "15 of 16: 1 failed" in text and "baseline" in text
         grave = page.locator("div.warnings").inner_text()  # what can turn a verdict around is not folded
         assert "the runs differ in fps, frames" in grave and "What to do: Score all runs with one" in grave
+        assert matrix.locator("thead").inner_text().count("read with care") == 3  # what frames and rates move
         light = page.locator("details.warnings")
         assert light.locator("summary").inner_text() == "1 more warning: how far the numbers reach"
         light.locator("summary").click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evals.compare.results import Caution, Comparison
+from evals.records import Aspect
 
 REMEDIES: dict[Caution, str] = {
     Caution.RUNS_DIFFER: "Score all runs with one normalization, which the warning names, and compare again.",
@@ -32,6 +33,15 @@ GRAVE = (
 """These can turn a verdict around; the others say how far a number reaches."""
 
 
+MOVED: dict[Caution, tuple[Aspect, ...]] = {
+    Caution.RUNS_DIFFER: ("motion", "consistency", "appearance"),
+    Caution.BITRATES_DIFFER: ("consistency", "appearance"),
+    Caution.OUT_OF_DOMAIN: ("realism",),
+    Caution.SHARED_VIDEOS: ("realism",),
+}
+"""The aspects whose numbers a warning's cause moves by itself; the other grave ones are about all."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """Warnings of one kind, each once with how often it occurs, and what to do."""
@@ -39,6 +49,7 @@ class Advice:
     messages: list[tuple[str, int]]
     remedy: str
     grave: bool
+    moves: tuple[Aspect, ...] = ()
 
 
 def advice(comparison: Comparison) -> list[Advice]:
@@ -47,4 +58,7 @@ def advice(comparison: Comparison) -> list[Advice]:
     for warning in comparison.warnings:
         counted = kinds.setdefault(warning.code, {})
         counted[warning.message] = counted.get(warning.message, 0) + 1
-    return [Advice(list(counted.items()), REMEDIES[code], code in GRAVE) for code, counted in kinds.items()]
+    return [
+        Advice(list(counted.items()), REMEDIES[code], code in GRAVE, MOVED.get(code, ()))
+        for code, counted in kinds.items()
+    ]

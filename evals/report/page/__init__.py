@@ -92,6 +92,7 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         not_measured=tables.not_measured(comparison),
         bar=bar,
         grave=[one for one in told if one.grave],
+        moved={aspect for one in told for aspect in one.moves},
         light=[one for one in told if not one.grave],
         warnings=sum(n for one in told if not one.grave for _, n in one.messages),
         figures=contents.figures,
