@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -71,3 +74,52 @@ def opened(browser: Browser, path: Path, width: int = 1300, height: int = 900) -
     yield page, seen
     assert seen.said == [] and seen.outside == []
     context.close()
+
+
+# --- the viewer ---
+
+
+def to_videos(page: Page) -> None:
+    """Only rows near the screen exist."""
+    page.evaluate("document.getElementById('videos').scrollIntoView()")
+    page.wait_for_timeout(120)
+
+
+def rows(page: Page) -> list[str]:
+    """The prompts of the viewer's first rows, from above."""
+    to_videos(page)
+    found: list[str] = page.evaluate(
+        "[...document.querySelectorAll('.row')].sort((a, b) => a.ariaRowIndex - b.ariaRowIndex)"
+        ".map((row) => row.querySelector('.facts').textContent.split(' · ')[1])"
+    )
+    return found
+
+
+def choose(page: Page, label: str, value: str) -> None:
+    page.locator("#filters").get_by_label(label, exact=True).last.select_option(value)
+
+
+def open_first(page: Page, text: str = "") -> Locator:
+    if text:
+        page.get_by_label("Find in prompts").fill(text)
+        page.wait_for_timeout(250)
+    to_videos(page)
+    page.locator(".row .prompt").first.click()
+    stage = page.locator("#stage")
+    stage.wait_for(state="visible")
+    until(page, "[...document.querySelectorAll('#stage video')].every((v) => v.readyState >= 2)")
+    return stage
+
+
+def frames_shown(page: Page) -> list[int]:
+    """Which frame each video shows; rates are 16, 8 and 16 a second."""
+    until(page, "[...document.querySelectorAll('#stage video')].every((v) => !v.seeking)")
+    times = page.evaluate("[...document.querySelectorAll('#stage video')].map((v) => v.currentTime)")
+    return [int(t * fps) for t, fps in zip(times, (16, 8, 16), strict=True)]
+
+
+def middle(page: Page, stage: Locator) -> float:
+    """Mean brightness of what the difference shows."""
+    page.wait_for_timeout(200)
+    shot = stage.locator("figure.first .frame").screenshot()
+    return float(np.asarray(Image.open(io.BytesIO(shot)).convert("L")).mean())

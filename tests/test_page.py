@@ -14,11 +14,11 @@ import pytest
 from evals.api import evaluate
 from evals.records import Prompt, PromptSet
 from evals.video import encode
-from tests.browser import browser, opened, until
+from tests.browser import browser, choose, frames_shown, middle, open_first, opened, rows, to_videos, until
 from tests.conftest import ball
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser
 
 EVIL = (
     "<script>alert(1)</script>\"><img src=x onerror=alert(2)> javascript:alert(3) {{7*7}} =cmd|'/C calc'!A0"
@@ -83,45 +83,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found.report(place / "report", videos=None)
     found.report(place / "single", videos=3, single_file=True)
     return place / "report" / "index.html"
-
-
-def to_videos(page: Page) -> None:
-    """Only rows near the screen exist."""
-    page.evaluate("document.getElementById('videos').scrollIntoView()")
-    page.wait_for_timeout(120)
-
-
-def rows(page: Page) -> list[str]:
-    """The prompts of the viewer's first rows, from above."""
-    to_videos(page)
-    found: list[str] = page.evaluate(
-        "[...document.querySelectorAll('.row')].sort((a, b) => a.ariaRowIndex - b.ariaRowIndex)"
-        ".map((row) => row.querySelector('.facts').textContent.split(' · ')[1])"
-    )
-    return found
-
-
-def choose(page: Page, label: str, value: str) -> None:
-    page.locator("#filters").get_by_label(label, exact=True).last.select_option(value)
-
-
-def open_first(page: Page, text: str = "") -> Locator:
-    if text:
-        page.get_by_label("Find in prompts").fill(text)
-        page.wait_for_timeout(250)
-    to_videos(page)
-    page.locator(".row .prompt").first.click()
-    stage = page.locator("#stage")
-    stage.wait_for(state="visible")
-    until(page, "[...document.querySelectorAll('#stage video')].every((v) => v.readyState >= 2)")
-    return stage
-
-
-def frames_shown(page: Page) -> list[int]:
-    """Which frame each video shows; rates are 16, 8 and 16 a second."""
-    until(page, "[...document.querySelectorAll('#stage video')].every((v) => !v.seeking)")
-    times = page.evaluate("[...document.querySelectorAll('#stage video')].map((v) => v.currentTime)")
-    return [int(t * fps) for t, fps in zip(times, (16, 8, 16), strict=True)]
 
 
 def test_the_first_screen_answers(chromium: Browser, report: Path) -> None:
@@ -292,17 +253,6 @@ def test_wipe_difference_shift_and_zoom(chromium: Browser, report: Path) -> None
         page.keyboard.press("+")
         scales = stage.locator("video").evaluate_all("all => all.map(v => getComputedStyle(v).transform)")
         assert len(set(scales)) == 1 and scales[0].startswith("matrix(2,")
-
-
-def middle(page: Page, stage: Locator) -> float:
-    """Mean brightness of what the difference shows."""
-    import io
-
-    from PIL import Image
-
-    page.wait_for_timeout(200)
-    shot = stage.locator("figure.first .frame").screenshot()
-    return float(np.asarray(Image.open(io.BytesIO(shot)).convert("L")).mean())
 
 
 def test_curves_seek_and_flags_have_stills(chromium: Browser, report: Path) -> None:

@@ -14,7 +14,7 @@ from evals.records import Normalization, VideoFacts
 from evals.video import Frames
 
 QUALITY = 82  # of JPEG
-POSTER = 144  # pixels of its short side
+POSTER = 144  # pixels of its short side: a page of thousands holds many of them at a time
 LEAST = 16  # pixels: normalization knows no shorter side
 EVEN = 30.0
 """Frames per second of the copy of a video of variable rate: its times are kept, not its every frame."""
@@ -66,7 +66,7 @@ def _write(
                 for _ in range(repeats[number]):
                     yield frame
                 number += 1
-        _save(out.with_suffix(".jpg"), _poster(pictures[count // 2]))
+        _save(out.with_suffix(".jpg"), video.shrunk(pictures[count // 2], POSTER))
         for name, (a, b) in pairs.items():
             _save(out.with_name(name), np.concatenate([pictures[a], pictures[b]], axis=1))
 
@@ -78,16 +78,6 @@ def _repeats(found: video.Video, fps: float, length: int, count: int) -> list[in
     wanted = np.arange(length) / fps
     shown = np.searchsorted(np.asarray(found.times[:count]), wanted + 1e-4, side="right") - 1
     return [int(n) for n in np.bincount(np.clip(shown, 0, count - 1), minlength=count)]
-
-
-def _poster(picture: Frames) -> Frames:
-    """A picture for a grid: a page of thousands holds many of them at a time."""
-    height, width = picture.shape[:2]
-    scale = POSTER / min(height, width)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _save(path: Path, picture: Frames) -> None:

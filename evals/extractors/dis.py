@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evals.extractors import FrameExtractor
 from evals.records import Spec
 from evals.runs.features import Features
-from evals.video import Chunk, Frames
+from evals.video import Chunk, Frames, shrunk
 
 SHORT_SIDE = 256
 PRESET = "medium"
@@ -48,12 +48,7 @@ def flow(a: Frames, b: Frames) -> FlowField:
 
 def working_size(image: Frames) -> Frames:
     """The image at the size at which flow is computed."""
-    height, width = image.shape[:2]
-    scale = SHORT_SIDE / min(height, width)
-    if scale >= 1:
-        return image
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return shrunk(image, SHORT_SIDE)
 
 
 def small(chunk: Chunk, i: int) -> tuple[Frames, Frames]:

@@ -20,9 +20,8 @@ OTHER_WAY: dict[Outcome, Outcome] = {"wins": "loses", "loses": "wins"}
 class Cell:
     """A model's aspect. `value` is the mean of the aspect's first metric, `metric` with its `arrow`, and its
     `interval`. Against the baseline: the `verdict`, the `gain` in standard deviations between prompts with
-    its interval where there is one, and the `prompts` it is of where these are fewer than all, and the
-    metrics `counted`. `best`: better
-    than some other model and worse than none."""
+    its interval where there is one, the number of `prompts` where it is not of all, and the metrics
+    `counted`. `best`: better than some other model and worse than none."""
 
     value: str = "–"
     metric: str = ""

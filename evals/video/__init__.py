@@ -2,7 +2,7 @@
 
 from evals.video.probing import Limits, Video, probe
 from evals.video.reading import Chunk, FrameCountDiffers, Frames, decode, read, select
-from evals.video.resizing import Bounded, CenterCrop, Resize, ShortSide, Stretch
+from evals.video.resizing import Bounded, CenterCrop, Resize, ShortSide, Stretch, shrunk
 from evals.video.selection import (
     EVERY_FRAME,
     FirstFrames,
@@ -36,4 +36,5 @@ __all__ = [
     "probe",
     "read",
     "select",
+    "shrunk",
 ]

@@ -146,6 +146,16 @@ class Bounded(_Resize):
 Resize = Annotated[Stretch | CenterCrop | ShortSide | Bounded, Field(discriminator="kind")]
 
 
+def shrunk(image: Frames, short_side: int) -> Frames:
+    """A picture at most `short_side` pixels on its short side, by area averaging; a smaller one as it is."""
+    height, width = image.shape[:2]
+    scale = short_side / min(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def _short_side(tall: int, wide: int, side: int) -> tuple[int, int]:
     """Height and width with the short side at `side`, as torchvision's Resize has them."""
     return (int(side * tall / wide), side) if wide < tall else (side, int(side * wide / tall))

@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from evals.compare import Comparison
+from evals.compare import Comparison, RunScores
 from evals.decoding.previews import shape
 from evals.records import digest
+from evals.report.figures.style import SERIES
 from evals.report.page.curves import CURVES, Flag, Found
 from evals.report.page.media import Shown, ShownId
 from evals.report.page.rows import Row, shown_metrics, spreads, values_of
@@ -47,7 +49,8 @@ def rows_data(
     names = short_names([info.id for info in metrics])
     prompts = {row.prompt.id: row.prompt for row in rows}
     places = {name: i for i, name in enumerate(prompts)}
-    columns = [_Cells(comparison, run.label, found, shown) for run in comparison.sources]
+    tables = values_of(comparison)
+    columns = [_Cells(run, tables.get(run.label), found, shown) for run in comparison.sources]
     return {
         "id": comparison_id(comparison),
         "runs": comparison.labels,
@@ -58,6 +61,7 @@ def rows_data(
              "mean": _rounded(spread.get(i.id, (0.0, 0.0))[0]) or 0}
             for i in metrics
         ],
+        "colours": SERIES,
         "curves": [{"name": c.name, "title": c.title, "between": c.between} for c in CURVES],
         "perFile": PER_FILE,
         "prompts": [[p.id, p.text, p.category, list(p.tags)] for p in prompts.values()],
@@ -73,20 +77,18 @@ class _Cells:
 
     def __init__(
         self,
-        comparison: Comparison,
-        label: str,
+        run: RunScores,
+        table: pd.DataFrame | None,
         found: Mapping[ShownId, Found],
         shown: Mapping[ShownId, Shown],
     ) -> None:
-        self.label, self.found, self.shown = label, found, shown
-        run = next(run for run in comparison.sources if run.label == label)
+        self.label, self.found, self.shown = run.label, found, shown
         self.videos = run.videos
         columns = ("prompt_id", "seed", "status", "message")
         self.samples = {
             (p, int(s)): (status, message)
             for p, s, status, message in zip(*(run.samples[c] for c in columns), strict=True)
         }
-        table = values_of(comparison).get(label)
         self.values: dict[Any, list[float | None]] = {}
         if table is not None:
             matrix = np.asarray(table, np.float64)

@@ -72,8 +72,8 @@ def first_prompts(rows: Sequence[Row], count: int | None) -> list[Row]:
     """The rows of the first `count` prompts; all for None."""
     if count is None:
         return list(rows)
-    chosen = list(dict.fromkeys(row.prompt.id for row in rows))[:count]
-    return [row for row in rows if row.prompt.id in set(chosen)]
+    chosen = set(list(dict.fromkeys(row.prompt.id for row in rows))[:count])
+    return [row for row in rows if row.prompt.id in chosen]
 
 
 def values_of(comparison: Comparison) -> dict[str, pd.DataFrame]:

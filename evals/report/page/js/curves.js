@@ -3,10 +3,10 @@
 import { el } from "./dom.js";
 
 const HEIGHT = 130;
-const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7d6b00", "#808080"];
 
-export function colourOf(run) {
-  return COLOURS[run % COLOURS.length];
+/** A model's colour: that of the figures. */
+export function colourOf(data, run) {
+  return data.colours[run % data.colours.length];
 }
 
 /** One time axis for curves of several rates: [times, values of each run…] with gaps. */
@@ -36,7 +36,7 @@ export function charts(place, data, row, sides, shown, clock) {
     const names = data.runs.flatMap((run, k) => {
       if (!kept[k]) return [];
       const name = el("span", {}, run);
-      name.style.setProperty("--series", colourOf(k));
+      name.style.setProperty("--series", colourOf(data, k));
       return [name];
     });
     place.append(el("p", { class: "legend" }, ...names));
@@ -61,12 +61,12 @@ export function charts(place, data, row, sides, shown, clock) {
         axes: [{ ...axis, size: 22, values: (_, ticks) => ticks.map((x) => `${Number(x.toFixed(2))} s`) }, { ...axis, size: 52 }],
         series: [
           {},
-          ...data.runs.map((run, k) => ({ label: run, stroke: colourOf(k), width: 1.5, spanGaps: true, points: { show: false } })),
+          ...data.runs.map((run, k) => ({ label: run, stroke: colourOf(data, k), width: 1.5, spanGaps: true, points: { show: false } })),
         ],
         hooks: {
           draw: [
             (plot) => {
-              drawFlags(plot, curve, row, shown);
+              drawFlags(plot, curve, row, shown, data);
               drawPlayhead(plot, clock, colour("--ink"));
             },
           ],
@@ -120,7 +120,7 @@ function drawPlayhead(plot, clock, colour) {
 
 const SHOWN_ON = { freeze: ["change", "flow"], cut: ["content", "ssim"], "flicker burst": ["warp"] };
 
-function drawFlags(plot, curve, row, shown) {
+function drawFlags(plot, curve, row, shown, data) {
   const { ctx, bbox } = plot;
   row.cells.forEach((cell, run) => {
     if (!shown[run]) return;
@@ -130,7 +130,7 @@ function drawFlags(plot, curve, row, shown) {
       const to = Math.max(plot.valToPos(flag.last, "x", true), from + 3 * devicePixelRatio);
       ctx.save();
       ctx.globalAlpha = 0.85;
-      ctx.fillStyle = colourOf(run);
+      ctx.fillStyle = colourOf(data, run);
       ctx.fillRect(from, bbox.top + run * 4 * devicePixelRatio, to - from, 3 * devicePixelRatio);
       ctx.restore();
     }

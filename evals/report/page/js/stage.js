@@ -94,7 +94,7 @@ export class Stage {
     );
     const widest = Math.max(...row.cells.filter((cell) => cell?.name).map((cell) => cell.width / cell.height), 0);
     this.stage.style.setProperty("--ratio", String(widest || 16 / 9));
-    data.runs.forEach((_, run) => this.figures[run]?.style.setProperty("--series", colourOf(run)));
+    data.runs.forEach((_, run) => this.figures[run]?.style.setProperty("--series", colourOf(this.data, run)));
   }
 
   figure(cell, run) {
@@ -110,7 +110,7 @@ export class Stage {
         type: "number", step: 1, value: "0", min: -cell.frames, max: cell.frames, "aria-label": `Time shift of ${label} in frames`, class: "shift",
         oninput: () => this.clock.shift(box.track, Math.trunc(Number(shift.value) || 0)),
       });
-      caption.append(el("label", { class: "shifting", title: "Start this video so many frames later" }, " delay (frames) ", shift));
+      caption.append(el("label", { class: "shifting", title: "Show this video so many of its frames ahead; below 0, behind" }, " shift (frames) ", shift));
     }
     const figure = el("figure", {}, box, caption);
     figure.box = box;
@@ -215,7 +215,7 @@ export class Stage {
         still ? el("img", { src: still, alt: `the frames before and after, ${text}`, loading: "lazy" }) : null,
         el("span", {}, text),
       );
-      go.style.setProperty("--series", colourOf(run));
+      go.style.setProperty("--series", colourOf(this.data, run));
       place.append(el("li", {}, go));
     }
     return place;
