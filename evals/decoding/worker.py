@@ -12,6 +12,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +171,7 @@ def _pass(
         shape = chunk.frames.shape[1:3]
         for name, extractor in extractors.items():
             if name not in problems:
-                problem = _step(extractor, chunk, parts[name])
+                problem = _guarded(extractor, partial(extractor.step, chunk), parts[name])
                 clock.lap(f"frames:{name}")
                 if problem:
                     problems[name] = problem
@@ -183,7 +185,11 @@ def _pass(
     arrays: wire.Arrays = {"/times": _times(found, normalization, kept)}
     for name, extractor in extractors.items():
         if name not in problems:
-            parts[name].append(extractor.finish())
+            problem = _guarded(extractor, extractor.finish, parts[name])
+            clock.lap(f"frames:{name}")
+            if problem:
+                problems[name] = problem
+                continue
             for array, value in _join(parts[name]).items():
                 arrays[f"{name}/{array}"] = value
     for name, cutter in cutters.items():
@@ -204,9 +210,12 @@ def _times(found: video.Video, normalization: Normalization, kept: list[int]) ->
     return np.asarray(kept, np.float64) / found.facts.fps  # more frames came than the container lists
 
 
-def _step(extractor: FrameExtractor, chunk: video.Chunk, parts: list[Features]) -> Problem | None:
+def _guarded(
+    extractor: FrameExtractor, made: Callable[[], Features], parts: list[Features]
+) -> Problem | None:
+    """Add what an extractor makes; its fault is a problem of its own metrics alone."""
     try:
-        parts.append(extractor.step(chunk))
+        parts.append(made())
     except DoesNotApply as error:
         return ("skip", error.reason, str(error))
     except MemoryError:

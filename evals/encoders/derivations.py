@@ -60,7 +60,12 @@ class CrossSimilarity(Derivation):
 
 
 DERIVATIONS = Registry(
-    "derivation", {"cross": "evals.encoders.derivations:CrossSimilarity"}, "evals.derivations"
+    "derivation",
+    {
+        "cross": "evals.encoders.derivations:CrossSimilarity",
+        "tracks": "evals.tracking.derivation:Tracks",
+    },
+    "evals.derivations",
 )
 
 

@@ -52,6 +52,7 @@ FRAME_EXTRACTORS = Registry(
         "dis": "evals.extractors.dis:Dis",
         "dis-between": "evals.extractors.between:DisBetween",
         "dis-strided": "evals.extractors.dis:DisStrided",
+        "moving": "evals.extractors.moving:Moving",
     },
     "evals.extractors",
 )

@@ -1,0 +1,5 @@
+"""Tracks: which detections of different frames are the same thing, and how far that can be believed."""
+
+from evals.tracking.tracks import CONFIDENT, Scene, Track, scene_of
+
+__all__ = ["CONFIDENT", "Scene", "Track", "scene_of"]

@@ -1,0 +1,62 @@
+"""How far a track can be believed: the least of what speaks for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from evals.tracking.tracks import Track
+
+
+def ramp(value: float, low: float, high: float) -> float:
+    """0 at `low`, 1 at `high`, straight in between; `low` may be above `high`."""
+    return float(np.clip((value - low) / (high - low), 0.0, 1.0))
+
+
+def confidence(track: Track) -> Track:
+    """The track with its confidence in [0, 1]: long enough, seen most of the time, compact, of a steady area
+    from frame to frame, of a visible size, moving by more than its outline's error, and moving smoothly."""
+    clear = track.clear
+    if clear.sum() < 3:
+        return replace(track, confidence=0.0)
+    size = track.size
+    speaks = [
+        ramp(float(clear.sum()), 4, 7),
+        ramp(float(track.seen.sum()) / max(1, int((~track.merged).sum())), 0.35, 0.7),
+        ramp(_unsteady(track), 0.30, 0.10),
+        ramp(_compact(track), 0.66, 0.76),
+        ramp(size, 3.0, 5.0),
+        ramp(_travel(track) / size, 0.2, 0.5),
+        ramp(_shaking(track), 1.4, 0.6),
+    ]
+    return replace(track, confidence=min(speaks))
+
+
+def _unsteady(track: Track) -> float:
+    """How much the logarithm of the area changes from frame to frame, usually."""
+    area = np.log(track.area[track.clear])
+    return float(np.median(np.abs(np.diff(area)))) if len(area) > 1 else 1.0
+
+
+def _compact(track: Track) -> float:
+    """Area over that of the box around it, against an ellipse's π/4 and a turned square's half."""
+    box = track.width[track.clear] * track.height[track.clear]
+    return float(np.median(track.area[track.clear] / np.maximum(box, 1)) / 0.7)
+
+
+def _travel(track: Track) -> float:
+    """Pixels between the farthest places along either axis."""
+    return float(np.ptp(track.xy[track.clear], axis=0).max())
+
+
+def _shaking(track: Track) -> float:
+    """The usual second difference of the place, over the usual step and a tenth of the size."""
+    rows = np.flatnonzero(track.clear)
+    triples = [(i, i + 1, i + 2) for i in rows if i + 2 < len(track.frames) and track.clear[i : i + 3].all()]
+    if not triples:
+        return 0.0
+    xy = track.xy
+    second = [float(np.linalg.norm(xy[c] - 2 * xy[b] + xy[a])) for a, b, c in triples]
+    step = [float(np.linalg.norm(xy[b] - xy[a])) for a, b, _ in triples]
+    return float(np.median(second) / (np.median(step) + 0.1 * track.size))
