@@ -87,6 +87,7 @@ class Reason(StrEnum):
     TOO_SMALL = "too_small"
     NOTHING_VISIBLE = "nothing_visible"
     OUT_OF_DOMAIN = "out_of_domain"
+    NO_TRACK = "no_track"
     NO_FEATURES = "no_features"
     DOES_NOT_APPLY = "does_not_apply"
     # Two videos are no pair.

@@ -130,12 +130,15 @@ class Need(NamedTuple):
 
 
 class Subject(Record):
-    """One kind of thing in a scene."""
+    """One kind of thing in a scene. `metres` is its real size, of what is always of one size: a ball's diameter,
+    else its largest extent; `height` is where it falls from."""
 
     kind: Text
     count: Annotated[int, Field(ge=1, le=20)] = 1
     colour: Text | None = None
     size: Literal["small", "medium", "large"] | None = None
+    metres: Annotated[float, Field(gt=0, le=1000)] | None = None
+    height: Literal["low", "middle", "high"] | None = None
     action: Text | None = None
     target: Text | None = None
 
@@ -164,7 +167,7 @@ class Prompt(Record):
     law: (
         Literal[
             "gravity", "projectile", "restitution", "rolling", "pendulum", "collision", "friction",
-            "buoyancy", "inertia", "elasticity", "fluid", "permanence", "continuity", "light", "heat",
+            "buoyancy", "inertia", "rest", "elasticity", "fluid", "permanence", "continuity", "light", "heat",
         ]
         | None
     ) = None  # fmt: skip

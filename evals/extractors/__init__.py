@@ -53,6 +53,8 @@ FRAME_EXTRACTORS = Registry(
         "dis-between": "evals.extractors.between:DisBetween",
         "dis-strided": "evals.extractors.dis:DisStrided",
         "moving": "evals.extractors.moving:Moving",
+        "lk-points": "evals.extractors.points:LkPoints",
+        "dis-points": "evals.extractors.points:DisPoints",
     },
     "evals.extractors",
 )

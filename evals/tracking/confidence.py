@@ -24,7 +24,8 @@ def confidence(track: Track) -> Track:
     speaks = [
         ramp(float(clear.sum()), 4, 7),
         ramp(float(track.seen.sum()) / max(1, int((~track.merged).sum())), 0.35, 0.7),
-        ramp(_unsteady(track), 0.30, 0.10),
+        ramp(_unsteady(track, 0.5), 0.30, 0.10),
+        ramp(_unsteady(track, 0.8), 0.55, 0.3),
         ramp(_compact(track), 0.66, 0.76),
         ramp(size, 3.0, 5.0),
         ramp(_travel(track) / size, 0.2, 0.5),
@@ -33,10 +34,10 @@ def confidence(track: Track) -> Track:
     return replace(track, confidence=min(speaks))
 
 
-def _unsteady(track: Track) -> float:
-    """How much the logarithm of the area changes from frame to frame, usually."""
+def _unsteady(track: Track, share: float) -> float:
+    """What a share of the changes of the area's logarithm from frame to frame stays under."""
     area = np.log(track.area[track.clear])
-    return float(np.median(np.abs(np.diff(area)))) if len(area) > 1 else 1.0
+    return float(np.quantile(np.abs(np.diff(area)), share)) if len(area) > 1 else 1.0
 
 
 def _compact(track: Track) -> float:

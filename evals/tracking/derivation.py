@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from evals.encoders.base import Encoder
 from evals.encoders.derivations import Derivation
 from evals.errors import UsageError
@@ -35,4 +33,4 @@ class Tracks(Derivation):
 
     def derive(self, features: Mapping[Need, Features]) -> Features:
         detections = features[DETECTIONS]
-        return packed(tracks_of(detections), np.asarray(detections["clip"], np.float64))
+        return packed(tracks_of(detections), detections)

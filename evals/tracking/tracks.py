@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from evals.runs.features import Features
 
 CONFIDENT = 0.5
 """The confidence from which on a track is used."""
+FEW = 6
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -60,7 +61,8 @@ class Track:
 class Scene:
     """The tracks of a clip. `times` (n,) are seconds at which the frames that were looked at are shown,
     `index` their numbers among all frames; `lost` says that the camera's motion is not known; `moves` is the
-    share of the picture that moves, `noise` grey levels."""
+    share of the picture that moves, `noise` grey levels, `explained` the share of all that moves which
+    confident tracks are of."""
 
     tracks: tuple[Track, ...]
     times: Array
@@ -71,12 +73,17 @@ class Scene:
     steadied: bool = False
     moves: float = 0.0
     noise: float = 0.0
-    kinds: tuple[str, ...] = field(default=())
+    explained: float = 1.0
 
     @property
     def short(self) -> float:
         """Pixels of the short side."""
         return min(self.width, self.height)
+
+    @property
+    def plain(self) -> bool:
+        """Whether what moves is a few things that can be told from each other."""
+        return not self.lost and 1 <= len(self.confident) <= FEW and self.explained >= 0.6 and self.moves < 0.3
 
     @property
     def confident(self) -> tuple[Track, ...]:
@@ -88,8 +95,9 @@ class Scene:
 _SCALARS = ("area", "width", "height", "seen", "merged", "edge", "jumped")
 
 
-def packed(tracks: Sequence[Track], clip: Array) -> Features:
-    """Tracks as arrays of rows, `track` being the number of each row's; `clip` of the detections."""
+def packed(tracks: Sequence[Track], detections: Features) -> Features:
+    """Tracks as arrays of rows, `track` being the number of each row's; `clip` as in the detections, with the
+    share of their area that confident tracks are of."""
     number = [np.full(len(t.frames), i, np.float64) for i, t in enumerate(tracks)]
     found: Features = {"track": np.concatenate([np.zeros(0), *number])}
     found["frame"] = np.concatenate([np.zeros(0), *(t.frames.astype(np.float64) for t in tracks)])
@@ -98,13 +106,16 @@ def packed(tracks: Sequence[Track], clip: Array) -> Features:
     for name, wide in (("xy", 2), ("colour", 3)):
         found[name] = np.concatenate([np.zeros((0, wide)), *(getattr(t, name) for t in tracks)])
     found["confidence"] = np.array([t.confidence for t in tracks], np.float64)
-    found["clip"] = np.asarray(clip, np.float64)
+    whole = float(np.sum(detections["area"]))
+    mine = sum(float(t.area[t.seen].sum()) for t in tracks if t.confidence >= CONFIDENT)
+    share = min(1.0, mine / whole) if whole else 1.0
+    found["clip"] = np.append(np.asarray(detections["clip"], np.float64), [[share]], 1)
     return found
 
 
 def scene_of(features: Features, times: Array) -> Scene:
     """The scene of stored tracks; `times` (n,) of all frames of the clip, in seconds."""
-    count, height, width, camera, noise, every, moves = np.asarray(features["clip"], np.float64)[0]
+    count, height, width, camera, noise, every, moves, share = np.asarray(features["clip"], np.float64)[0]
     index = np.arange(int(count)) * int(every)
     number, tracks = np.asarray(features["track"]), []
     for i, confidence in enumerate(np.asarray(features["confidence"], np.float64)):
@@ -124,5 +135,5 @@ def scene_of(features: Features, times: Array) -> Scene:
     shown = np.asarray(times, np.float64)[np.minimum(index, max(0, len(times) - 1))]
     return Scene(
         tuple(tracks), shown, index, float(width), float(height), lost=int(camera) == 2,
-        steadied=int(camera) == 1, moves=float(moves), noise=float(noise),
+        steadied=int(camera) == 1, moves=float(moves), noise=float(noise), explained=float(share),
     )  # fmt: skip

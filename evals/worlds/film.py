@@ -12,7 +12,8 @@ import numpy as np
 from evals.errors import UsageError
 from evals.records import Prompt
 from evals.video import Frames
-from evals.worlds.flaws import FLAWS, disturb, recast, reorder, spoil
+from evals.worlds.flaws import FLAWS, defect_of, disturb, recast, reorder, spoil
+from evals.worlds.physics import LAWFUL
 from evals.worlds.render import render, trajectories
 from evals.worlds.stage import Scene, generator_of, stage, view_height
 
@@ -47,13 +48,13 @@ class Film:
         """The world, with what the flaw does to it."""
         if self.flaw != "clean" and self.flaw not in FLAWS:
             raise UsageError(f"no flaw {self.flaw!r}")
-        prompt, gravity = self.prompt, 1.0
+        prompt, defect = self.prompt, LAWFUL
         if self._level("prompt"):
             prompt = recast(prompt, self.strength, self._rng("cast"))
         if self._level("world"):
-            gravity = (1.0 - self.strength) ** 2  # times scale with 1 / (1 - strength)
+            defect = defect_of(self.flaw, self.strength, prompt.law)
         aspect = self.width / self.height
-        scene = stage(prompt, self.seed, aspect, gravity)
+        scene = stage(prompt, self.seed, aspect, defect)
         if self._level("scene"):
             width = view_height(aspect) * aspect
             scene = spoil(scene, self.flaw, self.strength, self.frames / self.fps, width, self._rng("spoil"))

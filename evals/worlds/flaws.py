@@ -18,8 +18,9 @@ from evals.errors import CannotDraw
 from evals.records import Prompt
 from evals.video import Frames
 from evals.worlds.actors import Actor, Motion, Pose
-from evals.worlds.brush import COLOURS, mix
+from evals.worlds.brush import COLOURS, Colour, mix
 from evals.worlds.kinds import KINDS, stand_ins
+from evals.worlds.physics import LAWFUL, Defect
 from evals.worlds.stage import Scene
 
 Rng = np.random.Generator
@@ -48,6 +49,14 @@ FLAWS: dict[str, Flaw] = {
         Flaw("reversed", "time", "runs backwards; 0.2: turns round after four fifths"),
         Flaw("low-fps", "time", "only every eighth frame is new"),
         Flaw("no-gravity", "world", "nothing falls; 0.2: a fall takes 1 / 0.8 of its time"),
+        Flaw("upward-gravity", "world", "things fall upwards; 0.2: a fifth as fast"),
+        Flaw("unequal-gravity", "world", "every second body falls as with 0.2 of the gravity"),
+        Flaw("wrong-period", "world", "every second pendulum swings as with 0.2 of the gravity"),
+        Flaw("energy-gain", "world", "all speeds grow by the factor e per second"),
+        Flaw("momentum-created", "world", "two bodies that part are both twice as fast"),
+        Flaw("pass-through", "world", "things pass through each other, and through the ground where they bounce"),
+        Flaw("size-drift", "scene", "the main actor grows to twice its size over the clip"),
+        Flaw("colour-drift", "scene", "the main actor turns to another colour over the clip"),
         Flaw("vanish", "scene", "the main actor is away for 60 % of the clip"),
         Flaw("teleport", "scene", "the main actor is off by half the picture's width for half of the clip"),
         Flaw("wrong-subject", "prompt", "another kind plays the part, the least alike; 0: the most alike"),
@@ -79,8 +88,27 @@ def _varied(kind: str, others: list[str]) -> bool:
     return any(KINDS[other].paint is not KINDS[kind].paint for other in others)
 
 
+def defect_of(name: str, strength: float, law: str | None) -> Defect:
+    """What a flaw on the level of the world does to its physics."""
+    if not strength:
+        return LAWFUL
+    if name == "no-gravity":
+        return Defect(gravity=(1.0 - strength) ** 2)  # times scale with 1 / (1 - strength)
+    if name == "upward-gravity":
+        return Defect(gravity=-strength)
+    if name in ("unequal-gravity", "wrong-period"):
+        swings = law == "pendulum"
+        return Defect(second=1 - 0.8 * strength) if swings == (name == "wrong-period") else LAWFUL
+    if name == "energy-gain":
+        return Defect(gain=strength)
+    if name == "momentum-created":
+        return Defect(created=strength)
+    return Defect(through="the ground" if law in ("gravity", "restitution") else "each other")
+
+
 def spoil(scene: Scene, name: str, strength: float, duration: float, width: float, rng: Rng) -> Scene:
-    """`vanish`, `teleport` and `wrong-colour` of the actor the scene is about, or of its whole group."""
+    """`vanish`, `teleport`, `size-drift`, `colour-drift` of the actor the scene is about, and `wrong-colour`
+    of its whole group."""
     if not strength:
         return scene
     lead = scene.lead
@@ -96,6 +124,16 @@ def spoil(scene: Scene, name: str, strength: float, duration: float, width: floa
             mine = actor.name.split("-")[0] == number
             return replace(actor, colour=mix(actor.colour, other, strength)) if mine else actor
 
+    elif name in ("size-drift", "colour-drift"):
+        far = [
+            c for c in COLOURS.values() if sum(abs(a - b) for a, b in zip(c, lead.colour, strict=True)) > 220
+        ]
+        other = far[int(rng.integers(len(far)))]
+        drifting = _drifting(lead, duration, strength, None if name == "size-drift" else other)
+
+        def change(actor: Actor) -> Actor:
+            return actor.with_motion(drifting) if actor is lead else actor
+
     else:
         share = 0.6 * strength if name == "vanish" else 0.5
         start = float(rng.uniform(0.15, 0.85 - min(share, 0.65))) * duration
@@ -108,6 +146,18 @@ def spoil(scene: Scene, name: str, strength: float, duration: float, width: floa
             return actor.with_motion(motion) if actor is lead else actor
 
     return replace(scene, actors=tuple(change(a) for a in scene.actors))
+
+
+def _drifting(actor: Actor, duration: float, strength: float, colour: Colour | None) -> Motion:
+    """Grows by its size, or turns to a colour, over the clip."""
+
+    def drifted(t: float) -> Pose:
+        pose, share = actor.motion(t), strength * min(1.0, t / duration)
+        if colour is None:
+            return replace(pose, grown=1 + share)
+        return replace(pose, tinted=mix(actor.colour, colour, share))
+
+    return drifted
 
 
 def _gone(motion: Motion, start: float, end: float) -> Motion:

@@ -8,7 +8,8 @@ gravity in its velocity, which makes free flight exact (y₀ + v t − g t²/2 a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import pymunk
 
@@ -26,11 +27,28 @@ class State(NamedTuple):
     angle: float
 
 
-class Physics:
-    """A space with gravity `gravity`·9.81 m/s² and whatever is put into it."""
+@dataclass(frozen=True)
+class Defect:
+    """How a world breaks the laws: `gravity` as a share of the real one, and that of every second body
+    (`second`) as a share of it; `gain`, by which all speeds grow per second; `created`, by which both speeds
+    grow when two bodies part; `through`, what bodies go through: each other, or the ground as well."""
 
-    def __init__(self, gravity: float = 1.0) -> None:
-        self.g = GRAVITY * gravity
+    gravity: float = 1.0
+    second: float = 1.0
+    gain: float = 0.0
+    created: float = 0.0
+    through: str = ""
+
+
+LAWFUL = Defect()
+
+
+class Physics:
+    """A space with gravity `gravity`·9.81 m/s² and whatever is put into it; `defect` breaks its laws."""
+
+    def __init__(self, gravity: float = 1.0, defect: Defect = LAWFUL) -> None:
+        self.defect = defect
+        self.g = GRAVITY * gravity * defect.gravity
         self._kick = -self.g * STEP / 2
         self.space = pymunk.Space()
         self.space.gravity = (0, -self.g)
@@ -40,6 +58,8 @@ class Physics:
         self._record: list[list[State]] = []
         self._now = 0
         self._pushes: list[tuple[int, pymunk.Body, tuple[float, float]]] = []
+        self._held: dict[int, int] = {}
+        self._touching: set[frozenset[int]] = set()
 
     def segment(
         self, a: tuple[float, float], b: tuple[float, float], elasticity: float = 1.0, friction: float = 0.9
@@ -95,18 +115,28 @@ class Physics:
 
     def hold(self, number: int, until: float) -> None:
         """Keep a body where it is until a time: it is let go then."""
-        body, last = self._bodies[number], round(until / STEP)
+        last = round(until / STEP)
         if not last:
             return
-        body.velocity = (0, 0)
+        self._held[number] = last
+        self._bodies[number].velocity = (0, 0)
+        self._bodies[number].velocity_func = self._driven(number)
 
-        def waiting(b: pymunk.Body, gravity: tuple[float, float], damping: float, dt: float) -> None:
+    def _driven(self, number: int) -> Callable[[pymunk.Body, tuple[float, float], float, float], None]:
+        """How a body's velocity changes that is held, or that breaks a law."""
+        share = self.defect.second if number % 2 else 1.0
+        grown = 1 + self.defect.gain * STEP
+
+        def advance(b: pymunk.Body, gravity: tuple[float, float], damping: float, dt: float) -> None:
+            last = self._held.get(number, 0)
             if self._now == last - 1:
-                b.velocity = (0.0, self._kick)
+                b.velocity = (0.0, self._kick * share)
             elif self._now >= last:
-                pymunk.Body.update_velocity(b, gravity, damping, dt)
+                pymunk.Body.update_velocity(b, (gravity[0], gravity[1] * share), damping, dt)
+                if self.defect.gain:
+                    b.velocity = b.velocity * grown
 
-        body.velocity_func = waiting
+        return advance
 
     def motion(self, number: int) -> Callable[[float], State]:
         """A body's state as a function of time."""
@@ -134,7 +164,14 @@ class Physics:
         body.position, body.angular_velocity = at, spin
         body.velocity = (velocity[0], velocity[1] + self._kick)
         shape.elasticity, shape.friction = elasticity, friction
+        if self.defect.through:
+            ground = pymunk.ShapeFilter.ALL_MASKS() if self.defect.through == "each other" else 0
+            shape.filter = pymunk.ShapeFilter(group=1, mask=ground)
         self.space.add(body, shape)
+        number = len(self._bodies)
+        if self.defect.gain or (self.defect.second != 1.0 and number % 2):
+            body.velocity = (velocity[0], velocity[1] + self._kick * (self.defect.second if number % 2 else 1))
+            body.velocity_func = self._driven(number)
         self._bodies.append(body)
         self._record.append([State(*at, body.angle)])
         return len(self._bodies) - 1
@@ -144,6 +181,25 @@ class Physics:
             if when == self._now:
                 body.velocity = velocity
         self.space.step(STEP)
+        if self.defect.created:
+            self._create()
         self._now += 1
         for record, body in zip(self._record, self._bodies, strict=True):
             record.append(State(body.position.x, body.position.y, body.angle))
+
+    def _create(self) -> None:
+        """Speed up both of two bodies that have just parted."""
+        now: set[frozenset[int]] = set()
+
+        def touched(arbiter: pymunk.Arbiter, _: Any) -> None:
+            numbers = [self._bodies.index(s.body) for s in arbiter.shapes if s.body in self._bodies]
+            if len(numbers) == 2:
+                now.add(frozenset(numbers))
+
+        for body in self._bodies:
+            body.each_arbiter(touched, None)
+        for pair in self._touching - now:
+            for number in pair:
+                body = self._bodies[number]
+                body.velocity = body.velocity * (1 + self.defect.created)
+        self._touching = now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -27,7 +28,7 @@ def render(scene: Scene, times: Sequence[float], width: int, height: int) -> Ite
     for t in times:
         camera = scene.camera(t)
         canvas = Canvas(width, height, camera, backdrop.at(camera))
-        posed = [(actor, _posed(scene, actor, t, camera)) for actor in scene.actors]
+        posed = [_changed(actor, _posed(scene, actor, t, camera)) for actor in scene.actors]
         if scene.place.style not in ("sky", "under"):
             for actor, pose in posed:
                 _cast_shadow(canvas, scene, actor, pose)
@@ -63,6 +64,13 @@ def trajectories(scene: Scene, times: Sequence[float], width: int, height: int) 
                 "visible": seen,
         }  # fmt: skip
     return found
+
+
+def _changed(actor: Actor, pose: Pose) -> tuple[Actor, Pose]:
+    """The actor as it is at the time of a pose."""
+    if pose.grown == 1.0 and pose.tinted is None:
+        return actor, pose
+    return replace(actor, size=actor.size * pose.grown, colour=pose.tinted or actor.colour), pose
 
 
 def _posed(scene: Scene, actor: Actor, t: float, camera: Camera) -> Pose:

@@ -13,6 +13,7 @@ from evals.worlds.kinds import KINDS
 from evals.worlds.shared import Stage
 
 CEILING = 3.85
+HEIGHTS = {"low": 0.9, "middle": 1.6, "high": 2.5}  # metres above the ground
 
 
 def balls(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
@@ -57,6 +58,8 @@ def _ball(stage: Stage, subject: Subject, actor: Actor, i: int, count: int) -> A
     elif action in ("fall", "bounce"):
         x = stage.free(r)
         at = (x, base + float(rng.uniform(2.1, 2.6)) - (0.0 if stage.law == "gravity" else 0.25 * i))
+        if subject.height is not None:
+            at = (x, base + r + HEIGHTS[subject.height] * float(rng.uniform(0.95, 1.05)))
         if action == "bounce":
             velocity = (float(rng.uniform(0.3, 0.8)) * (-1 if x > 0 else 1), 0.0)
             elasticity = max(elasticity, 0.75) if "mass" not in look else elasticity
@@ -100,7 +103,7 @@ def boxes(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
         elif tower:
             at = (x0 + float(rng.uniform(-0.02, 0.02)), base + mine * (i + 0.5))
         elif action == "slide":
-            fast = 2.6 if friction > 0.2 else 1.7
+            fast = 3.6 if friction > 0.2 else 1.7
             at, velocity = (-half * 0.7, base + mine / 2), (fast * float(rng.uniform(0.9, 1.15)), 0.0)
         elif action in ("fall", "bounce"):
             at, angle = (stage.free(wide), base + float(rng.uniform(2.0, 2.5))), float(rng.uniform(-0.4, 0.4))
@@ -161,6 +164,12 @@ def pendulums(
         angle = -lifted if rng.uniform() < 0.6 or heavy > 5 else lifted
         if heavy > 5:
             pivot = (0.1 * stage.half, CEILING)
+        elif stage.law == "pendulum":  # every swing has a place of its own, and is seen whole
+            room = stage.half / stage.pendulums
+            pivot = (room * (2 * stage.hung + 1) - stage.half, CEILING)
+            lifted = min(lifted, float(np.arcsin(min(1.0, max(0.05, (room - r - 0.1) / length)))))
+            angle = float(np.copysign(lifted, angle))
+            stage.hung += 1
         if cradle:
             pivot, length = ((i - (len(group) - 1) / 2) * (2 * r + 0.012), CEILING - 0.6), 1.6
             angle = -0.75 if i == 0 else 0.0

@@ -36,12 +36,15 @@ class Stage:
     riders: bool = False
     pace: float = 0.0
     sent: int = 0
+    pendulums: int = 1
+    hung: int = 0
 
     def prepare(self, prompt: Prompt) -> None:
         """What must be known before the first actor gets its place."""
         self.kinds = tuple(s.kind for s in prompt.subjects)
         self.physics.floor(WATERLINE if self.place.style == "water" else self.place.base)
         self.riders = any(KINDS[s.kind].family == "person" and s.action == "swing" for s in prompt.subjects)
+        self.pendulums = max(1, sum(s.count for s in prompt.subjects if s.action == "swing"))
         players = [s for s in prompt.subjects if s.action in ("catch", "throw") and s.count > 1]
         if not players:
             return

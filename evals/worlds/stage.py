@@ -19,14 +19,14 @@ from evals.worlds.actors import Actor, Pose
 from evals.worlds.brush import COLOURS, Camera, Colour
 from evals.worlds.figures.people import PEOPLE_COLOURS
 from evals.worlds.kinds import KINDS, cast
-from evals.worlds.physics import GRAVITY, Physics
+from evals.worlds.physics import GRAVITY, LAWFUL, Defect, Physics
 from evals.worlds.places import BASE, PERIOD, PLACES, VIEW, Place, under_water
 from evals.worlds.shared import Stage
 
 SIZES = {"small": 0.7, "medium": 1.0, "large": 1.3}
 LAWS = frozenset({
     "gravity", "projectile", "restitution", "rolling", "pendulum", "collision", "friction", "inertia",
-    "buoyancy", "permanence", "continuity",
+    "rest", "buoyancy", "permanence", "continuity",
 })  # fmt: skip
 CAMERAS = frozenset({"static", "pan", "tracking", "tilt", "zoom", "handheld"})
 MOST, LARGEST = 20, 3.2
@@ -91,10 +91,10 @@ def check(prompt: Prompt) -> None:
         raise CannotDraw(f"nothing in it can be seen to {prompt.action!r}")
 
 
-def stage(prompt: Prompt, seed: int, aspect: float = 1.0, gravity: float = 1.0) -> Scene:
+def stage(prompt: Prompt, seed: int, aspect: float = 1.0, defect: Defect = LAWFUL) -> Scene:
     """The scene of a prompt and seed in a picture of width/height `aspect`.
 
-    `gravity` is a share of the real one; who throws or jumps always reckons with the real one. Raises
+    `defect` breaks the laws of rigid bodies; who throws or jumps always reckons with real gravity. Raises
     `CannotDraw`.
     """
     check(prompt)
@@ -107,8 +107,8 @@ def stage(prompt: Prompt, seed: int, aspect: float = 1.0, gravity: float = 1.0) 
         place=place,
         half=view_height(aspect) * aspect / 2,
         follows=prompt.camera in ("tracking", "pan"),
-        physics=Physics(gravity),
-        g=GRAVITY * gravity,
+        physics=Physics(defect=defect),
+        g=GRAVITY * defect.gravity,
         law=prompt.law,
         collide=prompt.action == "collide" or prompt.law == "collision",
     )

@@ -1,0 +1,38 @@
+"""The laws that can be tested on tracks, by the name a prompt's `law` has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evals.metrics.physics.checks import Tested, Untestable
+from evals.metrics.physics.laws.falling import gravity, projectile, restitution
+from evals.metrics.physics.laws.floating import buoyancy
+from evals.metrics.physics.laws.meeting import collision
+from evals.metrics.physics.laws.sliding import friction, inertia, rest, rolling
+from evals.metrics.physics.laws.swinging import pendulum
+from evals.tracking import Scene
+
+LAWS: dict[str, Callable[[Scene], Tested]] = {
+    "gravity": gravity,
+    "projectile": projectile,
+    "restitution": restitution,
+    "rolling": rolling,
+    "pendulum": pendulum,
+    "collision": collision,
+    "friction": friction,
+    "inertia": inertia,
+    "rest": rest,
+    "buoyancy": buoyancy,
+}
+
+
+def test_law(law: str, scene: Scene, actions: Sequence[str] = ()) -> Tested:
+    """The checks of a law on a scene, or why it cannot be tested there; `actions` are those of the prompt's
+    subjects."""
+    if scene.lost:
+        return Untestable("the camera moves in a way that cannot be followed")
+    if scene.moves > 0.4:
+        return Untestable("most of the picture moves: things cannot be told from what is behind them")
+    if law == "buoyancy":
+        return buoyancy(scene, actions)
+    return LAWS[law](scene)
