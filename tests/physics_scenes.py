@@ -367,7 +367,7 @@ def made(world: str, defect: str, seed: int, seconds: float = 2.4) -> Take:
     s = Set(rng, width, height, fps, n, height * float(rng.uniform(0.82, 0.9)), defect)
     things, facts = WORLDS[world](s)
     if defect in THINGS:
-        _happen(s, things[0])
+        _happen(s, things)
     facts = {**facts, "short": float(s.short)}
     frames = _filmed(s, world, things, facts)
     if defect == "reversed":
@@ -375,8 +375,10 @@ def made(world: str, defect: str, seed: int, seconds: float = 2.4) -> Take:
     return Take(frames, fps, things, facts)
 
 
-def _happen(s: Set, thing: Thing) -> None:
-    """What no cause explains: gone for good, elsewhere at once, growing, changing colour."""
+def _happen(s: Set, things: list[Thing]) -> None:
+    """What no cause explains: gone for good, elsewhere at once (where nothing else is), growing, changing
+    colour."""
+    thing = things[0]
     middle = int(s.n * s.between(0.4, 0.6))
     # In sight: where it is away from the edges of the picture.
     inside = (thing.xy > 2 * thing.radius[0]).all(1) & (
@@ -389,13 +391,26 @@ def _happen(s: Set, thing: Thing) -> None:
     if s.is_("vanish"):
         thing.seen[middle:] = False
     elif s.is_("teleport"):
-        away = 0.3 * s.width * (1 if thing.xy[middle, 0] < s.width / 2 else -1)
-        thing.xy[middle:, 0] += away
+        thing.xy[middle:] += _free_place(s, things, middle)
     elif s.is_("size drift"):
         thing.radius = thing.radius * (1 + 0.7 * share)
     else:
         other = 255 - thing.colour[0]
         thing.colour = thing.colour + (other - thing.colour) * 0.8 * share[:, None]
+
+
+def _free_place(s: Set, things: list[Thing], middle: int) -> Array:
+    """The way by 0.3 of the picture, across or up, that keeps farthest from other things and the edges."""
+    thing, size = things[0], np.array([s.width, s.height])
+    ways = np.array([[0.3, 0], [-0.3, 0], [0, -0.3], [0.25, -0.25], [-0.25, -0.25]]) * size
+
+    def room(way: Array) -> float:
+        later = thing.xy[middle : middle + s.n // 3] + way
+        edge = float(np.minimum(later, size - later).min())
+        others = [float(np.linalg.norm(o.xy[middle : middle + s.n // 3] - later, axis=1).min()) for o in things[1:]]
+        return min([edge, *others])
+
+    return np.asarray(max(ways, key=room))
 
 
 def _filmed(s: Set, world: str, things: list[Thing], facts: dict[str, float]) -> Frames:

@@ -17,10 +17,10 @@ from evals.video import Frames
 
 STILL = 0.4  # pixels between neighbours, and twice that over the whole clip
 _WINDOW = {"winSize": (15, 15), "maxLevel": 3}
-CELLS, TEXTURE = (9, 12), 2e-5
+CELLS, TEXTURE = (9, 12), 5e-6
 LEAST, SHARE = 12, 0.5
 FARTHEST, ZOOM = 0.5, 1.5  # of a side, and the largest change of scale, that can still be compared
-CHANGED, FEW, MANY = 12, 0.02, 0.25
+CHANGED, FEW, MANY = 12, 0.05, 0.25
 """Grey levels, the share of pixels that change by more where only things move, and where that is no longer
 likely."""
 
@@ -68,7 +68,7 @@ def _corners(grey: Frames) -> NDArray[np.float32]:
     cells = strength[: rows * tall, : columns * wide].reshape(rows, tall, columns, wide)
     cells = cells.transpose(0, 2, 1, 3).reshape(rows * columns, tall * wide)
     best = cells.argmax(1)
-    kept = np.flatnonzero(cells[np.arange(len(cells)), best] > max(TEXTURE, 0.01 * float(strength.max())))
+    kept = np.flatnonzero(cells[np.arange(len(cells)), best] > TEXTURE)
     y = kept // columns * tall + best[kept] // wide
     x = kept % columns * wide + best[kept] % wide
     return np.stack([x, y], 1).astype(np.float32)
@@ -79,25 +79,36 @@ def _step(a: Frames, b: Frames) -> tuple[bool, Matrix | None]:
     none to be trusted."""
     changed = float(np.mean(cv2.absdiff(a, b) > CHANGED))
     points = _corners(a)
-    if changed < FEW or len(points) < LEAST:
-        return True, None  # nothing has moved, or there is nothing to see a camera move by
+    if len(points) < LEAST:
+        return True, None  # there is nothing to see a camera move by
     there, kept = followed(a, b, points)
     if kept.sum() < LEAST:
         return changed < MANY, None
     stay = np.sqrt(((there - points) ** 2).sum(1))[kept] < STILL
     if float(stay.mean()) >= SHARE:
         return True, None
-    matrix, inliers = cv2.estimateAffinePartial2D(
-        points[kept], there[kept], method=cv2.RANSAC, ransacReprojThreshold=1.0
-    )
-    if matrix is not None and inliers.sum() >= LEAST and float(inliers.mean()) >= SHARE:
-        agree = points[kept][(inliers.ravel() == 1) & ~stay]
-        spread = np.ptp(agree, axis=0) / np.array(a.shape[::-1]) if len(agree) else np.zeros(2)
-        if spread.min() >= 0.4 and len(agree) > 2 * stay.sum():  # the picture, not one thing in it
-            found = np.asarray(matrix, np.float64)
-            return _farthest(found, a.shape[1], a.shape[0]) < 1.0, found
+    moved = _whole_picture(points[kept], there[kept], stay, a)
+    if moved is not None:
+        return _farthest(moved, a.shape[1], a.shape[0]) < 1.0, moved
     # Several things move, each its own way, and what else is seen stays.
-    return bool(changed < MANY and stay.sum() >= 3), None
+    return changed < FEW or bool(changed < MANY and stay.sum() >= 3), None
+
+
+def _whole_picture(
+    points: NDArray[np.float32], there: NDArray[np.float32], stay: NDArray[np.bool_], a: Frames
+) -> Matrix | None:
+    """The similarity by which most corners move, all over the picture; None where they do not move as one."""
+    if len(points) < LEAST:
+        return None
+    matrix, inliers = cv2.estimateAffinePartial2D(
+        points, there, method=cv2.RANSAC, ransacReprojThreshold=1.0
+    )
+    if matrix is None or inliers.sum() < LEAST or float(inliers.mean()) < SHARE:
+        return None
+    agree = points[(inliers.ravel() == 1) & ~stay]
+    spread = np.ptp(agree, axis=0) / np.array(a.shape[::-1]) if len(agree) else np.zeros(2)
+    one = spread.min() >= 0.4 and len(agree) > 2 * stay.sum()  # the picture, not one thing in it
+    return np.asarray(matrix, np.float64) if one else None
 
 
 def _farthest(matrix: Matrix, width: int, height: int) -> float:
@@ -120,8 +131,8 @@ def _whole_clip_still(grey: list[Frames]) -> bool:
         if len(points) < LEAST:
             return True
         there, kept = followed(grey[0], other, points)
-        moved = np.sqrt(((there - points) ** 2).sum(1))[kept]
-        if len(moved) >= LEAST and (moved < 2 * STILL).sum() < 3:
+        stay = np.sqrt(((there - points) ** 2).sum(1))[kept] < 2 * STILL
+        if _whole_picture(points[kept], there[kept], stay, grey[0]) is not None:
             return False
     return True
 

@@ -135,9 +135,10 @@ def _softened(image: Frames) -> NDArray[np.float32]:
 
 
 def _edges(image: Frames) -> NDArray[np.float32]:
-    grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (3, 3), 0.8)
-    gx, gy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-    return np.asarray(np.sqrt(gx**2 + gy**2), np.float32)
+    """How steep an image is, by the channel that is steepest."""
+    soft = cv2.GaussianBlur(image, (3, 3), 0.8)
+    gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
+    return np.asarray(np.sqrt((gx**2 + gy**2).max(-1)), np.float32)
 
 
 def _background(steady: Steadied, threshold: float) -> _Behind:

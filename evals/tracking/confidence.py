@@ -16,19 +16,17 @@ def ramp(value: float, low: float, high: float) -> float:
 
 def confidence(track: Track) -> Track:
     """The track with its confidence in [0, 1]: long enough, seen most of the time, compact, of a steady area
-    from frame to frame, of a visible size, moving by more than its outline's error, and moving smoothly."""
+    from frame to frame, of a visible size, and moving smoothly."""
     clear = track.clear
     if clear.sum() < 3:
         return replace(track, confidence=0.0)
-    size = track.size
     speaks = [
         ramp(float(clear.sum()), 4, 7),
         ramp(float(track.seen.sum()) / max(1, int((~track.merged).sum())), 0.35, 0.7),
         ramp(_unsteady(track, 0.5), 0.30, 0.10),
         ramp(_unsteady(track, 0.8), 0.55, 0.3),
         ramp(_compact(track), 0.66, 0.76),
-        ramp(size, 3.0, 5.0),
-        ramp(_travel(track) / size, 0.2, 0.5),
+        ramp(track.size, 3.0, 5.0),
         ramp(_shaking(track), 1.4, 0.6),
     ]
     return replace(track, confidence=min(speaks))
@@ -44,11 +42,6 @@ def _compact(track: Track) -> float:
     """Area over that of the box around it, against an ellipse's π/4 and a turned square's half."""
     box = track.width[track.clear] * track.height[track.clear]
     return float(np.median(track.area[track.clear] / np.maximum(box, 1)) / 0.7)
-
-
-def _travel(track: Track) -> float:
-    """Pixels between the farthest places along either axis."""
-    return float(np.ptp(track.xy[track.clear], axis=0).max())
 
 
 def _shaking(track: Track) -> float:

@@ -51,6 +51,12 @@ class Track:
         return float(np.sqrt(np.median(usual)))
 
     @property
+    def moves(self) -> bool:
+        """Whether it goes anywhere, by more than its outline is off."""
+        places = self.xy[self.clear] if self.clear.any() else self.xy
+        return float(np.ptp(places, axis=0).max()) > max(3.0, 0.35 * self.size)
+
+    @property
     def tint(self) -> Array:
         """Its usual colour (3,)."""
         usual = self.colour[self.clear] if self.clear.any() else self.colour
@@ -82,14 +88,19 @@ class Scene:
 
     @property
     def plain(self) -> bool:
-        """Whether what moves is a few things that can be told from each other."""
-        return not self.lost and 1 <= len(self.confident) <= FEW and self.explained >= 0.6 and self.moves < 0.3
+        """Whether what is seen are a few things that can be told from each other."""
+        return not self.lost and 1 <= len(self.known) <= FEW and self.explained >= 0.6 and self.moves < 0.3
 
     @property
-    def confident(self) -> tuple[Track, ...]:
+    def known(self) -> tuple[Track, ...]:
         """The tracks that can be believed, the most confident first."""
         kept = [t for t in self.tracks if t.confidence >= CONFIDENT]
         return tuple(sorted(kept, key=lambda t: (-t.confidence, t.frames[0], t.xy[0, 0])))
+
+    @property
+    def confident(self) -> tuple[Track, ...]:
+        """Of these, the ones that go anywhere: what laws are tested on."""
+        return tuple(t for t in self.known if t.moves)
 
 
 _SCALARS = ("area", "width", "height", "seen", "merged", "edge", "jumped")

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 def of_tracks(scene: Scene) -> tuple[Check, ...]:
     """The checks of all confident tracks."""
-    known = [track for track in scene.confident if track.clear.sum() >= USUAL]
+    known = [track for track in scene.known if track.clear.sum() >= USUAL]
     checks = [c for track in known for c in (_jumps(track), *_jerk(track))]
     for a in known:
         checks += [c for b in scene.tracks if a is not b for c in _elsewhere(a, b, scene)]
@@ -84,22 +84,29 @@ JERKY = (0.12, 0.5)
 
 def of_points(features: Features) -> tuple[Check, ...]:
     """How many steps of the points that move change their velocity abruptly: by more than its own length and
-    one pixel, at a short side of 256."""
+    one pixel, at a short side of 256. Steps in which nothing moves between others in which much does are
+    repeated frames, and are left out."""
     xy = np.asarray(features["xy"], np.float64)
     kept = np.asarray(features["kept"]) > 0
-    velocity = np.diff(xy, axis=1)
-    change = np.linalg.norm(np.diff(velocity, axis=1), axis=-1)
-    speed = np.linalg.norm(velocity, axis=-1)
-    usual = (speed[:, :-1] + speed[:, 1:]) / 2
-    followed = kept[:, 2:]
-    moves = followed & (usual > 0.5)
-    count = int(moves.sum())
+    moved, sudden = [], []
+    for window in range(len(xy)):
+        velocity = np.diff(xy[window], axis=0)
+        speed = np.linalg.norm(velocity, axis=-1)
+        usual = np.array([float(v[k].mean()) if k.any() else 0.0 for v, k in zip(speed, kept[window, 1:], strict=True)])
+        rows = np.flatnonzero(usual > 0.2 * np.median(usual[usual > 0.05])) if (usual > 0.05).any() else []
+        for i, j in zip(rows, rows[1:], strict=False):
+            if j - i > 3:
+                continue
+            both = (speed[i] + speed[j]) / 2
+            moves = kept[window, j + 1] & (both > 0.5)
+            abrupt = moves & (np.linalg.norm(velocity[j] - velocity[i], axis=-1) > both + 1.0)
+            moved.append(int(moves.sum()))
+            sudden.append((int(abrupt.sum()), int(np.asarray(features["start"])[window]) + int(i)))
+    count = sum(moved)
     if count < 50:
         return ()
-    abrupt = moves & (change > usual + 1.0)
-    share = float(abrupt.sum() / count)
-    each = abrupt.sum(2) / np.maximum(moves.sum(2), 20)
-    window, pair = (int(v) for v in np.unravel_index(int(each.argmax()), each.shape))
-    at = int(np.asarray(features["start"])[window]) + pair
+    share = sum(n for n, _ in sudden) / count
+    worst = int(np.argmax([n / max(20, m) for (n, _), m in zip(sudden, moved, strict=True)]))
     said = f"{share:.0%} of the steps of moving points are abrupt"
+    at = sudden[worst][1]
     return (Check("points_smooth", grade(share, *JERKY), said, at, at + 2),)

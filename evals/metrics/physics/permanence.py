@@ -19,7 +19,7 @@ def of_tracks(scene: Scene, planar: bool) -> tuple[Check, ...]:
     """The checks of all confident tracks. `planar` says that things stay at one distance from the camera, so
     that a change of size has no cause."""
     checks: list[Check] = []
-    for track in scene.confident:
+    for track in scene.known:
         if track.clear.sum() >= USUAL:
             checks += [_ends(track, scene), _starts(track, scene), *_colour(track)]
             checks += _size(track) if planar else []
@@ -118,18 +118,22 @@ def _comes_back(track: Track) -> list[Check]:
                   int(rows[-1]))]  # fmt: skip
 
 
-LOST = (0.25, 0.7)
-"""Of all points, the share that is lost at once beyond what is usual: where the score is 1, and 0."""
+LOST, CUT = (0.2, 0.5), 0.6
+"""Of all points, the share that is lost in one step beyond those before and after it: where the score is 1, and
+0; and the share from which on the step is a cut or a swing of the camera, and says nothing about things."""
 
 
 def of_points(features: Features) -> tuple[Check, ...]:
-    """How much of the picture is lost at once, between two frames, beyond what is usual in the clip."""
+    """How much of the picture is lost in a single step, more than in the steps before and after."""
     kept = np.asarray(features["kept"], np.float64)
     start = np.asarray(features["start"], np.float64)
     alive = kept.sum(2)
     lost = (alive[:, :-1] - alive[:, 1:]) / np.maximum(alive[:, :-1], 40.0)
-    beyond = float(lost.max() - np.median(lost))
-    window, pair = (int(v) for v in np.unravel_index(int(lost.argmax()), lost.shape))
+    around = np.pad(lost, ((0, 0), (1, 1)))
+    beyond = lost - np.maximum(around[:, :-2], around[:, 2:])
+    beyond[lost > CUT] = 0.0
+    beyond[:, [0, -1]] = 0.0
+    window, pair = (int(v) for v in np.unravel_index(int(beyond.argmax()), beyond.shape))
     frame = int(start[window]) + pair
-    said = f"{lost.max():.0%} of the points that are followed are lost at once"
-    return (Check("points_kept", grade(beyond, *LOST), said, frame, frame + 1),)
+    said = f"{lost[window, pair]:.0%} of the points that are followed are lost at once"
+    return (Check("points_kept", grade(float(beyond.max()), *LOST), said, frame, frame + 1),)

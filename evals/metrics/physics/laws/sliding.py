@@ -194,12 +194,11 @@ def rest(scene: Scene) -> Tested:
         return Untestable("the camera moves in a way that cannot be followed")
     last = len(scene.times) - 1
     checks = []
-    for track in scene.confident:
-        path = path_of(track, scene)
-        if len(path.t) >= 5:
-            away = path.travel / path.size
-            said = f"something moves by {away:.1f} of its size"
-            checks.append(Check("rests", grade(away, 0.3, 1.0), said, int(path.rows[0]), int(path.rows[-1])))
+    for track in scene.known:
+        away = float(np.ptp(track.xy[track.seen], axis=0).max()) / track.size
+        said = f"something moves by {away:.1f} of its size"
+        frames = int(track.frames[0]), int(track.frames[-1])
+        checks.append(Check("rests", grade(away, 0.3, 1.0), said, *frames))
     if checks:
         return tuple(checks)
     if scene.moves > 0.002:
