@@ -166,8 +166,11 @@ class _Scoring:
         return [source for source in self.needs.sources(need) if source in self.of_video]
 
     def derive(self, item: _Item, problems: Problems) -> None:
-        """Make the derived features that a sample's metrics need, and put them into the store."""
-        needed = dict.fromkeys(n for m in item.metrics for n in self.chosen.video[m].needs)
+        """Make the derived features that a sample's metrics need, and put them into the store. Distribution
+        metrics need those of every video."""
+        of_video = [n for m in item.metrics for n in self.chosen.video[m].needs]
+        of_sets = [n for m in self.chosen.distribution.values() for n in m.needs]
+        needed = dict.fromkeys((*of_video, *of_sets))
         for need in needed:
             if need.kind == "derived" and self._problem(need, item, problems) is None:
                 self._derive(need, item, problems)

@@ -17,7 +17,7 @@ from evals import video
 from evals.decoding import wire
 from evals.decoding.spent import Clock, peak_memory
 from evals.errors import DoesNotApply, Reason, VideoError
-from evals.extractors.paired import PairExtractor, create_pair
+from evals.extractors.paired import PAIR_EXTRACTORS, PairExtractor, create_pair
 from evals.records import Normalization
 from evals.runs.features import Features
 from evals.video import Frames, Resize
@@ -34,8 +34,9 @@ def extract(
     sides = [video.probe(path, limits) for path in (first, second)]
     normalization = Normalization.model_validate(job["normalization"])
     counts, notes = [side.facts.frames for side in sides], list[str]()
+    one_size = bool(job["windows"]) or not all(_takes_any_size(name) for name in job["extractors"])
     for _ in sides:  # a container may announce a wrong number, each side once
-        check(sides[0], sides[1], normalization, counts)
+        check(sides[0], sides[1], normalization, counts, one_size)
         try:
             return _pass(sock, job, limits, sides, normalization, counts, notes)
         except _Miscounted as wrong:
@@ -44,14 +45,20 @@ def extract(
             counts[wrong.side] = wrong.error.decoded
             notes = [*notes, str(wrong.error)]
             wire.send(sock, {"type": "restart"})
-    check(sides[0], sides[1], normalization, counts)
+    check(sides[0], sides[1], normalization, counts, one_size)
     return _pass(sock, job, limits, sides, normalization, counts, notes)
 
 
-def check(a: video.Video, b: video.Video, normalization: Normalization, counts: list[int]) -> None:
-    """Raises `VideoError` where two videos differ in size, rate or length."""
+def _takes_any_size(name: str) -> bool:
+    return bool(getattr(PAIR_EXTRACTORS.get(name), "any_size", False))
+
+
+def check(
+    a: video.Video, b: video.Video, normalization: Normalization, counts: list[int], one_size: bool = True
+) -> None:
+    """Raises `VideoError` where two videos differ in rate or length, or in size where they must not."""
     one, other = a.facts, b.facts
-    if normalization.short_side is None and (one.width, one.height) != (other.width, other.height):
+    if one_size and normalization.short_side is None and (one.width, one.height) != (other.width, other.height):
         message = f"is {one.width}×{one.height}, the other video {other.width}×{other.height}"
         raise VideoError(f"{message}: frames of two sizes don't compare", Reason.OTHER_SIZE)
     if normalization.fps is None and abs(one.fps - other.fps) > RATES * other.fps:
@@ -103,7 +110,8 @@ def _pass(
         for i, side in enumerate(sides)
     ]
     number, shape = 0, (0, 0)
-    for a, b in _in_step(streams[0], streams[1]):
+    one_size = bool(resizes) or not all(e.any_size for e in extractors.values())
+    for a, b in _in_step(streams[0], streams[1], one_size):
         clock.lap("decode")
         shape = a.shape[:2]
         for name, extractor in extractors.items():
@@ -128,21 +136,24 @@ def _pass(
     arrays: wire.Arrays = {"/times": np.arange(number) / (normalization.fps or sides[0].facts.fps)}
     for name, found in parts.items():
         if name not in problems:
-            for array in found[0]:
-                arrays[f"{name}/{array}"] = np.concatenate([part[array] for part in found])
+            found.append(extractors[name].finish())
+            for array in dict.fromkeys(array for part in found for array in part):
+                arrays[f"{name}/{array}"] = np.concatenate([part[array] for part in found if array in part])
     arrays |= {f"{name}/index": np.arange(number) for name in resizes}
     head = {"type": "done", "problems": problems, "notes": notes, "frames": number}
     head |= {"fps": normalization.fps or sides[0].facts.fps, "height": shape[0], "width": shape[1]}
     return head | {"seconds": clock.seconds, "peak": peak_memory()}, arrays
 
 
-def _in_step(a: Iterator[Frames], b: Iterator[Frames]) -> Iterator[tuple[Frames, Frames]]:
+def _in_step(
+    a: Iterator[Frames], b: Iterator[Frames], one_size: bool
+) -> Iterator[tuple[Frames, Frames]]:
     """Frames of both; what one side still finds out at its end is not lost."""
     for first in a:
         second = next(b, None)
         if second is None:
             break
-        if first.shape != second.shape:
+        if one_size and first.shape != second.shape:
             sizes = [f"{x.shape[1]}×{x.shape[0]}" for x in (first, second)]
             raise VideoError(f"is {sizes[0]}, the other video {sizes[1]}", Reason.OTHER_SIZE)
         yield first, second

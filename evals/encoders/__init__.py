@@ -40,6 +40,8 @@ ENCODERS = Registry(
         "i3d-native:*": "evals.encoders.i3d:NativeI3D",
         "lpips-alex": "evals.encoders.lpips:Lpips",
         "raft-large": "evals.encoders.raft:Raft",
+        "raft-large:points": "evals.encoders.raft:RaftPoints",
+        "raft-small:points": "evals.encoders.raft:RaftPoints",
         "raft-large:*": "evals.encoders.raft:Raft",
         "raft-small": "evals.encoders.raft:Raft",
         "videomae": "evals.encoders.videomae:VideoMae",

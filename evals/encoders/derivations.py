@@ -63,6 +63,7 @@ DERIVATIONS = Registry(
     "derivation",
     {
         "cross": "evals.encoders.derivations:CrossSimilarity",
+        "motion": "evals.tracking.motion:MotionHistograms",
         "tracks": "evals.tracking.derivation:Tracks",
     },
     "evals.derivations",

@@ -16,11 +16,12 @@ from evals.encoders.network import fill, state_dict
 from evals.encoders.published import WEIGHTS, WeightFile, locate
 from evals.encoders.warping import halfway, top5, visible, warp
 from evals.errors import UnknownName, WeightsError
-from evals.video import Bounded, FlowPairs
+from evals.video import Bounded, FlowPairs, SpacedWindows
 
 ITERATIONS = 20
 SMALLEST = 128  # pixels a side: torchvision's network takes no less
 PROTOCOLS = {"": 256, "vbench": 720}
+FLOW_CELLS = 40  # a side
 
 
 class Raft(Encoder):
@@ -88,6 +89,43 @@ class Raft(Encoder):
             "between_error": (middle - halfway(first, last, there, back)).abs().mean((1, 2, 3)),
         }
         return {name: value.float().reshape(-1, 1, 1) for name, value in found.items()}
+
+
+class RaftPoints(Encoder):
+    """The optical flow between neighbours, coarsely, for points to be followed by: `flow` (n, 40, 40, 2), means
+    over equal cells of displacements in pixels, x then y; `seen` (n, 40, 40), the share of a cell that is
+    visible in both frames; `size` (n, 2), the width and height of the frames in pixels.
+
+    `raft-small:points` and `raft-large:points`: otherwise as `Raft`."""
+
+    frames = SpacedWindows(frames=2, most=None)
+    resize = Bounded(most=256)
+    batch = 4
+
+    def __init__(self, name: str, setup: Setup | None = None) -> None:
+        super().__init__(name, setup)
+        self.arch = name.partition(":")[0]
+        self.path = self.setup.weights or locate(self.arch)
+        digest = self.hashed(self.path)
+        self.spec = self.describe(
+            "raft-points", 1, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS, cells=FLOW_CELLS
+        )
+
+    @classmethod
+    def published(cls, name: str) -> WeightFile:
+        return WEIGHTS[name.partition(":")[0]]
+
+    def _open(self, device: str) -> Any:
+        return load_raft(self.arch, self.path).to(device).eval()
+
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
+        first, last = windows.permute(0, 1, 4, 2, 3).to(torch.float32).unbind(1)
+        there, back = flows(self._network, first, last)
+        coarse = functional.adaptive_avg_pool2d(there, FLOW_CELLS).permute(0, 2, 3, 1)
+        seen = functional.adaptive_avg_pool2d(visible(there, back).float()[:, None], FLOW_CELLS)[:, 0]
+        height, width = there.shape[-2:]
+        size = torch.tensor([[width, height]], dtype=torch.float32).repeat(len(there), 1)
+        return {"flow": coarse.float(), "seen": seen.float(), "size": size}
 
 
 @torch.inference_mode()

@@ -6,6 +6,7 @@ then one frame of each video."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -19,19 +20,25 @@ from evals.video import Frames
 
 
 class PairExtractor(ABC):
-    """Features of two videos of one size, length and rate: arrays whose first axis is time.
+    """Features of two videos of one length and rate: arrays whose first axis is time. They are of one size,
+    unless the class says that it takes `any_size`.
 
     A new one is made for every pair. `spec` names it and the version of its numbers. Features must not depend
     on where the frames are cut into blocks.
     """
 
     spec: Spec
+    any_size: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, a: Frames, b: Frames) -> Features:
         """Features of consecutive frames (n, H, W, 3) uint8 RGB of both videos, the same ones of each.
 
         Raises `DoesNotApply` where the videos cannot have any."""
+
+    def finish(self) -> Features:
+        """Features that only the end of both videos gives; they are appended to those of the steps."""
+        return {}
 
 
 class PairedPixels(PairExtractor):
@@ -64,7 +71,11 @@ class PairedSsim(PairExtractor):
 
 PAIR_EXTRACTORS = Registry(
     "pair extractor",
-    {"pixels": "evals.extractors.paired:PairedPixels", "ssim": "evals.extractors.paired:PairedSsim"},
+    {
+        "physics-iq": "evals.extractors.physics_iq:PhysicsIq",
+        "pixels": "evals.extractors.paired:PairedPixels",
+        "ssim": "evals.extractors.paired:PairedSsim",
+    },
     "evals.pair_extractors",
 )
 
