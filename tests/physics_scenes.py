@@ -26,7 +26,7 @@ PALETTE = (
 @dataclass
 class Thing:
     """What is drawn: `xy` (n, 2) centre, `radius` in pixels (half the side of a box), by frame; `seen` by
-    frame; `spin` its angle; `rod` where the other end of a rod is."""
+    frame; `spin` its angle; `rod` (n, 2) where the other end of its rod is."""
 
     xy: Array
     radius: Array
@@ -34,7 +34,7 @@ class Thing:
     shape: str = "ball"
     spin: Array = field(default_factory=lambda: np.zeros(0))
     seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    rod: tuple[float, float] | None = None
+    rod: Array | None = None
     stripe: bool = True
 
 
@@ -124,7 +124,7 @@ def _falls(s: Set, g: float, floor: float) -> Callable[[Array, Array, float], Ar
 
 def _gravity(s: Set) -> float:
     """Pixels per second²: slow motion and other scales included."""
-    return s.short * s.between(1.6, 3.6) * {"no gravity": 0.0, "upward gravity": -0.6}.get(s.defect, 1.0)
+    return s.short * s.between(1.6, 3.6) * {"no gravity": 0.0, "upward gravity": -0.2}.get(s.defect, 1.0)
 
 
 def fall(s: Set) -> tuple[list[Thing], dict[str, float]]:
@@ -187,8 +187,8 @@ def rolling(s: Set) -> tuple[list[Thing], dict[str, float]]:
     steep = s.between(0.2, 0.4)
     g = s.short * s.between(2.0, 3.5)
     down = np.array([np.cos(steep), np.sin(steep)])
-    long = 0.45 * s.width
-    foot = np.array([s.width * 0.6, s.floor])
+    long = 0.3 * s.width
+    foot = np.array([s.width * 0.42, s.floor])
     lift = r / np.cos(steep)
     pull = 5 / 7 * g * np.sin(steep)
     wait = s.between(0.1, 0.3)
@@ -237,10 +237,9 @@ def _pendulum(s: Set, at: float, length: float, rate: float, colour: int) -> tup
     damping = 0.3 if s.is_("reversed") else -0.45 if s.is_("energy gain") else s.between(0.05, 0.15)
     theta = _swinging(s, length, angle if not s.is_("energy gain") else 0.4 * angle, rate, damping)
     xy = pivot + length * np.stack([np.sin(theta), np.cos(theta)], 1)
-    rod = (float(pivot[0]), float(pivot[1]))
+    rod = np.tile(pivot, (s.n, 1))
     if s.is_("upward gravity"):
-        xy[:, 1] = s.height - xy[:, 1]
-        rod = (rod[0], s.height - rod[1])
+        xy[:, 1], rod[:, 1] = s.height - xy[:, 1], s.height - rod[:, 1]
     thing = _thing(s, xy, r, colour=colour)
     thing.rod, thing.spin = rod, 0 * thing.spin
     return thing, 2 * np.pi / rate * (1 + angle**2 / 16 + 11 * angle**4 / 3072)
@@ -391,7 +390,10 @@ def _happen(s: Set, things: list[Thing]) -> None:
     if s.is_("vanish"):
         thing.seen[middle:] = False
     elif s.is_("teleport"):
-        thing.xy[middle:] += _free_place(s, things, middle)
+        way = _free_place(s, things, middle)
+        thing.xy[middle:] += way
+        if thing.rod is not None:
+            thing.rod[middle:] += way
     elif s.is_("size drift"):
         thing.radius = thing.radius * (1 + 0.7 * share)
     else:
@@ -471,7 +473,7 @@ def _paint(canvas: Frames, thing: Thing, k: int) -> None:
     colour = tuple(int(v) for v in np.clip(thing.colour[k], 0, 255))
     light = tuple(int(v) for v in np.clip(thing.colour[k] * 0.7 + 70, 0, 255))
     if thing.rod is not None:
-        end = tuple(int(round(v * OVER * scale)) for v in thing.rod)
+        end = tuple(int(round(v * OVER * scale)) for v in thing.rod[k])
         cv2.line(canvas, end, at, (70, 66, 60), max(2, round(0.18 * r)), cv2.LINE_AA, 4)
     if thing.shape == "box":
         corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * r * scale + np.array(at)

@@ -54,7 +54,7 @@ def _cause(track: Track, scene: Scene, end: int) -> bool:
     half = 0.6 * max(size, track.size) + 2
     if (ahead < half).any() or (ahead > np.array([scene.width, scene.height]) - half).any():
         return True
-    if track.area[end] < 0.75 * track.size**2 or float(np.linalg.norm(step)) > 0.75 * track.size:
+    if track.area[end] < 0.75 * track.size**2 or float(np.linalg.norm(step)) > 1.1 * track.size:
         return True
     return any(_goes_on(track, other, end) for other in scene.tracks if other is not track)
 

@@ -205,6 +205,12 @@ def _two_bodies(paths: Sequence[Path]) -> list[Check]:
 
 def _from_rest(path: Path) -> list[Check]:
     """What is let go moves down first: it does not leap up from rest."""
+    if path.rows[0] <= 1 and not path.track.edge[0]:
+        rise = float(path.xy[:3, 1].max() - path.xy[:, 1].min()) / path.size
+        top = int(path.rows[int(path.xy[:, 1].argmin())])
+        if rise > 0.6:
+            said = f"it rises by {rise:.1f} of its size above where it is let go"
+            return [Check("released", grade(rise, 0.6, 1.5), said, int(path.rows[0]), top)]
     for before, phase in zip(path.phases, path.phases[1:], strict=False):
         still = before.reach < max(1.5, 0.1 * path.size) and before.count >= 4
         if not still or not path.moving(phase) or phase.count < 4:
@@ -256,8 +262,9 @@ def _sinks_through(path: Path, scene: Scene) -> list[Check]:
         return []
     phase = path.phases[-1]
     down = float(phase.fit.velocity(phase.end)[1])
-    low = float(path.track.xy[-1, 1]) + path.size
-    if path.track.edge[-1] and low > scene.height - 3 and down * 0.1 > 4 and not _turned(path):
+    next_frame = float(scene.times[path.track.frames[-1]] + np.median(np.diff(path.t)))
+    low = float(phase.fit.at(next_frame)[1]) + path.size / 2
+    if low > scene.height - 3 and down * 0.1 > 4 and not _turned(path):
         frames = int(path.rows[phase.first]), int(path.track.frames[-1])
         return [Check("bounces", 0.0, "it falls out of the picture without a bounce", *frames)]
     return []

@@ -33,7 +33,7 @@ def rolling(scene: Scene) -> Tested:
     checks: list[Check] = []
     for path in _paths(scene):
         for phase in path.phases:
-            if phase.count < 5 or not path.moving(phase):
+            if phase.count < 4 or not path.moving(phase):
                 continue
             checks += _downhill(path, phase) + _no_gain(path, phase)
     checks += [c for path in _paths(scene) for c in _climbs(path)]
