@@ -178,7 +178,9 @@ def bounce(s: Set) -> tuple[list[Thing], dict[str, float]]:
     ground = 1e9 if s.is_("pass through") else floor
     start = np.array([s.width * s.between(0.2, 0.35), floor - drop])
     speed = np.array([s.short * s.between(0.08, 0.2), 0.0])
-    xy = _integrated(s, start, speed, _falls(s, g, floor if ground < 1e9 else 1e12), _bouncing(s, ground, keep))
+    xy = _integrated(
+        s, start, speed, _falls(s, g, floor if ground < 1e9 else 1e12), _bouncing(s, ground, keep)
+    )
     return [_thing(s, xy, r)], {"acceleration": g, "ratio": keep}
 
 
@@ -215,7 +217,12 @@ def rolling(s: Set) -> tuple[list[Thing], dict[str, float]]:
                 v *= np.exp((1.6 if s.is_("energy gain") else -0.15) * dt)
                 on += v * dt
             away = up + down * min(way, total) + np.array([on, 0.0])
-    return [_thing(s, np.array(places), r)], {"slope": steep, "foot": float(foot[0]), "long": long, "pull": pull}
+    return [_thing(s, np.array(places), r)], {
+        "slope": steep,
+        "foot": float(foot[0]),
+        "long": long,
+        "pull": pull,
+    }
 
 
 def _swinging(s: Set, length: float, angle: float, rate: float, damping: float) -> Array:
@@ -409,7 +416,9 @@ def _free_place(s: Set, things: list[Thing], middle: int) -> Array:
     def room(way: Array) -> float:
         later = thing.xy[middle : middle + s.n // 3] + way
         edge = float(np.minimum(later, size - later).min())
-        others = [float(np.linalg.norm(o.xy[middle : middle + s.n // 3] - later, axis=1).min()) for o in things[1:]]
+        others = [
+            float(np.linalg.norm(o.xy[middle : middle + s.n // 3] - later, axis=1).min()) for o in things[1:]
+        ]
         return min([edge, *others])
 
     return np.asarray(max(ways, key=room))

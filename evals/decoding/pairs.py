@@ -58,7 +58,11 @@ def check(
 ) -> None:
     """Raises `VideoError` where two videos differ in rate or length, or in size where they must not."""
     one, other = a.facts, b.facts
-    if one_size and normalization.short_side is None and (one.width, one.height) != (other.width, other.height):
+    if (
+        one_size
+        and normalization.short_side is None
+        and (one.width, one.height) != (other.width, other.height)
+    ):
         message = f"is {one.width}×{one.height}, the other video {other.width}×{other.height}"
         raise VideoError(f"{message}: frames of two sizes don't compare", Reason.OTHER_SIZE)
     if normalization.fps is None and abs(one.fps - other.fps) > RATES * other.fps:
@@ -145,9 +149,7 @@ def _pass(
     return head | {"seconds": clock.seconds, "peak": peak_memory()}, arrays
 
 
-def _in_step(
-    a: Iterator[Frames], b: Iterator[Frames], one_size: bool
-) -> Iterator[tuple[Frames, Frames]]:
+def _in_step(a: Iterator[Frames], b: Iterator[Frames], one_size: bool) -> Iterator[tuple[Frames, Frames]]:
     """Frames of both; what one side still finds out at its end is not lost."""
     for first in a:
         second = next(b, None)

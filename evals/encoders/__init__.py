@@ -48,6 +48,8 @@ ENCODERS = Registry(
         "videomae:*": "evals.encoders.videomae:VideoMae",
         "vjepa2": "evals.encoders.vjepa2:VJepa2",
         "vjepa2:*": "evals.encoders.vjepa2:VJepa2",
+        "vjepa2-predictor": "evals.encoders.vjepa2:VJepa2Predictor",
+        "vjepa2-predictor:*": "evals.encoders.vjepa2:VJepa2Predictor",
         "xclip": "evals.encoders.xclip:XClip",
         "xclip:*": "evals.encoders.xclip:XClip",
         "*/*": "evals.encoders.clip:OpenClip",

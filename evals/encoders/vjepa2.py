@@ -12,7 +12,7 @@ from evals.encoders.base import Encoder, Setup
 from evals.encoders.hub import HubModel, locate
 from evals.encoders.network import CONFIG, IMAGENET, MODEL, config_of, normalized, transformers
 from evals.errors import WeightsError
-from evals.video import CenterCrop, SpreadFrames
+from evals.video import CenterCrop, FrameSelection, SlidingWindows, SpreadFrames
 
 FRAMES = 16
 
@@ -28,8 +28,8 @@ class VJepa2(Encoder):
     """
 
     batch = 2
-
-    frames = SpreadFrames(frames=FRAMES)
+    family = ("vjepa2", 2)
+    frames: FrameSelection = SpreadFrames(frames=FRAMES)
 
     def __init__(self, name: str, setup: Setup | None = None) -> None:
         super().__init__(name, setup)
@@ -41,8 +41,7 @@ class VJepa2(Encoder):
         self.resize = CenterCrop(side=side, short=int(side * 256 / 224), filter="bilinear", rounding="floor")
         mean, std = (list(values) for values in IMAGENET)
         self.spec = self.describe(
-            "vjepa2",
-            2,
+            *self.family,
             weights_sha256=self.hashed(self.folder / MODEL),
             config_sha256=self.hashed(self.folder / CONFIG),
             mean=mean,
@@ -53,8 +52,9 @@ class VJepa2(Encoder):
     def published(cls, name: str) -> HubModel:
         model = name.partition(":")[2]
         if not model:
+            kind = name.partition(":")[0]
             raise WeightsError(
-                "vjepa2 needs a model: vjepa2:facebook/vjepa2-vitl-fpc64-256, or --weights vjepa2=FOLDER"
+                f"{kind} needs a model: {kind}:facebook/vjepa2-vitl-fpc64-256, or --weights {kind}=FOLDER"
             )
         return HubModel(name, model)
 
@@ -69,3 +69,26 @@ class VJepa2(Encoder):
     def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         tokens: Tensor = self._network(normalized(windows), skip_predictor=True).last_hidden_state
         return {"features": tokens.mean(1)[:, None]}
+
+
+class VJepa2Predictor(VJepa2):
+    """How far V-JEPA 2's prediction of the next 8 frames from 8 is from what it makes of them: `error` (n, 1, 1),
+    the mean absolute difference between predicted and encoded tokens, of windows of 16 frames, 2 frames apart
+    (the surprise of Garrido et al. 2025, with the windows of WMReward).
+
+    The 8 frames are encoded by themselves, so that nothing of the future is in what predicts it.
+    `vjepa2-predictor:NAME` as `vjepa2:NAME`. Needs the extra `backbones`. Raises `WeightsError`."""
+
+    family = ("vjepa2-predictor", 1)
+    frames = SlidingWindows(frames=FRAMES, stride=2)
+
+    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
+        pixels = normalized(windows)
+        past = self._network.encoder(pixel_values_videos=pixels[:, : FRAMES // 2]).last_hidden_state
+        whole = self._network.encoder(pixel_values_videos=pixels).last_hidden_state
+        known, all_ = past.shape[1], whole.shape[1]
+        places = torch.arange(all_, device=windows.device).repeat(len(windows), 1)
+        ahead = self._network.predictor(
+            encoder_hidden_states=past, context_mask=[places[:, :known]], target_mask=[places[:, known:]]
+        ).last_hidden_state
+        return {"error": (ahead - whole[:, known:]).abs().mean((1, 2))[:, None, None]}

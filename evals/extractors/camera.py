@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from evals.video import Frames
 
 STILL = 0.4  # pixels between neighbours, and twice that over the whole clip
-_WINDOW = {"winSize": (15, 15), "maxLevel": 3}
+WINDOW, LEVELS = (15, 15), 3
 CELLS, TEXTURE = (9, 12), 5e-6
 LEAST, SHARE = 12, 0.5
 FARTHEST, ZOOM = 0.5, 1.5  # of a side, and the largest change of scale, that can still be compared
@@ -46,12 +46,14 @@ class Steadied:
     matrices: Matrix
 
 
-def followed(a: Frames, b: Frames, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def followed(
+    a: Frames, b: Frames, points: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Where points (n, 2) of grey image `a` are in `b`, by pyramidal Lucas-Kanade (Bouguet 2001), and which
     of them come back to within half a pixel when followed the other way."""
     start = np.ascontiguousarray(points, np.float32).reshape(-1, 1, 2)
-    there, found, _ = cv2.calcOpticalFlowPyrLK(a, b, start, None, **_WINDOW)  # type: ignore[call-overload]
-    back, again, _ = cv2.calcOpticalFlowPyrLK(b, a, there, None, **_WINDOW)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(a, b, start, start.copy(), winSize=WINDOW, maxLevel=LEVELS)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(b, a, there, start.copy(), winSize=WINDOW, maxLevel=LEVELS)
     apart = np.abs(back - start).reshape(-1, 2).max(1)
     kept = (found.ravel() == 1) & (again.ravel() == 1) & (apart < 0.5)
     return np.asarray(there.reshape(-1, 2), np.float32), np.asarray(kept, np.bool_)
@@ -60,15 +62,15 @@ def followed(a: Frames, b: Frames, points: NDArray[np.float32]) -> tuple[NDArray
 def _corners(grey: Frames) -> NDArray[np.float32]:
     """The best corner of each of 12 × 9 cells, where there is one: the picture votes as a whole, not the thing
     with the most texture."""
-    strength = cv2.cornerMinEigenVal(grey, 3)
+    strength = np.asarray(cv2.cornerMinEigenVal(grey, 3), np.float32)
     strength[:4], strength[-4:], strength[:, :4], strength[:, -4:] = 0, 0, 0, 0
     height, width = grey.shape
     tall, wide = max(1, height // CELLS[0]), max(1, width // CELLS[1])
     rows, columns = height // tall, width // wide
     cells = strength[: rows * tall, : columns * wide].reshape(rows, tall, columns, wide)
-    cells = cells.transpose(0, 2, 1, 3).reshape(rows * columns, tall * wide)
-    best = cells.argmax(1)
-    kept = np.flatnonzero(cells[np.arange(len(cells)), best] > TEXTURE)
+    flat = cells.transpose(0, 2, 1, 3).reshape(rows * columns, tall * wide)
+    best = flat.argmax(1)
+    kept = np.flatnonzero(flat[np.arange(len(flat)), best] > TEXTURE)
     y = kept // columns * tall + best[kept] // wide
     x = kept % columns * wide + best[kept] % wide
     return np.stack([x, y], 1).astype(np.float32)
@@ -100,9 +102,7 @@ def _whole_picture(
     """The similarity by which most corners move, all over the picture; None where they do not move as one."""
     if len(points) < LEAST:
         return None
-    matrix, inliers = cv2.estimateAffinePartial2D(
-        points, there, method=cv2.RANSAC, ransacReprojThreshold=1.0
-    )
+    matrix, inliers = cv2.estimateAffinePartial2D(points, there, method=cv2.RANSAC, ransacReprojThreshold=1.0)
     if matrix is None or inliers.sum() < LEAST or float(inliers.mean()) < SHARE:
         return None
     agree = points[(inliers.ravel() == 1) & ~stay]
@@ -149,11 +149,16 @@ def steadied(frames: Frames) -> Steadied:
     if any(not still and matrix is None for still, matrix in steps):
         return Steadied(Camera.LOST, frames, None, stands)
     pairs = list(zip(grey, grey[1:], strict=False))
-    moves = [matrix if matrix is not None else _gentle(*pair) for (_, matrix), pair in zip(steps, pairs, strict=True)]
+    moves = [
+        matrix if matrix is not None else _gentle(*pair)
+        for (_, matrix), pair in zip(steps, pairs, strict=True)
+    ]
     middle = n // 2
     to_middle = [same] * n
     for i in range(middle + 1, n):
-        to_middle[i] = _joined(to_middle[i - 1], cv2.invertAffineTransform(moves[i - 1]))
+        to_middle[i] = _joined(
+            to_middle[i - 1], np.asarray(cv2.invertAffineTransform(moves[i - 1]), np.float64)
+        )
     for i in range(middle - 1, -1, -1):
         to_middle[i] = _joined(to_middle[i + 1], moves[i])
     matrices = np.stack(to_middle)
@@ -180,5 +185,7 @@ def _gentle(a: Frames, b: Frames) -> Matrix:
     there, kept = followed(a, b, points)
     if kept.sum() < LEAST:
         return same
-    found, _ = cv2.estimateAffinePartial2D(points[kept], there[kept], method=cv2.RANSAC, ransacReprojThreshold=0.5)
+    found, _ = cv2.estimateAffinePartial2D(
+        points[kept], there[kept], method=cv2.RANSAC, ransacReprojThreshold=0.5
+    )
     return same if found is None else np.asarray(found, np.float64)

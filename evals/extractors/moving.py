@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,7 +108,7 @@ def _noise(frames: Frames) -> float:
     pairs = np.linspace(0, len(frames) - 2, min(len(frames) - 1, 12)).astype(int)
     changes = [np.abs(frames[i + 1].astype(np.int16) - frames[i]).mean(-1) for i in pairs]
     middle = float(np.median(np.stack(changes)))
-    return middle / 0.6745 / np.sqrt(2) * np.sqrt(3) / 1.6  # the mean of three channels, in part alike
+    return float(middle / 0.6745 / np.sqrt(2) * np.sqrt(3) / 1.6)  # the mean of three channels, in part alike
 
 
 def _median(stack: NDArray[np.uint8], known: Mask | None) -> NDArray[np.uint8]:
@@ -152,7 +153,7 @@ def _background(steady: Steadied, threshold: float) -> _Behind:
     compared = np.unique(np.linspace(0, n - 1, min(n, COMPARED)).round().astype(int))
     few = steady.frames[compared]
     votes = _votes(few, None if steady.inside is None else steady.inside[compared], threshold)
-    shows = votes > 0
+    shows = np.asarray(votes > 0, np.bool_)
     where = shows.any(0)
     if where.any():
         image = np.where(where[..., None], _median(few, shows), image)
@@ -191,10 +192,10 @@ def _foreground(steady: Steadied, behind: _Behind, threshold: float, t: int) -> 
     """Where frame `t` differs from the background, without shadows."""
     now = _softened(steady.frames[t])
     apart = np.abs(now - behind.soft).max(-1)
-    sure = apart > threshold
+    sure = np.asarray(apart > threshold, np.bool_)
     if not sure.any():
         return sure
-    mask = sure.astype(np.uint8)
+    mask: Any = sure.astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _CROSS)
     wide = (apart > 0.6 * threshold).astype(np.uint8)
     mask = cv2.dilate(mask, _CROSS) & wide
@@ -202,7 +203,7 @@ def _foreground(steady: Steadied, behind: _Behind, threshold: float, t: int) -> 
     for known in (behind.known, None if steady.inside is None else steady.inside[t]):
         if known is not None:
             mask[~known] = 0
-    return _without_shadows(mask.astype(np.bool_), now, behind.soft)
+    return _without_shadows(np.asarray(mask, np.bool_), now, behind.soft)
 
 
 def _without_shadows(mask: Mask, now: NDArray[np.float32], behind: NDArray[np.float32]) -> Mask:
@@ -276,7 +277,7 @@ def _bodies(whole: Frames) -> list[Frames]:
     return bodies or [filled]
 
 
-def _hull(outline: NDArray[np.int32]) -> float:
+def _hull(outline: Any) -> float:
     """The area of the convex hull of an outline of pixels, edges included."""
     hull = cv2.convexHull(outline)
     return float(cv2.contourArea(hull)) + cv2.arcLength(hull, True) / 2 + 1

@@ -108,7 +108,9 @@ class _Points(FrameExtractor):
 class LkPoints(_Points):
     """Points followed by pyramidal Lucas-Kanade with a check forward and backward; see `_Points`."""
 
-    spec = Spec(name="lk-points", version=1, params={"grid": GRID, "frames": FRAMES, "short_side": SHORT_SIDE})
+    spec = Spec(
+        name="lk-points", version=1, params={"grid": GRID, "frames": FRAMES, "short_side": SHORT_SIDE}
+    )
 
     def _remember(self, chunk: Chunk, i: int) -> None:
         self._history.append((small(chunk, i)[1], None, None))
@@ -121,7 +123,9 @@ class LkPoints(_Points):
 class DisPoints(_Points):
     """Points followed by DIS flow where forward and backward flow agree; see `_Points`."""
 
-    spec = Spec(name="dis-points", version=1, params={"grid": GRID, "frames": FRAMES, "short_side": SHORT_SIDE})
+    spec = Spec(
+        name="dis-points", version=1, params={"grid": GRID, "frames": FRAMES, "short_side": SHORT_SIDE}
+    )
 
     def _remember(self, chunk: Chunk, i: int) -> None:
         field, seen = None, None

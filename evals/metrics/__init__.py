@@ -54,6 +54,7 @@ METRICS = Registry(
         "physics_permanence": "evals.metrics.physics.law:PhysicsPermanence",
         "physics_continuity": "evals.metrics.physics.law:PhysicsContinuity",
         "gravity": "evals.metrics.physics.law:Gravity",
+        "surprise": "evals.metrics.physics.surprise:Surprise",
         "motion_distance": "evals.metrics.motion_distance:MotionDistance",
         "motion_distance_frechet": "evals.metrics.motion_distance:MotionDistanceFrechet",
         "physics_iq": "evals.metrics.physics_iq:PhysicsIqPair",

@@ -58,7 +58,11 @@ def physics_iq_score(generated: Sequence[Likeness], takes: Sequence[Likeness]) -
     all clips, where PV (physical variance) is the same between two real takes. A ratio of means, not a mean of
     ratios."""
     mean, real = mean_likeness(generated), mean_likeness(takes)
-    ratios = [mean.spatiotemporal / real.spatiotemporal, mean.spatial / real.spatial, mean.weighted / real.weighted]
+    ratios = [
+        mean.spatiotemporal / real.spatiotemporal,
+        mean.spatial / real.spatial,
+        mean.weighted / real.weighted,
+    ]
     return 100 * float(np.clip(np.mean(ratios) - (mean.mse - real.mse), 0.0, 1.0))
 
 

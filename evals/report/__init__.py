@@ -23,6 +23,7 @@ from evals.report import figures, markdown
 from evals.report.page import DATA, Contents, curves, data, media, render
 from evals.report.page.curves import Found
 from evals.report.page.failures import Failing, failing
+from evals.report.page.violations import Violation, violations
 from evals.report.page.media import Shown, ShownId
 from evals.report.page.rows import Row, first_prompts, rows_of
 from evals.report.place import FILES, FOLDERS, MADE, PAGE, check_place, clear, publish, writing
@@ -63,6 +64,7 @@ def write_report(
             made = Path(scratch)
             pieces: dict[str, Any] = {}
             used, copied, rows, fails = set[str](), set[str](), list[Row](), list[Failing]()
+            broken: list[tuple[str, list[Violation], int]] = []
             if pool is not None and options.videos != 0:
                 rows = rows_of(comparison)
                 found = curves.of_samples(comparison, [row.at for row in rows])
@@ -72,6 +74,7 @@ def write_report(
                     comparison, wanted, found, out, pool, progress or Progress(), options.portable
                 )
                 pieces = _pieces(comparison, rows, found, shown)
+                broken = violations(comparison, rows, found, shown)
                 used = {name for one in shown.values() for name in one.files}
                 copied = {Path(one.original).name for one in shown.values()}
             plots = figures.plots(comparison, calibrations) if options.figures else []
@@ -82,6 +85,7 @@ def write_report(
                 _write(made / DATA / f"{name}.js", data.script(name, value))
             contents = Contents(
                 figures=plots, data=pieces, media=sorted(used), videos=bool(rows), failing=fails,
+                violations=broken,
                 without_previews=_without(rows, options), single=options.single,
                 files=[name for name in FILES if name != PAGE],
             )  # fmt: skip

@@ -117,8 +117,12 @@ def tracks_of(detections: Features) -> list[Track]:
         one = {n: float(np.asarray(detections[n])[i]) for n in ("x", "y", "area", "width", "height", "edge")}
         by_frame[frame].append(
             _Seen(
-                np.array([one["x"], one["y"]]), one["area"], one["width"], one["height"],
-                np.asarray(detections["colour"], np.float64)[i], one["edge"] > 0.5,
+                np.array([one["x"], one["y"]]),
+                one["area"],
+                one["width"],
+                one["height"],
+                np.asarray(detections["colour"], np.float64)[i],
+                one["edge"] > 0.5,
             )  # fmt: skip
         )
     patience = min(LONGEST, max(12, count // 3))
@@ -126,7 +130,7 @@ def tracks_of(detections: Features) -> list[Track]:
     for frame, seen in enumerate(by_frame):
         free = _associate(open_, seen, frame)
         open_ += [_Open([_Row(frame, one.xy, one)]) for one in free]
-        still = []
+        still: list[_Open] = []
         for track in open_:
             waits = patience if track.age >= 4 else 2
             (still if frame - track.last.frame <= waits else done).append(track)
@@ -183,7 +187,7 @@ def _cost(track: _Open, one: _Seen, frame: int, wide: bool) -> float:
         return FORBIDDEN
     if (wide or ahead > 2) and colour > ALIKE_COLOUR and not partly:
         return FORBIDDEN
-    return away / reach + 0.5 * bigger + colour / 80
+    return float(away / reach + 0.5 * bigger + colour / 80)
 
 
 def _merged(

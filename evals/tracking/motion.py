@@ -44,7 +44,7 @@ def histograms(vectors: Array) -> Array:
     row = (np.arange(GRID) // CELL)[None, None, :, None]
     column = (np.arange(GRID) // CELL)[None, None, None, :]
     where = ((time * side + row) * side + column) * BINS + bins
-    return np.bincount(where.ravel(), weight.ravel(), CELLS * side * side * BINS)
+    return np.asarray(np.bincount(where.ravel(), weight.ravel(), CELLS * side * side * BINS), np.float64)
 
 
 def followed(fields: Features) -> Array:

@@ -8,6 +8,7 @@ from evals.video.selection import (
     FirstFrames,
     FlowPairs,
     FrameSelection,
+    SlidingWindows,
     SpacedWindows,
     SpreadFrames,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Limits",
     "Resize",
     "ShortSide",
+    "SlidingWindows",
     "SpacedWindows",
     "SpreadFrames",
     "Stretch",

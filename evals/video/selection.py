@@ -100,6 +100,26 @@ class SpacedWindows(_Selection):
         return [list(range(start, start + self.frames)) for start in starts]
 
 
+class SlidingWindows(_Selection):
+    """Windows of `frames` consecutive frames, each `stride` frames after the one before; of more than `most`
+    those at the middles of equal intervals."""
+
+    kind: Literal["sliding"] = "sliding"
+    frames: int = 16
+    stride: int = 2
+    most: int = 32
+
+    @property
+    def length(self) -> int:
+        return self.frames
+
+    def windows(self, count: int, fps: float = 8.0, video: str = "") -> Windows:
+        starts = list(range(0, self._places(count), self.stride))
+        if len(starts) > self.most:
+            starts = [starts[(2 * i + 1) * len(starts) // (2 * self.most)] for i in range(self.most)]
+        return [list(range(start, start + self.frames)) for start in starts]
+
+
 class FlowPairs(_Selection):
     """Windows of (first, middle, last) frame for optical flow between first and last: every two neighbours;
     every two that lie max(1, round(fps/8)) frames apart, counted from the first (`strided`); and every even
@@ -134,7 +154,7 @@ class FlowPairs(_Selection):
 
 
 FrameSelection = Annotated[
-    FirstFrames | SpreadFrames | SpacedWindows | FlowPairs, Field(discriminator="kind")
+    FirstFrames | SpreadFrames | SpacedWindows | SlidingWindows | FlowPairs, Field(discriminator="kind")
 ]
 EVERY_FRAME = SpacedWindows(most=None)
 

@@ -54,7 +54,11 @@ FLAWS: dict[str, Flaw] = {
         Flaw("wrong-period", "world", "every second pendulum swings as with 0.2 of the gravity"),
         Flaw("energy-gain", "world", "all speeds grow by the factor e per second"),
         Flaw("momentum-created", "world", "two bodies that part are both twice as fast"),
-        Flaw("pass-through", "world", "things pass through each other, and through the ground where they bounce"),
+        Flaw(
+            "pass-through",
+            "world",
+            "things pass through each other, and through the ground where they bounce",
+        ),
         Flaw("size-drift", "scene", "the main actor grows to twice its size over the clip"),
         Flaw("colour-drift", "scene", "the main actor turns to another colour over the clip"),
         Flaw("vanish", "scene", "the main actor is away for 60 % of the clip"),

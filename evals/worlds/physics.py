@@ -170,7 +170,10 @@ class Physics:
         self.space.add(body, shape)
         number = len(self._bodies)
         if self.defect.gain or (self.defect.second != 1.0 and number % 2):
-            body.velocity = (velocity[0], velocity[1] + self._kick * (self.defect.second if number % 2 else 1))
+            body.velocity = (
+                velocity[0],
+                velocity[1] + self._kick * (self.defect.second if number % 2 else 1),
+            )
             body.velocity_func = self._driven(number)
         self._bodies.append(body)
         self._record.append([State(*at, body.angle)])

@@ -30,6 +30,7 @@ LAWS = frozenset({
 })  # fmt: skip
 CAMERAS = frozenset({"static", "pan", "tracking", "tilt", "zoom", "handheld"})
 MOST, LARGEST = 20, 3.2
+REAL = (0.2, 1.5)  # metres of what is drawn in its real size, where the prompt gives one
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def _actors(number: int, subject: Subject, rng: np.random.Generator) -> list[Act
         if kind.family == "person" and not subject.colour:
             colour = PEOPLE_COLOURS[variant % len(PEOPLE_COLOURS)]
         size = min(kind.size * SIZES[subject.size or "medium"] * float(rng.uniform(0.94, 1.06)), LARGEST)
+        if subject.metres is not None and REAL[0] <= subject.metres <= REAL[1]:
+            size = subject.metres
         name = f"{number}-{subject.kind}-{k}"
         made.append(
             Actor(

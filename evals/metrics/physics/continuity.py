@@ -48,7 +48,13 @@ def _jumps(track: Track) -> Check:
 def _elsewhere(a: Track, b: Track, scene: Scene) -> list[Check]:
     """A thing that ends in the middle of the picture, and one like it that begins elsewhere right after."""
     after = int(b.frames[0] - a.frames[-1])
-    if not 1 <= after <= 2 or len(b.frames) < 4 or a.edge[-2:].any() or b.edge[:2].any() or a.merged[-2:].any():
+    if (
+        not 1 <= after <= 2
+        or len(b.frames) < 4
+        or a.edge[-2:].any()
+        or b.edge[:2].any()
+        or a.merged[-2:].any()
+    ):
         return []
     alike = abs(np.log(b.size / a.size)) < np.log(1.3) and np.linalg.norm(a.tint - b.tint) < 35
     away = float(np.linalg.norm(b.xy[0] - a.xy[-1]))
@@ -92,8 +98,10 @@ def of_points(features: Features) -> tuple[Check, ...]:
     for window in range(len(xy)):
         velocity = np.diff(xy[window], axis=0)
         speed = np.linalg.norm(velocity, axis=-1)
-        usual = np.array([float(v[k].mean()) if k.any() else 0.0 for v, k in zip(speed, kept[window, 1:], strict=True)])
-        rows = np.flatnonzero(usual > 0.2 * np.median(usual[usual > 0.05])) if (usual > 0.05).any() else []
+        alive = kept[window, 1:]
+        usual = (speed * alive).sum(1) / np.maximum(alive.sum(1), 1)
+        goes = usual[usual > 0.05]
+        rows = np.flatnonzero(usual > 0.2 * np.median(goes)) if len(goes) else np.zeros(0, np.int64)
         for i, j in zip(rows, rows[1:], strict=False):
             if j - i > 3:
                 continue

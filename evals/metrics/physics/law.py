@@ -38,7 +38,9 @@ def noted(checks: tuple[Check, ...]) -> Value:
     return Value(worst(each).score, notes)
 
 
-NOTE = re.compile(r"^(?P<name>[a-z_]+) (?P<score>[\d.]+): (?P<said>.*) \(frames (?P<first>\d+)-(?P<last>\d+)\)$")
+NOTE = re.compile(
+    r"^(?P<name>[a-z_]+) (?P<score>[\d.]+): (?P<said>.*) \(frames (?P<first>\d+)-(?P<last>\d+)\)$"
+)
 """What a note of a check is like."""
 
 
@@ -93,7 +95,11 @@ class Gravity(VideoMetric):
         found = scene(clip)
         if found.lost:
             return Skip("the camera moves in a way that cannot be followed", Reason.NO_TRACK)
-        if len({s.metres for s in sized}) > 1 or len(sized) < len(clip.prompt.subjects) and len(found.confident) > 1:
+        if (
+            len({s.metres for s in sized}) > 1
+            or len(sized) < len(clip.prompt.subjects)
+            and len(found.confident) > 1
+        ):
             return Skip("several things fall, and their sizes are not all the same", Reason.PROMPT_EXCLUDES)
         estimates = [e for track in found.confident for e in _gravities(track, found, float(sized[0].metres))]
         if not estimates:
@@ -113,7 +119,9 @@ def _gravities(track: Track, found: Scene, metres: float) -> list[tuple[float, f
     """Gravity and its standard error, of every flight of a track."""
     sides = np.sqrt(4 * track.area[track.clear] / np.pi)
     across = float(np.median(sides))
-    unsure = max(0.7 / across, float(np.std(sides)) / across / np.sqrt(len(sides)))  # an edge is half a pixel off
+    unsure = max(
+        0.7 / across, float(np.std(sides)) / across / np.sqrt(len(sides))
+    )  # an edge is half a pixel off
     made = []
     for flight in flights(path_of(track, found)):
         if flight.error < 0.3 * abs(flight.down):
@@ -153,7 +161,9 @@ class PhysicsPermanence(VideoMetric):
     def score(self, clip: Clip) -> Value | Skip:
         if clip.prompt.cuts:
             return CUT_ASKED
-        return _of_things(clip, lambda s: permanence.of_tracks(s, clip.prompt.law in LAWS), permanence.of_points)
+        return _of_things(
+            clip, lambda s: permanence.of_tracks(s, clip.prompt.law in LAWS), permanence.of_points
+        )
 
 
 class PhysicsContinuity(VideoMetric):

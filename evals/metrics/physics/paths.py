@@ -60,7 +60,8 @@ def fitted(t: Array, xy: Array, degree: int) -> Fit:
     spread = np.sqrt((off**2).sum(0) / free) if free else np.full(2, MOST_NOISE)
     spread = np.maximum(spread, LEAST_NOISE)
     inverse = np.sqrt(np.maximum(np.diag(np.linalg.pinv(design.T @ design)), 0))
-    return Fit(middle, c, inverse[:, None] * spread[None], float(np.sqrt((off**2).mean())))
+    error = np.asarray(inverse[:, None] * spread[None], np.float64)
+    return Fit(middle, np.asarray(c, np.float64), error, float(np.sqrt((off**2).mean())))
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,9 @@ def _costs(t: Array, xy: Array) -> Array:
     cost = squares[j + 1] - squares[i]
     for axis in (0, 1):
         raw = mixes[axis][:, j + 1] - mixes[axis][:, i]
-        right = np.stack([raw[0], raw[1] - centre * raw[0], raw[2] - 2 * centre * raw[1] + centre**2 * raw[0]])
+        right = np.stack(
+            [raw[0], raw[1] - centre * raw[0], raw[2] - 2 * centre * raw[1] + centre**2 * raw[0]]
+        )
         scale = np.maximum(moments[2] / count, 1e-30) ** 0.5
         scaling = np.stack([np.ones_like(scale), scale, scale**2])
         scaled = matrix / (scaling.T[:, :, None] * scaling.T[:, None, :])

@@ -37,7 +37,11 @@ def _ends(track: Track, scene: Scene) -> Check:
 def _starts(track: Track, scene: Scene) -> Check:
     first = int(track.frames[0])
     new = first > MARGIN and not _cause(track, scene, 0)
-    said = "it appears in the middle of the picture" if new else "it is there from the start, or comes with cause"
+    said = (
+        "it appears in the middle of the picture"
+        if new
+        else "it is there from the start, or comes with cause"
+    )
     return Check("appears", 0.0 if new else 1.0, said, max(0, first - 1), first)
 
 
@@ -66,7 +70,8 @@ def _velocity(track: Track, end: int) -> Array:
     if len(rows) < 2:
         return np.zeros(2)
     return np.asarray(
-        (track.xy[rows[-1]] - track.xy[rows[0]]) / (track.frames[rows[-1]] - track.frames[rows[0]]), np.float64
+        (track.xy[rows[-1]] - track.xy[rows[0]]) / (track.frames[rows[-1]] - track.frames[rows[0]]),
+        np.float64,
     )
 
 

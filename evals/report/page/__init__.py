@@ -17,7 +17,7 @@ from markupsafe import Markup
 from evals.compare import Comparison
 from evals.compare.rules import MARGIN
 from evals.records import ALL, MetricInfo
-from evals.report import tables
+from evals.report import physics, tables
 from evals.report.figures import FOLDER as FIGURES
 from evals.report.figures import Plot
 from evals.report.matrix import Cell, Matrix, base_of, matrices
@@ -28,6 +28,7 @@ from evals.report.page.curves import FLAGS
 from evals.report.page.data import DATA
 from evals.report.page.data import script as data_script
 from evals.report.page.failures import Failing
+from evals.report.page.violations import Violation
 from evals.report.recipe import lines_of
 from evals.report.remedies import advice
 from evals.report.tables import arrow, cells, value_or_reason
@@ -61,6 +62,7 @@ class Contents:
     media: Sequence[str] = ()
     videos: bool = False
     failing: Sequence[Failing] = ()
+    violations: Sequence[tuple[str, list[Violation], int]] = ()
     without_previews: int = 0
     files: Sequence[str] = ()
     single: bool = False
@@ -116,6 +118,9 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         value_or_reason=value_or_reason,
         names=short_names(list(comparison.metrics)),
         flags=FLAGS,
+        laws=physics.by_law(comparison),
+        law_categories=physics.by_category(comparison),
+        file=partial(_media, contents, media),
         slug=lambda verdict: (verdict or "diagnostic").replace(" ", "-"),
         mark=Markup(MARK),
         policy=POLICY_HERE,
@@ -154,6 +159,11 @@ def _figure(contents: Contents, folder: Path, plot: Plot, dark: bool) -> str:
     """Where a figure is, from the page."""
     name = f"{plot.name}{'-dark' if dark else ''}.svg"
     return data_url(folder / name) if contents.single else f"{FIGURES}/{name}"
+
+
+def _media(contents: Contents, folder: Path, place: str) -> str:
+    """Where a picture of a video is, from the page."""
+    return data_url(folder / Path(place).name) if contents.single else place
 
 
 def bar(cell: Cell, matrix: Matrix) -> Bar | None:

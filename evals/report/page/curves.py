@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from evals.compare import Comparison, RunScores
 from evals.errors import RunError
 from evals.metrics.needs import Needs, VideoAndText, recorded_specs
+from evals.metrics.physics.evidence import evidence
+from evals.metrics.physics.law import POINTS
 from evals.metrics.temporal import FrozenFrames, SceneCuts, cuts
-from evals.records import Need, Normalization, Spec
+from evals.records import Need, Normalization, Prompt, Spec
 from evals.runs.features import Features, FeatureStore
 from evals.runs.folder import SampleId
 from evals.runs.keys import facts_key
+from evals.tracking.derivation import TRACKS
 
 Array = NDArray[np.float64]
 MOST = 3  # flags of one kind that a video shows
@@ -30,17 +33,28 @@ FLAGS = {
     "freeze": "two or more pairs of frames in a row in which nothing moves",
     "cut": "the content changes at once, as between two scenes",
     "flicker burst": "frames that do not follow from those before, by three times what is usual in the video",
+    "law broken": "motion against the law that the prompt names",
+    "thing lost": "a thing vanishes, appears, or changes its size or colour without cause",
+    "jump": "motion that is not continuous",
 }
+VIOLATIONS = ("law broken", "thing lost", "jump")
 """What a flag means: a hint where to look."""
 
 
 @dataclass(frozen=True)
 class Flag:
-    """A stretch of frames that stands out: `kind`, its first and last frame of those that were scored."""
+    """A stretch of frames that stands out: `kind`, its first and last frame of those that were scored, and what
+    was found there in words, where there is more to say than the kind."""
 
     kind: str
     first: int
     last: int
+    said: str = ""
+
+    @property
+    def moment(self) -> int:
+        """The frame to look at: where it begins, of a violation its middle."""
+        return (self.first + self.last) // 2 if self.kind in VIOLATIONS else self.first
 
 
 @dataclass(frozen=True)
@@ -137,10 +151,11 @@ def _of_run(run: RunScores, wanted: Sequence[SampleId]) -> Iterator[tuple[Sample
     normalization = Normalization.parse(run.normalization)
     needs = Needs(specs, normalization)
     mine = [curve for curve in CURVES if curve.need in specs]
+    physics = [need for need in (TRACKS, POINTS) if need in specs]
     keys: dict[tuple[Need, str], str] = {}
     samples = {at: run.videos[at] for at in wanted if at in run.videos}
     for sample in samples.values():
-        for need in dict.fromkeys(curve.need for curve in mine):
+        for need in dict.fromkeys((*(curve.need for curve in mine), *physics)):
             if sample.sha256:
                 keys[need, sample.sha256] = needs.key(need, VideoAndText(sample.sha256))
     facts = {sha: facts_key(sha, normalization) for _, sha in keys}
@@ -156,12 +171,24 @@ def _of_run(run: RunScores, wanted: Sequence[SampleId]) -> Iterator[tuple[Sample
                 values = np.asarray(features[curve.array], np.float64)
                 curves[curve.name] = np.where(values < 0, np.nan, values) if curve.name == "warp" else values
                 flags += curve.flags(features)[:MOST] if curve.flags else []
-        if curves and sample.actual is not None:
+        tracks, points = (stored.get(keys.get((need, sample.sha256 or ""), "")) for need in (TRACKS, POINTS))
+        if (curves or tracks is not None) and sample.actual is not None:
             fps = normalization.fps or sample.actual.fps
             shown = stored.get(facts.get(sample.sha256 or "", ""), {}).get("times")
-            longest = max(len(values) for values in curves.values()) + 1
+            longest = max([sample.actual.frames - 1, *(len(values) for values in curves.values())]) + 1
             times = np.arange(longest) / fps if shown is None else np.asarray(shown, np.float64)
+            if tracks is not None:
+                flags += _violations(run.prompts[at[0]], tracks, points, times)
             yield at, Found(fps, curves, tuple(_tidied(flags)), times)
+
+
+def _violations(prompt: Prompt, tracks: Features, points: Features | None, times: Array) -> list[Flag]:
+    """Where the physics metrics found something, a few of each kind."""
+    flags: list[Flag] = []
+    for one in sorted(evidence(prompt, tracks, points, times), key=lambda e: e.score):
+        if sum(f.kind == one.kind for f in flags) < MOST:
+            flags.append(Flag(one.kind, one.first, max(one.last, one.first), one.said))
+    return flags
 
 
 def _tidied(flags: Sequence[Flag]) -> list[Flag]:

@@ -44,7 +44,7 @@ def rows_data(
 ) -> dict[str, Any]:
     """The viewer's table. A cell is null where the run was not asked for the sample, else [status, reason,
     media name, original, fps and frames of the copy, width, height, whether the rate varies, flags, values];
-    a flag is [kind, first, last (seconds), frame of its still or -1]."""
+    a flag is [kind, first, last (seconds), frame of its still or -1, what was found in words]."""
     metrics, spread = shown_metrics(comparison), spreads(comparison)
     names = short_names([info.id for info in metrics])
     prompts = {row.prompt.id: row.prompt for row in rows}
@@ -113,8 +113,8 @@ class _Cells:
 
 
 def _flag(flag: Flag, one: Found, shown: Shown) -> list[Any]:
-    still = flag.first if flag.first in shown.stills else -1
-    return [flag.kind, round(one.at(flag.first), 6), round(one.at(flag.last), 6), still]
+    still = flag.moment if flag.moment in shown.stills else -1
+    return [flag.kind, round(one.at(flag.first), 6), round(one.at(flag.last), 6), still, flag.said]
 
 
 def curves_data(

@@ -81,7 +81,7 @@ def make(
             plan.shown.append(key)
             one = found.get(key)
             if one is not None:
-                plan.stills |= {flag.first for flag in one.flags}
+                plan.stills |= {flag.moment for flag in one.flags}
     for name, stills, why in _made(plans, out / MEDIA, pool, progress):
         plan = plans[name]
         original = "" if why else _original(plan, out, portable)

@@ -76,7 +76,9 @@ def _tested(scene: Scene, released: bool, bounces: bool) -> Tested:
     for i, path in enumerate(paths):
         checks += _straight(path) if not flown[i] else []
         checks += [_downwards(flight) for flight in flown[i]]
-        checks += [c for flight in flown[i] if flight.down > 0 for c in (_vertical(flight), *_constant(flight))]
+        checks += [
+            c for flight in flown[i] if flight.down > 0 for c in (_vertical(flight), *_constant(flight))
+        ]
         checks += _impacts(path, flown[i])
         if released:
             checks += _from_rest(path)
@@ -195,9 +197,7 @@ def _two_bodies(paths: Sequence[Path]) -> list[Check]:
     checks = []
     for one, other in combinations(found, 2):
         ratio = (one.time / other.time) ** 2 / (one.height / other.height)
-        said = (
-            f"t₁²/t₂² is {(one.time / other.time) ** 2:.2f} where h₁/h₂ is {one.height / other.height:.2f}"
-        )
+        said = f"t₁²/t₂² is {(one.time / other.time) ** 2:.2f} where h₁/h₂ is {one.height / other.height:.2f}"
         first, last = min(one.first, other.first), max(one.last, other.last)
         checks.append(Check("two_bodies", grade(abs(float(np.log(ratio))), 0.22, 0.55), said, first, last))
     return checks
@@ -244,9 +244,9 @@ def _impacts(path: Path, found: Sequence[Flight]) -> list[Check]:
         over = max(0.0, ratio - 1 - 2 * error)
         checks.append(Check("never_higher", grade(over, 0.04, 0.2), said, first, last))
     if len(ratios) > 1:
-        for (a, e, *_), (b, g, first, last) in zip(ratios, ratios[1:], strict=False):
-            apart = max(0.0, abs(a - b) - 2 * float(np.hypot(e, g)))
-            said = f"one bounce keeps {a:.0%} of the speed, the next {b:.0%}"
+        for (one, e, *_), (other, g, first, last) in zip(ratios, ratios[1:], strict=False):
+            apart = max(0.0, abs(one - other) - 2 * float(np.hypot(e, g)))
+            said = f"one bounce keeps {one:.0%} of the speed, the next {other:.0%}"
             checks.append(Check("steady_ratio", grade(apart, 0.2, 0.55), said, first, last))
     return checks
 

@@ -58,16 +58,9 @@ def contact(a: Path, b: Path) -> Contact | None:
         velocities.append([fit.c[1] for fit in fits])
         errors.append(max(float(fit.error[1].max()) for fit in fits))
     found = np.array(velocities)
-    when = [float(np.interp((start + end) / 2, path.rows, path.t)) for path in (a, b)]
-    places = [_extrapolated(path, start) for path in (a, b)]
-    line = places[1] - places[0]
-    del when
-    return Contact(found[:, 0], found[:, 1], max(errors), line / max(float(np.linalg.norm(line)), 1e-9), start, end)
-
-
-def _extrapolated(path: Path, row: int) -> Array:
-    i = int(np.abs(path.rows - row).argmin())
-    return path.xy[i]
+    places = [path.xy[int(np.abs(path.rows - start).argmin())] for path in (a, b)]
+    line = (places[1] - places[0]) / max(float(np.linalg.norm(places[1] - places[0])), 1e-9)
+    return Contact(found[:, 0], found[:, 1], max(errors), line, start, end)
 
 
 def _merged_between(a: Path, b: Path, start: int, end: int) -> bool:

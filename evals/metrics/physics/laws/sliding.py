@@ -56,7 +56,10 @@ def _downhill(path: Path, phase: Phase) -> list[Check]:
     if not gains:
         return []
     said = f"on the slope it is accelerated {'downhill' if pull > 0 else 'uphill'}"
-    return [Check("downhill", float(pull > 0), said, *_frames(path, phase)), *_uniform(path, phase, abs(pull))]
+    return [
+        Check("downhill", float(pull > 0), said, *_frames(path, phase)),
+        *_uniform(path, phase, abs(pull)),
+    ]
 
 
 def _uniform(path: Path, phase: Phase, pull: float) -> list[Check]:

@@ -35,7 +35,7 @@ class Cell {
   constructor(run, raw) {
     this.run = run;
     [this.status, this.why, this.name, this.original, this.fps, this.frames, this.width, this.height, this.variable] = raw;
-    this.flags = raw[9].map(([kind, first, last, still]) => ({ kind, first, last, still }));
+    this.flags = raw[9].map(([kind, first, last, still, said]) => ({ kind, first, last, still, said }));
     this.values = raw[10];
   }
 

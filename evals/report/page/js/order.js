@@ -120,6 +120,9 @@ const SHOW = {
   freeze: withFlag("freeze"),
   cut: withFlag("cut"),
   "flicker burst": withFlag("flicker burst"),
+  "law broken": withFlag("law broken"),
+  "thing lost": withFlag("thing lost"),
+  jump: withFlag("jump"),
   starred: (data, state, row, marks) => marks.star(row) || Boolean(marks.comment(row)),
 };
 

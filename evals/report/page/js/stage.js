@@ -208,7 +208,7 @@ export class Stage {
     const place = el("ul", { class: "flags", "aria-label": "Flagged frames" });
     for (const [cell, run, flag] of found) {
       const still = cell.still(flag);
-      const text = `${this.data.runs[run]}: ${flag.kind} at ${flag.first.toFixed(2)} s`;
+      const text = `${this.data.runs[run]}: ${flag.kind} at ${flag.first.toFixed(2)} s${flag.said ? `, ${flag.said}` : ""}`;
       const go = el(
         "button",
         { type: "button", onclick: () => this.seekTo(flag.first) },

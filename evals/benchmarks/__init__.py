@@ -1,0 +1,1 @@
+"""Other suites' benchmarks by their own protocols, on their own files."""
