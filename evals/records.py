@@ -130,8 +130,8 @@ class Need(NamedTuple):
 
 
 class Subject(Record):
-    """One kind of thing in a scene. `metres` is its real size, of what is always of one size: a ball's diameter,
-    else its largest extent; `height` is where it falls from."""
+    """One kind of thing in a scene. `metres` is its real size, of what is always of one size: a ball's
+    diameter, else its largest extent; `height` is where it falls from."""
 
     kind: Text
     count: Annotated[int, Field(ge=1, le=20)] = 1

@@ -18,7 +18,9 @@ def film(seed: int, size: tuple[int, int], shift: float = 0.0) -> list[np.ndarra
     """A disc that moves over a texture; `shift` pixels off its way."""
     rng = np.random.default_rng(seed)
     width, height = size
-    behind = cv2.resize(rng.integers(60, 200, (12, 16, 3), dtype=np.uint8), size, interpolation=cv2.INTER_CUBIC)
+    behind = cv2.resize(
+        rng.integers(60, 200, (12, 16, 3), dtype=np.uint8), size, interpolation=cv2.INTER_CUBIC
+    )
     found = []
     for k in range(FRAMES):
         frame = behind.copy()
@@ -46,7 +48,9 @@ def build(root: Path) -> tuple[Path, Path, Path]:
                 i = number + (take - 1) * count
                 file = f"{i:04d}_testing-videos_{FPS}FPS_{view}_take-{take}_{name}.mp4"
                 encode(takes / file, iter(film(seed, (192, 128), 3.0 * (take - 1))), FPS, crf=12)
-                rows.append(f"{i:04d}_{view}_take-{take}_{name}.mp4,A scene.,{category},{number:04d}_{view}_{name}.mp4")
+                rows.append(
+                    f"{i:04d}_{view}_take-{take}_{name}.mp4,Seen.,{category},{number:04d}_{view}_{name}.mp4"
+                )
             clip = generated / f"{number:04d}_{view}_{name}.mp4"
             encode(clip, iter(film(seed, (144, 96), 6.0 + 2 * v)), FPS, crf=12)
     index = root / "descriptions.csv"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,7 +86,7 @@ def _thing(s: Set, xy: Array, radius: float, shape: str = "ball", colour: int | 
 
 
 def _integrated(s: Set, start: Array, speed: Array, force: Callable[[Array, Array, float], Array],
-                hit: Callable[[Array, Array], tuple[Array, Array]], release: float = 0.0) -> Array:  # fmt: skip
+                hit: Callable[[Array, Array], tuple[Array, Array]], release: float = 0) -> Array:  # fmt: skip
     """Places (n, 2) by small steps: `force` gives the acceleration, `hit` what the surroundings do."""
     small, x, v = 24, start.astype(float).copy(), speed.astype(float).copy()
     dt, found, now = 1 / s.fps / small, [], 0.0
@@ -432,11 +433,11 @@ def _filmed(s: Set, world: str, things: list[Thing], facts: dict[str, float]) ->
     flicker = s.between(0.0, 0.006)
     frames = []
     for k in range(s.n):
-        canvas = cv2.resize(behind, None, fx=OVER, fy=OVER, interpolation=cv2.INTER_LINEAR)
+        canvas: Any = cv2.resize(behind, None, fx=OVER, fy=OVER, interpolation=cv2.INTER_LINEAR)
         for thing in things:
             if thing.seen[k]:
                 _paint(canvas, thing, k)
-        image = cv2.resize(canvas, (s.width, s.height), interpolation=cv2.INTER_AREA).astype(np.float64)
+        image: Any = cv2.resize(canvas, (s.width, s.height), interpolation=cv2.INTER_AREA).astype(np.float64)
         if blur > 0.2:
             image = cv2.GaussianBlur(image, (0, 0), blur)
         image = image * (1 + flicker * s.rng.normal()) + s.rng.normal(0, noise, image.shape)
@@ -461,7 +462,7 @@ def _texture(s: Set) -> Frames:
     elif kind == 2:
         step = int(s.between(18, 34))
         image[:, ::step] -= 25
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image, 0, 255), np.uint8)
 
 
 def _scenery(s: Set, world: str, behind: Frames, facts: dict[str, float]) -> None:
@@ -477,12 +478,12 @@ def _scenery(s: Set, world: str, behind: Frames, facts: dict[str, float]) -> Non
 
 def _paint(canvas: Frames, thing: Thing, k: int) -> None:
     scale = 16
-    at = tuple(int(round(v * OVER * scale)) for v in thing.xy[k])
+    at = tuple(round(v * OVER * scale) for v in thing.xy[k])
     r = float(thing.radius[k]) * OVER
     colour = tuple(int(v) for v in np.clip(thing.colour[k], 0, 255))
     light = tuple(int(v) for v in np.clip(thing.colour[k] * 0.7 + 70, 0, 255))
     if thing.rod is not None:
-        end = tuple(int(round(v * OVER * scale)) for v in thing.rod[k])
+        end = tuple(round(v * OVER * scale) for v in thing.rod[k])
         cv2.line(canvas, end, at, (70, 66, 60), max(2, round(0.18 * r)), cv2.LINE_AA, 4)
     if thing.shape == "box":
         corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * r * scale + np.array(at)

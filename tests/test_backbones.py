@@ -15,8 +15,10 @@ from torch.nn import functional
 from evals.encoders import create
 from evals.encoders.base import Setup
 from evals.encoders.videomae import load_videomae
-from evals.encoders.vjepa2 import VJepa2
-from evals.errors import WeightsError
+from evals.encoders.vjepa2 import VJepa2, VJepa2Predictor
+from evals.errors import UsageError, WeightsError
+from evals.metrics import create as create_metric
+from evals.video import SlidingWindows
 from tests.conftest import Cli, MakeClips
 
 transformers = pytest.importorskip("transformers", reason="the extra `backbones` is not installed")
@@ -153,3 +155,43 @@ def test_mmd2_on_vjepa2_from_clips_to_table(folder: Path, clips: MakeClips, cli:
         "compare", tmp_path / "a", "--reference", tmp_path / "b", "--videos", 0, "--out", tmp_path / "r"
     )
     assert done.code == 0 and "mmd2[vjepa2]" in (tmp_path / "r" / "distributions.csv").read_text()
+
+
+def test_surprise_is_the_predictions_error_and_nothing_of_the_future_is_in_it(folder: Path) -> None:
+    encoder = VJepa2Predictor("vjepa2-predictor", Setup(folder))
+    encoder.load("cpu")
+    rng = np.random.default_rng(0)
+    batch = torch.from_numpy(rng.integers(0, 256, (2, 16, 32, 32, 3), dtype=np.uint8))
+    found = encoder.encode(batch)["error"]
+    pixels = batch.permute(0, 1, 4, 2, 3).float() / 255
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    model = transformers.VJEPA2Model.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        whole = model.encoder((pixels - mean) / std).last_hidden_state
+        past = model.encoder(((pixels - mean) / std)[:, :8]).last_hidden_state
+        places = torch.arange(32).repeat(2, 1)  # 8 pairs of frames × 2 × 2 patches
+        ahead = model.predictor(past, [places[:, :16]], [places[:, 16:]]).last_hidden_state
+    assert found.shape == (2, 1, 1)
+    assert torch.allclose(found[:, 0, 0], (ahead - whole[:, 16:]).abs().mean((1, 2)), rtol=1e-5)
+    # What predicts is of the first 8 frames: another future changes what it is compared with, not the
+    # prediction.
+    assert not torch.allclose(whole[:, :16], past, atol=1e-3)
+    encoder.unload()
+
+
+def test_surprise_from_clips_to_table(folder: Path, clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    made = clips("a").write(prompts=2, frames=20).folder
+    command = ("run", "--generator", f"folder:{made}", "--out", tmp_path, "--metrics", "surprise[vjepa2]")
+    done = cli(*command, "--weights", f"vjepa2-predictor={folder}", "--json")
+    assert done.code == 0, done.err
+    assert '"surprise[vjepa2]"' in (tmp_path / "a" / "scores.jsonl").read_text()
+    with pytest.raises(UsageError, match=r"surprise\[vjepa2:NAME\], not 'dino'"):
+        create_metric("surprise[dino]")
+
+
+@pytest.mark.parametrize(
+    ("count", "stride", "most", "starts"), [(16, 2, 32, [0]), (21, 2, 32, [0, 2, 4]), (40, 2, 3, [4, 12, 20])]
+)
+def test_sliding_windows(count: int, stride: int, most: int, starts: list[int]) -> None:
+    windows = SlidingWindows(frames=16, stride=stride, most=most).windows(count)
+    assert [w[0] for w in windows] == starts and all(len(w) == 16 for w in windows)

@@ -37,7 +37,8 @@ def in_chunks(frames: Frames, sizes: list[int], fps: float = 8.0) -> list[Chunk]
 def extracted(name: str, chunks: list[Chunk]) -> Features:
     made = create(name)
     parts = [made.step(c) for c in chunks] + [made.finish()]
-    return {k: np.concatenate([p[k] for p in parts if k in p]) for k in parts[0]}
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {k: np.concatenate([p[k] for p in parts if k in p]) for k in names}
 
 
 def value(metric_id: str, frames: Frames, fps: float = 8.0, **prompt: object) -> Value | Skip:

@@ -35,10 +35,11 @@ def measure() -> dict[str, Any]:
     clips = [ball(9, (60, 80), seed=3, step=3.0), 255 - ball(9, (48, 64), seed=4, step=1.0)]
     for name in FRAME_EXTRACTORS:
         rows = [extracted(name, in_chunks(clip, [9])) for clip in clips]
-        means = {row: [float(r[row].mean()) for r in rows] for row in sorted(rows[0])}
+        means = {row: [float(r[row].mean()) for r in rows] for row in sorted(rows[0]) if len(rows[0][row])}
         found[f"fold:{name}"] = {"version": create_extractor(name).spec.version, "values": means}
     for name in PAIR_EXTRACTORS:
-        pair = create_pair(name).step(clips[0], clips[0][::-1])
+        extractor = create_pair(name)
+        pair = extractor.step(clips[0], clips[0][::-1]) | extractor.finish()
         values = {row: [float(array.mean())] for row, array in pair.items()}
         found[f"pair:{name}"] = {"version": create_pair(name).spec.version, "values": values}
     window = CenterCrop(side=32).apply(clips[0][0])

@@ -1,5 +1,5 @@
-"""Physics-IQ by its own protocol (Motamed et al. 2025, the original benchmark, not "Verified"): generated clips
-of five seconds against two real takes of every scenario, from three views.
+"""Physics-IQ by its own protocol (Motamed et al. 2025, the original benchmark, not "Verified"): generated
+clips of five seconds against two real takes of every scenario, from three views.
 
 Its number is a ratio of means over all clips; what two takes differ by (physical variance) is 100 %."""
 
@@ -63,8 +63,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """One folder of generated clips: `rows`, the score of every setting and category in percent, and what was left
-    out with the reason."""
+    """One folder of generated clips: `rows`, the score of every setting and category in percent, and what was
+    left out with the reason."""
 
     folder: Path
     rows: tuple[Row, ...]
@@ -75,8 +75,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """All runs of a model. `score` is the mean over runs, `spread` their standard deviation (None of one run);
-    `conditioned_on` what the model was given; `complete` whether all 198 clips of every run are there."""
+    """All runs of a model. `score` is the mean over runs, `spread` their standard deviation (None of one
+    run); `conditioned_on` what the model was given; `complete` whether all 198 clips of every run are
+    there."""
 
     runs: tuple[Run, ...]
     fps: int
@@ -91,8 +92,8 @@ class Result:
         found = []
         if self.conditioned_on == "text":
             found.append(
-                "text only: the model was not shown the scene, so the score does not say whether it understands"
-                " physics; it does not compare with the benchmark's leaderboard"
+                "text only: the model was not shown the scene, so the score does not say whether it"
+                " understands physics; it does not compare with the benchmark's leaderboard"
             )
         if not self.complete:
             found.append("incomplete: this is not the benchmark's number, which takes all 198 clips")
@@ -112,8 +113,8 @@ def score_of(rows: Sequence[Row], take: int = 0, views: Sequence[str] = VIEWS) -
 def prepare(
     generated: Sequence[Path], folder: Path, descriptions: Path | None, resources: Resources
 ) -> tuple[Benchmark, list[tuple[Path, dict[str, Path], list[Wrong]]]]:
-    """Look at everything before any work: the benchmark at the clips' frame rate, and for every folder its clips
-    and what is wrong with them. Raises `UsageError`."""
+    """Look at everything before any work: the benchmark at the clips' frame rate, and for every folder its
+    clips and what is wrong with them. Raises `UsageError`."""
     held = [(place, clips_of(place)) for place in generated]
     facts = _facts(resources.pool, [path for _, clips in held for path in clips.values()])
     rates = {round(fps) for fps, _ in facts.values()}
@@ -204,7 +205,8 @@ def _compared(
         return Source(hashes[path], path, Source(hashes[other], other))
 
     wanted = {
-        scene: [source(clips[scene.id], take) for take in scene.takes] + [source(*scene.takes)] for scene in scenes
+        scene: [source(clips[scene.id], take) for take in scene.takes] + [source(*scene.takes)]
+        for scene in scenes
     }
     every = {one.name: one for sources in wanted.values() for one in sources if _differs(one)}
     lacking = [one for one in every.values() if needs.key(PAIR, one.of) not in store]

@@ -1,7 +1,8 @@
-"""The files of Physics-IQ: what a downloaded benchmark and a folder of generated clips hold, and what is missing.
+"""The files of Physics-IQ: what a downloaded benchmark and a folder of generated clips hold, and what is
+missing.
 
-Nothing is renamed or written. A generated clip is known by the four digits that its name begins with, as in the
-benchmark's own code; real takes by their whole name."""
+Nothing is renamed or written. A generated clip is known by the four digits that its name begins with, as in
+the benchmark's own code; real takes by their whole name."""
 
 from __future__ import annotations
 
@@ -37,12 +38,13 @@ class Scene:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The scenes of a downloaded benchmark at one frame rate, and what it lacks."""
+    """The scenes of a downloaded benchmark at one frame rate, and what it lacks, with the ids it is about."""
 
     folder: Path
     fps: int
     scenes: tuple[Scene, ...]
     lacks: tuple[str, ...]
+    incomplete: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,13 @@ def rates_of(folder: Path) -> list[int]:
 def open_benchmark(folder: Path, fps: int, descriptions: Path | None = None) -> Benchmark:
     """The benchmark in a folder as users download it (`split-videos/testing/30FPS/…`), at a frame rate.
 
-    `descriptions` is its index (CSV with `scenario` and `category`); without, the scenes are those of the files.
-    Raises `UsageError` where the folder holds no takes at this rate.
-    """
+    `descriptions` is its index (CSV with `scenario` and `category`); without, the scenes are those of the
+    files. Raises `UsageError` where the folder holds no takes at this rate."""
     place = folder / "split-videos" / "testing" / f"{fps}FPS"
     if not place.is_dir():
         there = ", ".join(f"{rate}FPS" for rate in rates_of(folder)) or "none"
         raise UsageError(
-            f"{folder}: no real takes at {fps} frames per second: there is no folder split-videos/testing/{fps}FPS"
+            f"{folder}: no real takes at {fps} frames per second: no folder split-videos/testing/{fps}FPS"
             f" (there: {there}); the clips have {fps}, and both sides must have one rate"
         )
     takes: dict[tuple[str, str], dict[int, tuple[str, Path]]] = {}
@@ -82,18 +83,21 @@ def open_benchmark(folder: Path, fps: int, descriptions: Path | None = None) -> 
     if not takes:
         raise UsageError(f"{place}: no file is named like a real take (0001_testing-videos_{fps}FPS_…)")
     index = read_index(descriptions) if descriptions else {}
-    scenes, lacks = [], []
+    scenes, lacks, incomplete = list[Scene](), list[str](), set[str]()
     for key in dict.fromkeys((*index, *takes)):
         name, view = key
         of_takes = takes.get(key, {})
         missing = [take for take in (1, 2) if take not in of_takes]
         if missing:
             lacks.append(f"{name}, {view}: no real take {' and '.join(map(str, missing))} in {place.name}")
+            incomplete |= {number for number, _ in of_takes.values()}
             continue
         number = of_takes[1][0]
         category = index.get(key, NO_CATEGORY)
         scenes.append(Scene(number, name, view, (of_takes[1][1], of_takes[2][1]), category))
-    return Benchmark(folder, fps, tuple(sorted(scenes, key=lambda s: s.id)), tuple(lacks))
+    return Benchmark(
+        folder, fps, tuple(sorted(scenes, key=lambda s: s.id)), tuple(lacks), frozenset(incomplete)
+    )
 
 
 def read_index(path: Path) -> dict[tuple[str, str], str]:
@@ -123,7 +127,9 @@ def clips_of(folder: Path) -> dict[str, Path]:
         if match is None or not path.is_file():
             continue
         if match["id"] in found:
-            raise UsageError(f"{folder}: two clips have the id {match['id']}: {found[match['id']].name}, {path.name}")
+            raise UsageError(
+                f"{folder}: two clips have the id {match['id']}: {found[match['id']].name}, {path.name}"
+            )
         found[match["id"]] = path
     if not found:
         raise UsageError(f"{folder}: no clip's name begins with an id of four digits, such as 0001_…mp4")
@@ -133,14 +139,20 @@ def clips_of(folder: Path) -> dict[str, Path]:
 def problems(
     benchmark: Benchmark, clips: Mapping[str, Path], facts: Mapping[Path, tuple[float, float]]
 ) -> list[Wrong]:
-    """What is missing or against the rules: `facts` are frames per second and seconds of every clip and take that
-    can be read."""
+    """What is missing or against the rules: `facts` are frames per second and seconds of every clip and take
+    that can be read."""
     known = {scene.id: scene for scene in benchmark.scenes}
     found = [Wrong(message) for message in benchmark.lacks]
     found += [
-        Wrong(f"{one.id} ({one.name}, {one.view}): no generated clip") for one in known.values() if one.id not in clips
+        Wrong(f"{one.id} ({one.name}, {one.view}): no generated clip")
+        for one in known.values()
+        if one.id not in clips
     ]
-    found += [Wrong(f"{clips[i].name}: the benchmark has no scene {i}") for i in clips if i not in known]
+    found += [
+        Wrong(f"{clips[i].name}: the benchmark has no scene {i}")
+        for i in clips
+        if i not in {*known, *benchmark.incomplete}
+    ]
     for path in _used(benchmark, clips):
         if path not in facts:
             found.append(Wrong(f"{path.name}: cannot be read as a video", path))

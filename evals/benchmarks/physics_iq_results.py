@@ -55,7 +55,9 @@ def _rows(runs: Sequence[Run]) -> str:
     measures = ("spatiotemporal", "spatial", "weighted", "mse")
     sides = ("take1", "take2", "variance")
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["run", "id", "scenario", "view", "category", *(f"{s}_{m}" for s in sides for m in measures)])
+    writer.writerow(
+        ["run", "id", "scenario", "view", "category", *(f"{s}_{m}" for s in sides for m in measures)]
+    )
     for run in runs:
         for row in run.rows:
             each = (*row.takes, row.variance)

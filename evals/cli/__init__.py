@@ -42,8 +42,8 @@ def cli() -> None:
     """Evaluate text-to-video models: scores with intervals, sample counts and verdicts."""
 
 
-for _file in (demo, run, generate, score, compare, gate, show, list_, reference, distance, physics_iq, weights,
-              validate, init, doctor):  # fmt: skip
+for _file in (demo, run, generate, score, compare, gate, show, list_, reference, distance, physics_iq,
+              weights, validate, init, doctor):  # fmt: skip
     cli.add_command(_file.command)
 
 

@@ -43,8 +43,8 @@ def command(
 ) -> int:
     """Physics-IQ of one model: every folder in GENERATED is one run of it (the benchmark asks for four).
 
-    A clip is known by the id that its name begins with (0001 … 0198); it lasts five seconds. What is missing is
-    said before work starts; no file is renamed."""
+    A clip is known by the id that its name begins with (0001 … 0198); it lasts five seconds. What is missing
+    is said before work starts; no file is renamed."""
     from evals.benchmarks import physics_iq
     from evals.benchmarks.physics_iq_results import write
     from evals.runs.features import FeatureStore
@@ -85,7 +85,7 @@ def _table(result: Result, document: dict[str, Any]) -> str:
             lines.append(f"{name:34s} {value['mean']:6.1f}{sd}")
     mean = document["means"]
     lines.append(
-        f"\nmeans: spatiotemporal IoU {mean['spatiotemporal']:.3f}, spatial IoU {mean['spatial']:.3f}, weighted"
-        f" spatial IoU {mean['weighted']:.3f}, MSE {mean['mse']:.4f}"
+        f"\nmeans: spatiotemporal IoU {mean['spatiotemporal']:.3f}, spatial IoU {mean['spatial']:.3f},"
+        f" weighted spatial IoU {mean['weighted']:.3f}, MSE {mean['mse']:.4f}"
     )
     return "\n".join(lines)

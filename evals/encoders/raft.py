@@ -92,9 +92,9 @@ class Raft(Encoder):
 
 
 class RaftPoints(Encoder):
-    """The optical flow between neighbours, coarsely, for points to be followed by: `flow` (n, 40, 40, 2), means
-    over equal cells of displacements in pixels, x then y; `seen` (n, 40, 40), the share of a cell that is
-    visible in both frames; `size` (n, 2), the width and height of the frames in pixels.
+    """The optical flow between neighbours, coarsely, for points to be followed by: `flow` (n, 40, 40, 2),
+    means over equal cells of displacements in pixels, x then y; `seen` (n, 40, 40), the share of a cell that
+    is visible in both frames; `size` (n, 2), the width and height of the frames in pixels.
 
     `raft-small:points` and `raft-large:points`: otherwise as `Raft`."""
 

@@ -72,9 +72,9 @@ class VJepa2(Encoder):
 
 
 class VJepa2Predictor(VJepa2):
-    """How far V-JEPA 2's prediction of the next 8 frames from 8 is from what it makes of them: `error` (n, 1, 1),
-    the mean absolute difference between predicted and encoded tokens, of windows of 16 frames, 2 frames apart
-    (the surprise of Garrido et al. 2025, with the windows of WMReward).
+    """How far V-JEPA 2's prediction of the next 8 frames from 8 is from what it makes of them: `error` (n, 1,
+    1), the mean absolute difference between predicted and encoded tokens, of windows of 16 frames, 2 frames
+    apart (the surprise of Garrido et al. 2025, with the windows of WMReward).
 
     The 8 frames are encoded by themselves, so that nothing of the future is in what predicts it.
     `vjepa2-predictor:NAME` as `vjepa2:NAME`. Needs the extra `backbones`. Raises `WeightsError`."""

@@ -6,6 +6,7 @@ brought into line with the thing that moves in it."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -60,8 +61,8 @@ def followed(
 
 
 def _corners(grey: Frames) -> NDArray[np.float32]:
-    """The best corner of each of 12 × 9 cells, where there is one: the picture votes as a whole, not the thing
-    with the most texture."""
+    """The best corner of each of 12 × 9 cells, where there is one: the picture votes as a whole, not the
+    thing with the most texture."""
     strength = np.asarray(cv2.cornerMinEigenVal(grey, 3), np.float32)
     strength[:4], strength[-4:], strength[:, :4], strength[:, -4:] = 0, 0, 0, 0
     height, width = grey.shape
@@ -143,12 +144,12 @@ def steadied(frames: Frames) -> Steadied:
     grey = [np.asarray(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), np.uint8) for f in frames]
     same = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     stands = np.tile(same, (n, 1, 1))
-    steps = [_step(a, b) for a, b in zip(grey, grey[1:], strict=False)]
+    steps = [_step(a, b) for a, b in itertools.pairwise(grey)]
     if all(still for still, _ in steps) and _whole_clip_still(grey):
         return Steadied(Camera.STILL, frames, None, stands)
     if any(not still and matrix is None for still, matrix in steps):
         return Steadied(Camera.LOST, frames, None, stands)
-    pairs = list(zip(grey, grey[1:], strict=False))
+    pairs = list(itertools.pairwise(grey))
     moves = [
         matrix if matrix is not None else _gentle(*pair)
         for (_, matrix), pair in zip(steps, pairs, strict=True)

@@ -1,8 +1,8 @@
 """Things that move in front of what stays: detections for tracks.
 
 The background is the median over time of frames brought into line. Where something rests for most of the clip
-the median holds the thing itself. So frames are compared two by two: where they differ, a thing has an outline
-in the frame that shows it, and the other one shows what is behind."""
+the median holds the thing itself. So frames are compared two by two: where they differ, a thing has an
+outline in the frame that shows it, and the other one shows what is behind."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ SHADOW = (0.5, 0.97)
 SHADOW_TINT = 0.09
 FLAT = 1.8
 COMPACT, NARROW, PART = 0.93, 0.6, 0.2
-"""Area over that of the convex hull of a region in one piece; the share of its greatest half width that a neck
-or rod falls short of; the share of the area that a part has at least."""
+"""Area over that of the convex hull of a region in one piece; the share of its greatest half width that a
+neck or rod falls short of; the share of the area that a part has at least."""
 
 Mask = NDArray[np.bool_]
 _CROSS = np.asarray(cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
@@ -104,11 +104,16 @@ def detect(frames: Frames) -> Features:
 
 
 def _noise(frames: Frames) -> float:
-    """Standard deviation of the camera's noise, in grey levels: from the median change of a pixel."""
+    """Standard deviation of the camera's noise, in grey levels: from the median change of a pixel's green."""
     pairs = np.linspace(0, len(frames) - 2, min(len(frames) - 1, 12)).astype(int)
-    changes = [np.abs(frames[i + 1].astype(np.int16) - frames[i]).mean(-1) for i in pairs]
-    middle = float(np.median(np.stack(changes)))
-    return float(middle / 0.6745 / np.sqrt(2) * np.sqrt(3) / 1.6)  # the mean of three channels, in part alike
+    changes = [cv2.absdiff(frames[i + 1][..., 1], frames[i][..., 1]) for i in pairs]
+    return float(np.median([np.median(change) for change in changes])) / 0.6745 / float(np.sqrt(2))
+
+
+def _largest(image: NDArray[Any]) -> NDArray[Any]:
+    """The largest of three channels (H, W, 3) of every pixel."""
+    r, g, b = cv2.split(image)
+    return np.asarray(cv2.max(cv2.max(r, g), b))
 
 
 def _median(stack: NDArray[np.uint8], known: Mask | None) -> NDArray[np.uint8]:
@@ -127,19 +132,19 @@ class _Behind:
     """The background, its colours softened as frames are before they are compared, and where it is known."""
 
     image: Frames
-    soft: NDArray[np.float32]
+    soft: Frames
     known: Mask | None
 
 
-def _softened(image: Frames) -> NDArray[np.float32]:
-    return np.asarray(cv2.GaussianBlur(image, (3, 3), 0.8), np.float32)
+def _softened(image: Frames) -> Frames:
+    return np.asarray(cv2.GaussianBlur(image, (3, 3), 0.8), np.uint8)
 
 
 def _edges(image: Frames) -> NDArray[np.float32]:
     """How steep an image is, by the channel that is steepest."""
-    soft = cv2.GaussianBlur(image, (3, 3), 0.8)
+    soft = _softened(image)
     gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
-    return np.asarray(np.sqrt((gx**2 + gy**2).max(-1)), np.float32)
+    return np.asarray(np.sqrt(_largest(gx * gx + gy * gy)), np.float32)
 
 
 def _background(steady: Steadied, threshold: float) -> _Behind:
@@ -153,26 +158,26 @@ def _background(steady: Steadied, threshold: float) -> _Behind:
     compared = np.unique(np.linspace(0, n - 1, min(n, COMPARED)).round().astype(int))
     few = steady.frames[compared]
     votes = _votes(few, None if steady.inside is None else steady.inside[compared], threshold)
-    shows = np.asarray(votes > 0, np.bool_)
-    where = shows.any(0)
+    shows: Mask = np.asarray(votes > 0, np.bool_)
+    where: Mask = np.asarray(shows.any(0), np.bool_)
     if where.any():
         image = np.where(where[..., None], _median(few, shows), image)
     return _Behind(image, _softened(image), known)
 
 
 def _votes(frames: Frames, inside: Mask | None, threshold: float) -> NDArray[np.int16]:
-    """For every pixel of some frames (k, H, W), how often it shows what is behind (above 0) or a thing (below),
-    where two of the frames differ: a thing has an outline in the frame that shows it."""
+    """For every pixel of some frames (k, H, W), how often it shows what is behind (above 0) or a thing
+    (below), where two of the frames differ: a thing has an outline in the frame that shows it."""
     votes = np.zeros(frames.shape[:3], np.int16)
     edges = [_edges(frame) for frame in frames]
     soft = [_softened(frame) for frame in frames]
     for a in range(len(frames)):
         for b in range(a):
-            differs = (np.abs(soft[a] - soft[b]).max(-1) > threshold).astype(np.uint8)
+            differs: Any = (_largest(cv2.absdiff(soft[a], soft[b])) > threshold).astype(np.uint8)
             if inside is not None:
                 differs[~(inside[a] & inside[b])] = 0
             differs = cv2.morphologyEx(differs, cv2.MORPH_OPEN, _CROSS)
-            count, labels, stats, _ = cv2.connectedComponentsWithStats(differs, connectivity=8)
+            _count, labels, stats, _ = cv2.connectedComponentsWithStats(differs, connectivity=8)
             for i in np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:MOST] + 1:
                 x, y, w, h, area = (int(v) for v in stats[i])
                 if area < LEAST_AREA * differs.size:
@@ -191,14 +196,13 @@ def _votes(frames: Frames, inside: Mask | None, threshold: float) -> NDArray[np.
 def _foreground(steady: Steadied, behind: _Behind, threshold: float, t: int) -> Mask:
     """Where frame `t` differs from the background, without shadows."""
     now = _softened(steady.frames[t])
-    apart = np.abs(now - behind.soft).max(-1)
+    apart = _largest(cv2.absdiff(now, behind.soft))
     sure = np.asarray(apart > threshold, np.bool_)
     if not sure.any():
         return sure
     mask: Any = sure.astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _CROSS)
-    wide = (apart > 0.6 * threshold).astype(np.uint8)
-    mask = cv2.dilate(mask, _CROSS) & wide
+    mask = cv2.dilate(mask, _CROSS) & (apart > 0.6 * threshold).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _BOX)
     for known in (behind.known, None if steady.inside is None else steady.inside[t]):
         if known is not None:
@@ -206,12 +210,23 @@ def _foreground(steady: Steadied, behind: _Behind, threshold: float, t: int) -> 
     return _without_shadows(np.asarray(mask, np.bool_), now, behind.soft)
 
 
-def _without_shadows(mask: Mask, now: NDArray[np.float32], behind: NDArray[np.float32]) -> Mask:
+def _without_shadows(whole: Mask, now: Frames, behind: Frames) -> Mask:
     """Shadows darken all channels alike and lie flat on the ground: taken off where they are by themselves,
     or below something."""
-    ratio = (now + 8) / (behind + 8)
-    mean = ratio.mean(-1)
-    dark = mask & (mean > SHADOW[0]) & (mean < SHADOW[1]) & (np.ptp(ratio, axis=-1) < SHADOW_TINT)
+    if not whole.any():
+        return whole
+    left, top, wide, tall = cv2.boundingRect(whole.astype(np.uint8))
+    part = np.s_[top : top + tall, left : left + wide]
+    found = whole.copy()
+    found[part] = _part_without_shadows(whole[part], now[part], behind[part])
+    return found
+
+
+def _part_without_shadows(mask: Mask, now: Frames, behind: Frames) -> Mask:
+    ratios = cv2.split((now.astype(np.float32) + 8) / (behind.astype(np.float32) + 8))
+    mean = (ratios[0] + ratios[1] + ratios[2]) / 3
+    spread = np.maximum.reduce(ratios) - np.minimum.reduce(ratios)
+    dark = mask & (mean > SHADOW[0]) & (mean < SHADOW[1]) & (spread < SHADOW_TINT)
     if not dark.any():
         return mask
     kept = mask.copy()
@@ -239,7 +254,7 @@ def _regions(mask: Mask, steady: Steadied, behind: _Behind, t: int) -> list[tupl
     """Detections of one frame: x, y, area, width, height, solid, contrast, edge, shade and RGB."""
     frame = steady.frames[t]
     inside = None if steady.inside is None else steady.inside[t]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    _count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     order = np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:MOST] + 1
     found = []
     for i in order:
@@ -292,17 +307,25 @@ def _region(
     x, y, w, h = cv2.boundingRect(body)
     x, y, body = x + left, y + top, body[y : y + h, x : x + w]
     outlines, _ = cv2.findContours(body, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    moments = cv2.moments(body, binaryImage=True)
-    area = moments["m00"]
-    inner = cv2.erode(body, _CROSS, borderValue=0).astype(np.bool_)
+    box = np.s_[y : y + h, x : x + w]
+    apart = np.abs(frame[box].astype(np.float32) - behind.image[box]).max(-1)
+    inner = cv2.erode(body, _CROSS, iterations=2, borderValue=0).astype(np.bool_)
     inner = inner if inner.any() else body.astype(np.bool_)
-    pixels = frame[y : y + h, x : x + w][inner].astype(np.float64)
-    apart = np.abs(pixels - behind.image[y : y + h, x : x + w][inner]).max(-1)
+    # A pixel at the rim counts by its share of the contrast inside, steeper about the half: the mask reaches
+    # beyond the thing, and there is noise.
+    share = apart / max(float(np.median(apart[inner])), 1.0)
+    weight = np.clip((share - 0.2) / 0.6, 0.0, 1.0)
+    weight = np.where(inner, 1.0, weight * body).astype(np.float32)
+    if weight.sum() < 0.2 * body.sum():  # no contrast inside to go by
+        weight = body.astype(np.float32)
+    area = float(weight.sum(dtype=np.float64))  # not cv2.moments, which takes two columns for points
+    middle = [float(weight.sum(axis, dtype=np.float64) @ np.arange(n)) / area for axis, n in ((0, w), (1, h))]
+    pixels = frame[box][inner].astype(np.float64)
     edge = x <= 1 or y <= 1 or x + w >= width - 1 or y + h >= height - 1
     if inside is not None and not edge:
         edge = not bool(inside[max(0, y - 2) : y + h + 2, max(0, x - 2) : x + w + 2].all())
     return (
-        x + moments["m10"] / area, y + moments["m01"] / area, area, float(w), float(h),
-        min(1.0, area / _hull(max(outlines, key=len))), float(apart.mean()), float(edge),
+        x + middle[0], y + middle[1], area, float(w), float(h),
+        min(1.0, float(body.sum()) / _hull(max(outlines, key=len))), float(apart[inner].mean()), float(edge),
         float(pixels.mean(-1).std()), *pixels.mean(0),
     )  # fmt: skip

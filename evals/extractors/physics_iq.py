@@ -19,8 +19,8 @@ Mask = NDArray[np.bool_]
 
 class MotionMasks:
     """The motion mask of every frame of a video, one after the other: grey, blurred 5 × 5, against a running
-    average (weight 0.3, started at the first frame, updated first) by more than 10 levels; opened, then closed
-    by a box of 5. The first mask is empty."""
+    average (weight 0.3, started at the first frame, updated first) by more than 10 levels; opened, then
+    closed by a box of 5. The first mask is empty."""
 
     def __init__(self) -> None:
         self._average: NDArray[np.float64] | None = None
@@ -39,8 +39,8 @@ class MotionMasks:
 
 
 class PhysicsIq(PairExtractor):
-    """A video beside a real take, at a quarter of the take's size (bilinear; masks are made at each video's own
-    size first).
+    """A video beside a real take, at a quarter of the take's size (bilinear; masks are made at each video's
+    own size first).
 
     Per frame: `shared` and `either`, pixels that move in both and in one of them, and `mse` of frames in
     [0, 1]. At the end, one row each: `ever_shared` and `ever_either` of pixels that ever move; `least` and

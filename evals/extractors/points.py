@@ -1,7 +1,7 @@
 """Point tracks: a grid of points followed through windows of 16 frames.
 
-Laid out as in FVMD (Liu et al. 2024): 20 × 20 points, 16 frames. They are followed by optical flow here, not by
-PIPs++."""
+Laid out as in FVMD (Liu et al. 2024): 20 × 20 points, 16 frames. They are followed by optical flow here, not
+by PIPs++."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def along(field: FlowField, points: Array) -> Array:
 
 
 class _Points(FrameExtractor):
-    """Base: `xy` (w, 16, 400, 2), pixels at a short side of 256, and `kept` (w, 16, 400), 1 as long as a point
-    is followed: one that is lost stays where it was. `start` (w,) is the first frame of each window; windows
-    follow one another, and the last one ends with the video; there is none under 16 frames. `size` (w, 2) is
-    the picture's width and height."""
+    """Base: `xy` (w, 16, 400, 2), pixels at a short side of 256, and `kept` (w, 16, 400), 1 as long as a
+    point is followed: one that is lost stays where it was. `start` (w,) is the first frame of each window;
+    windows follow one another, and the last one ends with the video; there is none under 16 frames. `size`
+    (w, 2) is the picture's width and height."""
 
     def __init__(self, name: str, weights: Path | None = None) -> None:
         super().__init__(name, weights)

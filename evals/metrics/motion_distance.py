@@ -21,8 +21,8 @@ FOLLOWED = {
 }
 LAYOUT = "features as in FVMD (Liu et al. 2024), on points followed by"
 UNIT = 10.0
-"""What histograms are divided by before the kernel: by the sums themselves its cube is ruled by the few clips that
-move most, and its error on FETV is larger than its value (docs/physics.md)."""
+"""What histograms are divided by before the kernel: by the sums themselves its cube is ruled by the few clips
+that move most, and its error on FETV is larger than its value (docs/physics.md)."""
 NOTE = "not FVMD, which follows points by PIPs++; blind to how things look"
 
 
@@ -39,8 +39,8 @@ def histograms_need(flow: str) -> Need:
 class MotionDistance(KernelVideoDistance):
     """Kernel distance between the motion of two sets of videos: that of `kvd` on histograms of the velocities
     and accelerations of a grid of points (`evals.tracking.motion`). Near 0, and often below, where both move
-    alike, whatever is seen. The unit of motion is pixels per frame at a short side of 256: sets of other frame
-    rates differ by that alone."""
+    alike, whatever is seen. The unit of motion is pixels per frame at a short side of 256: sets of other
+    frame rates differ by that alone."""
 
     takes = "dis"
 

@@ -20,9 +20,9 @@ PAIR = Need("pair", "physics-iq")
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike two clips move: `spatiotemporal` intersection over union of what moves, the mean over frames (1
-    where nothing moves in either); `spatial` that of what ever moves; `weighted` that of how often it moves;
-    `mse` of frames in [0, 1]."""
+    """How alike two clips move: `spatiotemporal` intersection over union of what moves, the mean over frames
+    (1 where nothing moves in either); `spatial` that of what ever moves; `weighted` that of how often it
+    moves; `mse` of frames in [0, 1]."""
 
     spatiotemporal: float
     spatial: float
@@ -54,9 +54,9 @@ def mean_likeness(of: Sequence[Likeness]) -> Likeness:
 
 
 def physics_iq_score(generated: Sequence[Likeness], takes: Sequence[Likeness]) -> float:
-    """The benchmark's score in percent: 100 · clip[⅓ (st/PV + s/PV + w/PV) − (MSE − PV's MSE)], each a mean over
-    all clips, where PV (physical variance) is the same between two real takes. A ratio of means, not a mean of
-    ratios."""
+    """The benchmark's score in percent: 100 · clip[⅓ (st/PV + s/PV + w/PV) − (MSE − PV's MSE)], each a mean
+    over all clips, where PV (physical variance) is the same between two real takes. A ratio of means, not a
+    mean of ratios."""
     mean, real = mean_likeness(generated), mean_likeness(takes)
     ratios = [
         mean.spatiotemporal / real.spatiotemporal,
@@ -68,8 +68,9 @@ def physics_iq_score(generated: Sequence[Likeness], takes: Sequence[Likeness]) -
 
 class PhysicsIqPair(PairMetric):
     """How alike a video moves to another one that shows what should happen: 100 · (the mean of the three
-    intersections over union − MSE), 100 for equal videos. This is the score of Physics-IQ for one pair, as if two
-    real takes never differed; the benchmark's own number comes from its protocol (`t2v-evals physics-iq`)."""
+    intersections over union − MSE), 100 for equal videos. This is the score of Physics-IQ for one pair, as if
+    two real takes never differed; the benchmark's own number comes from its protocol (`t2v-evals
+    physics-iq`)."""
 
     spec = Spec(name="physics_iq", version=1)
     identical = 100.0
@@ -78,7 +79,7 @@ class PhysicsIqPair(PairMetric):
     about = About(
         direction="higher", low=-100.0, high=100.0, unit="%", temporal=True, aspect="physics",
         source="Motamed et al. 2025 (arXiv 2501.09038), without the physical variance",
-        note="needs the real outcome of the same first frame: of a model that sees text alone it says nothing",
+        note="needs the real outcome of the same first frame: of a model that sees only text it says nothing",
     )  # fmt: skip
 
     def curve(self, features: Features) -> Curve:

@@ -23,9 +23,9 @@ from evals.report import figures, markdown
 from evals.report.page import DATA, Contents, curves, data, media, render
 from evals.report.page.curves import Found
 from evals.report.page.failures import Failing, failing
-from evals.report.page.violations import Violation, violations
 from evals.report.page.media import Shown, ShownId
 from evals.report.page.rows import Row, first_prompts, rows_of
+from evals.report.page.violations import Violation, violations
 from evals.report.place import FILES, FOLDERS, MADE, PAGE, check_place, clear, publish, writing
 from evals.report.recipe import recipe
 from evals.report.tables import csv_frames

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evals.compare import Comparison, RunScores
+from evals.errors import Reason
 from evals.records import Prompt
 
 METRIC = "physics_law"
@@ -14,8 +15,8 @@ VIOLATED = 0.5
 
 @dataclass(frozen=True)
 class Tested:
-    """Of one model and one law or category: clips that the law could be tested on, of how many; the mean score of
-    those, and how many of them are below `VIOLATED`."""
+    """Of one model and one law or category: clips that the law could be tested on, of how many; the mean
+    score of those, and how many of them are below `VIOLATED`."""
 
     run: str
     tested: int
@@ -54,7 +55,9 @@ def _lines(comparison: Comparison, name_of: Callable[[Prompt], str]) -> list[Lin
             names.setdefault(name)
             cells[name, run.label] = cell
     return [
-        Line(name, tuple(cells.get((name, label), Tested(label, 0, 0, None, 0)) for label in comparison.labels))
+        Line(
+            name, tuple(cells.get((name, label), Tested(label, 0, 0, None, 0)) for label in comparison.labels)
+        )
         for name in sorted(names)
     ]
 
@@ -64,11 +67,13 @@ def _of_run(run: RunScores, name_of: Callable[[Prompt], str]) -> dict[str, Teste
     found: dict[str, list[float | None]] = {}
     if table is None:
         return {}
-    for (prompt_id, _), row in table.iterrows():
-        if row["reason"] == "prompt_excludes" or row["status"] not in ("ok", "skipped", "failed"):
+    prompts = table.index.get_level_values("prompt_id")
+    columns = (table["status"], table["reason"], table["value"])
+    for prompt_id, status, reason, value in zip(prompts, *columns, strict=True):
+        if reason == Reason.PROMPT_EXCLUDES or status not in ("ok", "skipped", "failed"):
             continue
-        value = float(row["value"]) if row["status"] == "ok" else None
-        found.setdefault(name_of(run.prompts[prompt_id]), []).append(value)
+        of = name_of(run.prompts[str(prompt_id)])
+        found.setdefault(of, []).append(float(value) if status == "ok" else None)
     made = {}
     for name, values in found.items():
         scores = [value for value in values if value is not None]

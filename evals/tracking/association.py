@@ -63,10 +63,10 @@ class _Open:
         return sum(row.seen for row in self.rows)
 
     def recent(self, count: int) -> list[_Row]:
-        """The last rows in which it is seen by itself since it last jumped."""
-        found: list[_Row] = []
+        """The last rows in which it is seen by itself and whole since it last jumped."""
+        found, whole = list[_Row](), 0.92 * self.area
         for row in reversed(self.rows):
-            if row.seen and not row.merged:
+            if row.seen and not row.merged and row.of.area >= whole:
                 found.append(row)
             if row.jumped or len(found) == count:
                 break
@@ -95,7 +95,8 @@ class _Open:
     def predicted(self, frame: int) -> Array:
         """Where it should be: uniform acceleration where the last five observations show one, else uniform
         motion."""
-        rows, last = self.recent(5), self.last
+        rows = self.recent(5)
+        last = rows[-1] if rows else self.last
         ahead = frame - last.frame
         if len(rows) >= 4:
             t = np.array([r.frame - last.frame for r in rows], np.float64)
@@ -123,7 +124,7 @@ def tracks_of(detections: Features) -> list[Track]:
                 one["height"],
                 np.asarray(detections["colour"], np.float64)[i],
                 one["edge"] > 0.5,
-            )  # fmt: skip
+            )
         )
     patience = min(LONGEST, max(12, count // 3))
     open_, done = list[_Open](), list[_Open]()
@@ -183,7 +184,11 @@ def _cost(track: _Open, one: _Seen, frame: int, wide: bool) -> float:
     colour = float(np.linalg.norm(one.colour - track.colour))
     partly = one.edge or track.last.of.edge or young
     most = np.log(ALIKE_AREA if wide or track.age >= 4 else 2.2)
-    if not partly and ahead == 1 and bigger > most:
+    # What goes behind something, or comes out, shows less of itself from frame to frame.
+    covered = (
+        not wide and one.area < track.area and one.area > 0.3 * track.last.of.area and away < 0.6 * size + 3
+    )
+    if not partly and not covered and ahead == 1 and bigger > most:
         return FORBIDDEN
     if (wide or ahead > 2) and colour > ALIKE_COLOUR and not partly:
         return FORBIDDEN
@@ -239,6 +244,18 @@ def _jumps(
     return left, free
 
 
+def _cut_off(rows: Sequence[_Row]) -> NDArray[np.bool_]:
+    """Where a thing shows much less of itself than just before or just after: it is partly behind
+    something."""
+    area = np.array([r.of.area if r.seen else np.nan for r in rows])
+    found = np.zeros(len(rows), np.bool_)
+    for i in range(len(rows)):
+        around = [area[max(0, i - 4) : i], area[i + 1 : i + 5]]
+        usual = [float(np.nanmedian(part)) for part in around if np.isfinite(part).any()]
+        found[i] = bool(usual) and bool(area[i] < 0.65 * max(usual))
+    return found
+
+
 def _finished(track: _Open) -> Track:
     """The track, up to the last row in which it is seen."""
     rows = track.rows[: max(i for i, row in enumerate(track.rows) if row.seen) + 1]
@@ -251,7 +268,7 @@ def _finished(track: _Open) -> Track:
         colour=np.array([r.of.colour for r in rows]),
         seen=np.array([r.seen for r in rows]),
         merged=np.array([r.merged for r in rows]),
-        edge=np.array([r.of.edge for r in rows]),
+        edge=np.array([r.of.edge for r in rows]) | _cut_off(rows),
         jumped=np.array([r.jumped for r in rows]),
         confidence=0.0,
     )

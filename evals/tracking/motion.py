@@ -48,8 +48,9 @@ def histograms(vectors: Array) -> Array:
 
 
 def followed(fields: Features) -> Array:
-    """Point tracks (w, 16, 400, 2), in pixels at a short side of 256, from an encoder's `flow` (n, cells, cells,
-    2) between neighbours, what is `seen` of it, and the frames' `size`; laid out as those of the decoder."""
+    """Point tracks (w, 16, 400, 2), in pixels at a short side of 256, from an encoder's `flow` (n, cells,
+    cells, 2) between neighbours, what is `seen` of it, and the frames' `size`; laid out as those of the
+    decoder."""
     flow = np.asarray(fields["flow"], np.float64)
     flow = flow.reshape(-1, *flow.shape[-3:])
     seen = np.asarray(fields["seen"], np.float64).reshape(flow.shape[:3])
@@ -76,8 +77,9 @@ def followed(fields: Features) -> Array:
 
 
 class MotionHistograms(Derivation):
-    """`features` (w, 768) of every window of point tracks: the histograms of velocities, then of accelerations,
-    as in FVMD (Liu et al. 2024). A point that is lost stays where it was, and counts as still."""
+    """`features` (w, 768) of every window of point tracks: the histograms of velocities, then of
+    accelerations, as in FVMD (Liu et al. 2024). A point that is lost stays where it was, and counts as
+    still."""
 
     def __init__(self, argument: str, encoders: Mapping[str, Encoder]) -> None:
         super().__init__(argument, encoders)

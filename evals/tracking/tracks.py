@@ -13,6 +13,7 @@ from evals.runs.features import Features
 CONFIDENT = 0.5
 """The confidence from which on a track is used."""
 FEW = 6
+"""Things in a scene up to which they can be told from each other."""
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -25,7 +26,8 @@ class Track:
     `frames` (m,) counts frames that were looked at; `xy` (m, 2) pixels at working size; `area` (m,) square
     pixels; `width`, `height` (m,); `colour` (m, 3); `seen` (m,) where it is observed by itself, elsewhere the
     place is the motion model's; `merged` where it is one region with something else; `edge` where it touches
-    the edge of the picture; `jumped` where it is not where it can have moved to."""
+    the edge of the picture, or is cut off by something in front of it; `jumped` where it is not where it can
+    have moved to."""
 
     frames: NDArray[np.int64]
     xy: Array

@@ -11,10 +11,10 @@ from evals.worlds.brush import Canvas, Colour
 
 @dataclass(frozen=True)
 class Pose:
-    """Where an actor is at one time, in metres: `x`, `y` is its contact with the ground, or its centre
-    where it has none; `phase` is where it is in its gait, in radians; `stride` how far it swings its
-    limbs (0 still, 1 running); `act` what its arms or head do (0–1); `angle` counter-clockwise; `grown` is its
-    size as a share of the actor's, `tinted` a colour that takes the place of the actor's."""
+    """Where an actor is at one time, in metres: `x`, `y` is its contact with the ground, or its centre where
+    it has none; `phase` is where it is in its gait, in radians; `stride` how far it swings its limbs (0
+    still, 1 running); `act` what its arms or head do (0–1); `angle` counter-clockwise; `grown` is its size as
+    a share of the actor's, `tinted` a colour that takes the place of the actor's."""
 
     x: float
     y: float

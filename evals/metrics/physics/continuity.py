@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +34,7 @@ def _jumps(track: Track) -> Check:
         return Check("no_teleport", 0.0, f"it is {away:.1f} times its size away at once", frame - 1, frame)
     rows = np.flatnonzero(track.clear)
     steps, frames = [], []
-    for i, j in zip(rows, rows[1:], strict=False):
+    for i, j in itertools.pairwise(rows):
         if j == i + 1:
             steps.append(float(np.linalg.norm(track.xy[j] - track.xy[i])))
             frames.append(int(track.frames[i]))
@@ -65,8 +67,8 @@ def _elsewhere(a: Track, b: Track, scene: Scene) -> list[Check]:
 
 
 def _jerk(track: Track) -> list[Check]:
-    """The share of frames in which it is pushed to and fro: the second difference of its place turns round and
-    is larger than a fifth of its size."""
+    """The share of frames in which it is pushed to and fro: the second difference of its place turns round
+    and is larger than a fifth of its size."""
     rows = np.flatnonzero(track.clear)
     whole = [i for i in rows if i + 3 < len(track.clear) and track.clear[i : i + 4].all()]
     if len(whole) < 4:
@@ -85,7 +87,8 @@ def _jerk(track: Track) -> list[Check]:
 
 
 JERKY = (0.12, 0.5)
-"""Of the steps of points that move, the share with an abrupt change of velocity: where the score is 1, and 0."""
+"""Of the steps of points that move, the share with an abrupt change of velocity: where the score is 1, and
+0."""
 
 
 def of_points(features: Features) -> tuple[Check, ...]:
@@ -102,7 +105,7 @@ def of_points(features: Features) -> tuple[Check, ...]:
         usual = (speed * alive).sum(1) / np.maximum(alive.sum(1), 1)
         goes = usual[usual > 0.05]
         rows = np.flatnonzero(usual > 0.2 * np.median(goes)) if len(goes) else np.zeros(0, np.int64)
-        for i, j in zip(rows, rows[1:], strict=False):
+        for i, j in itertools.pairwise(rows):
             if j - i > 3:
                 continue
             both = (speed[i] + speed[j]) / 2

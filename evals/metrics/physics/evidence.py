@@ -13,7 +13,7 @@ from evals.metrics.physics.checks import Check, Untestable, lowest
 from evals.metrics.physics.laws import LAWS, test_law
 from evals.records import Prompt
 from evals.runs.features import Features
-from evals.tracking import scene_of
+from evals.tracking import FEW, scene_of
 
 Kind = Literal["law broken", "thing lost", "jump"]
 BROKEN = 0.5
@@ -41,10 +41,11 @@ def evidence(
     if prompt.cuts:
         return []
     if prompt.law in LAWS:
-        tested = test_law(str(prompt.law), scene, tuple(s.action or "" for s in prompt.subjects))
+        tested = test_law(str(prompt.law), scene, prompt.subjects)
         found += [("law broken", c) for c in (() if isinstance(tested, Untestable) else lowest(tested))]
-    lost = permanence.of_tracks(scene, prompt.law in LAWS) if scene.plain else ()
-    jumps = continuity.of_tracks(scene) if scene.plain else ()
+    told = scene.plain and sum(s.count for s in prompt.subjects) <= FEW
+    lost = permanence.of_tracks(scene, prompt.law in LAWS) if told else ()
+    jumps = continuity.of_tracks(scene) if told else ()
     if points is not None and len(points["start"]):
         lost, jumps = lost or permanence.of_points(points), jumps or continuity.of_points(points)
     found += [("thing lost", c) for c in lowest(lost)] + [("jump", c) for c in lowest(jumps)]

@@ -17,7 +17,7 @@ from evals.metrics.physics.laws.falling import flights
 from evals.metrics.physics.paths import path_of
 from evals.records import Need, Spec
 from evals.runs.features import Features
-from evals.tracking import Scene, Track, scene_of
+from evals.tracking import FEW, Scene, Track, scene_of
 from evals.tracking.derivation import TRACKS
 
 POINTS = Need("frames", "dis-points")
@@ -46,8 +46,8 @@ NOTE = re.compile(
 
 class PhysicsLaw(VideoMetric):
     """How well the motion of things obeys the law that the prompt names, in [0, 1]: the worst of the law's
-    sub-scores (docs/physics.md). Tests take no metres. Does not apply to prompts without a law that tracks can
-    test; skipped where no track can be believed."""
+    sub-scores (docs/physics.md). Tests take no metres. Does not apply to prompts without a law that tracks
+    can test; skipped where no track can be believed."""
 
     spec = Spec(name="physics_law", version=1)
     about = About(
@@ -66,7 +66,7 @@ class PhysicsLaw(VideoMetric):
             return NO_LAW
         if law not in LAWS:
             return Skip(f"no track can test the law of {law}", Reason.PROMPT_EXCLUDES)
-        tested = test_law(law, scene(clip), tuple(s.action or "" for s in clip.prompt.subjects))
+        tested = test_law(law, scene(clip), clip.prompt.subjects)
         if isinstance(tested, Untestable):
             return Skip(tested.message, tested.reason)
         return noted(tested)
@@ -74,12 +74,13 @@ class PhysicsLaw(VideoMetric):
 
 class Gravity(VideoMetric):
     """The gravity of a clip in m/s²: the downward acceleration of a falling thing whose real size the prompt
-    gives (`metres`), on the assumption that the video plays in real time. The notes give a 95 % interval, from
-    the fit and from the size. Applies to prompts of the laws gravity, projectile and restitution."""
+    gives (`metres`), on the assumption that the video plays in real time. The notes give a 95 % interval,
+    from the fit and from the size. Applies to prompts of the laws gravity, projectile and restitution."""
 
     spec = Spec(name="gravity", version=1)
     about = About(
-        "none", None, None, unit="m/s²", temporal=True, source="y = y₀ + vt + gt²/2 on tracks, scaled by a known size",
+        "none", None, None, unit="m/s²", temporal=True,
+        source="y = y₀ + vt + gt²/2 on tracks, scaled by a known size",
         note="real is 9.81; assumes that the video plays in real time and that things move across the view",
         aspect="physics", role="diagnostic",
     )  # fmt: skip
@@ -95,28 +96,29 @@ class Gravity(VideoMetric):
         found = scene(clip)
         if found.lost:
             return Skip("the camera moves in a way that cannot be followed", Reason.NO_TRACK)
-        if (
-            len({s.metres for s in sized}) > 1
-            or len(sized) < len(clip.prompt.subjects)
-            and len(found.confident) > 1
+        if len({s.metres for s in sized}) > 1 or (
+            len(sized) < len(clip.prompt.subjects) and len(found.confident) > 1
         ):
             return Skip("several things fall, and their sizes are not all the same", Reason.PROMPT_EXCLUDES)
-        estimates = [e for track in found.confident for e in _gravities(track, found, float(sized[0].metres))]
+        metres = float(sized[0].metres or 0.0)
+        estimates = [e for track in found.confident for e in _gravities(track, found, metres)]
         if not estimates:
             return Skip("nothing is seen to fall by a track that can be believed", Reason.NO_TRACK)
-        values, errors = np.array(estimates).T
+        values, errors, unsure = np.array(estimates).T
         weights = 1 / errors**2
         value = float((values * weights).sum() / weights.sum())
         spread = float(np.sqrt(1 / weights.sum()))
         if len(values) > 1:  # flights that disagree widen the interval
             spread *= max(1.0, float(np.sqrt((((values - value) / errors) ** 2).sum() / (len(values) - 1))))
+        spread = float(np.hypot(spread, abs(value) * unsure.min()))  # how large it looks is one error for all
         half = float(scipy.stats.t.ppf(0.975, max(2, 4 * len(values)))) * spread
         interval = f"95 % interval {value - half:.2f} to {value + half:.2f} m/s²"
         return Value(value, (interval, f"assumes that {clip.fps:g} frames are one second"))
 
 
-def _gravities(track: Track, found: Scene, metres: float) -> list[tuple[float, float]]:
-    """Gravity and its standard error, of every flight of a track."""
+def _gravities(track: Track, found: Scene, metres: float) -> list[tuple[float, float, float]]:
+    """Gravity, the standard error of its fit, and the relative error of the size, of every flight of a
+    track."""
     sides = np.sqrt(4 * track.area[track.clear] / np.pi)
     across = float(np.median(sides))
     unsure = max(
@@ -125,8 +127,8 @@ def _gravities(track: Track, found: Scene, metres: float) -> list[tuple[float, f
     made = []
     for flight in flights(path_of(track, found)):
         if flight.error < 0.3 * abs(flight.down):
-            value = flight.down * metres / across
-            made.append((value, abs(value) * float(np.hypot(flight.error / abs(flight.down), unsure))))
+            scale = metres / across
+            made.append((flight.down * scale, flight.error * scale, unsure))
     return made
 
 
@@ -136,7 +138,8 @@ def _of_things(
     of_points: Callable[[Features], tuple[Check, ...]],
 ) -> Value | Skip:
     found = scene(clip)
-    checks = of_tracks(found) if found.plain else ()
+    few = sum(s.count for s in clip.prompt.subjects) <= FEW
+    checks = of_tracks(found) if found.plain and few else ()
     if not checks and len(clip[POINTS]["start"]):
         checks = of_points(clip[POINTS])
     if not checks:
@@ -145,10 +148,10 @@ def _of_things(
 
 
 class PhysicsPermanence(VideoMetric):
-    """Whether things last, in [0, 1]: they don't vanish, appear, or change colour without cause, nor size where
-    the prompt names a law; the worst of the sub-scores. On object tracks where a few things can be told from
-    each other; elsewhere on point tracks, which only notice that much of the picture is lost at once. Does not
-    apply to prompts annotated `cuts: true`."""
+    """Whether things last, in [0, 1]: they don't vanish, appear, or change colour without cause, nor size
+    where the prompt names a law; the worst of the sub-scores. On object tracks where a few things can be told
+    from each other; elsewhere on point tracks, which only notice that much of the picture is lost at once.
+    Does not apply to prompts annotated `cuts: true`."""
 
     spec = Spec(name="physics_permanence", version=1)
     about = About(
@@ -156,7 +159,7 @@ class PhysicsPermanence(VideoMetric):
         note="on point tracks a small thing that vanishes is not noticed", aspect="physics",
     )  # fmt: skip
     needs = (TRACKS, POINTS)
-    reads = ("law", "cuts")
+    reads = ("law", "cuts", "subjects")
 
     def score(self, clip: Clip) -> Value | Skip:
         if clip.prompt.cuts:
@@ -177,7 +180,7 @@ class PhysicsContinuity(VideoMetric):
         note="on point tracks a small thing that jumps is not noticed", aspect="physics",
     )  # fmt: skip
     needs = (TRACKS, POINTS)
-    reads = ("cuts",)
+    reads = ("cuts", "subjects")
 
     def score(self, clip: Clip) -> Value | Skip:
         if clip.prompt.cuts:

@@ -5,6 +5,7 @@ seen by itself and whole."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -166,7 +167,7 @@ def _phases(path: Path) -> list[Phase]:
         bounds.append(end)
     bounds = bounds[::-1]
     found = []
-    for a, b in zip(bounds, bounds[1:], strict=False):
+    for a, b in itertools.pairwise(bounds):
         first, last = a * every, min(len(path.t) - 1, (b - 1) * every)
         part = slice(first, last + 1)
         fit = fitted(path.t[part], path.xy[part], 2 if last - first >= 2 else 1)

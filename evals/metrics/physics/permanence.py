@@ -76,13 +76,16 @@ def _velocity(track: Track, end: int) -> Array:
 
 
 def _goes_on(track: Track, other: Track, end: int) -> bool:
-    """Whether another track is where this one ends, or starts or ends near there at about that time: the thing
-    is covered by it, or has only lost its number."""
+    """Whether another track is where this one ends, or starts or ends near there at about that time: the
+    thing is covered by it, or has only lost its number."""
     frame = track.frames[end]
     there = np.abs(other.frames - frame) <= 1
     reach = 0.7 * (track.size + other.size)
-    if there.any() and np.linalg.norm(other.xy[there] - track.xy[end], axis=1).min() < reach:
-        return True
+    if there.any():
+        apart = np.abs(other.xy[there] - track.xy[end])
+        sides = np.stack([other.width[there], other.height[there]], 1) / 2 + 0.7 * track.size
+        if (apart < sides).all(1).any() or np.linalg.norm(apart, axis=1).min() < reach:
+            return True
     mine = other.frames[0] - frame if end else frame - other.frames[-1]
     place = other.xy[0] if end else other.xy[-1]
     near = float(np.linalg.norm(place - track.xy[end] - _velocity(track, end) * (mine if end else -mine)))
@@ -124,8 +127,9 @@ def _comes_back(track: Track) -> list[Check]:
 
 
 LOST, CUT = (0.2, 0.5), 0.6
-"""Of all points, the share that is lost in one step beyond those before and after it: where the score is 1, and
-0; and the share from which on the step is a cut or a swing of the camera, and says nothing about things."""
+"""Of all points, the share that is lost in one step beyond those before and after it: where the score is 1,
+and 0; and the share from which on the step is a cut or a swing of the camera, and says nothing about
+things."""
 
 
 def of_points(features: Features) -> tuple[Check, ...]:

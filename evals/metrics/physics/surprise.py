@@ -12,9 +12,9 @@ from evals.records import Need, Spec
 
 class Surprise(VideoMetric):
     """How far V-JEPA 2's prediction of the next frames is from what it makes of them: the mean over sliding
-    windows (16 frames, 8 of them known, 2 apart) of the mean absolute difference of tokens. `surprise[vjepa2]`
-    with `--weights vjepa2-predictor=FOLDER`, or `surprise[vjepa2:NAME]`. Does not apply to prompts annotated
-    `cuts: true`.
+    windows (16 frames, 8 of them known, 2 apart) of the mean absolute difference of tokens.
+    `surprise[vjepa2]` with `--weights vjepa2-predictor=FOLDER`, or `surprise[vjepa2:NAME]`. Does not apply to
+    prompts annotated `cuts: true`.
 
     On IntPhys 2 most such models are near chance where people are near perfect: never the only number on
     physics."""
@@ -30,8 +30,8 @@ class Surprise(VideoMetric):
         self.about = About(
             "lower", 0.0, None, temporal=True, rewarded_by=("stillness", "blur"),
             source="Garrido et al. 2025; windows of WMReward; transformers' V-JEPA 2",
-            note="on IntPhys 2 most such models are near chance, people near perfect: never the only number on"
-            " physics",
+            note="on IntPhys 2 most such models are near chance, people near perfect: never the only number"
+            " on physics",
             aspect="physics", role="diagnostic",
         )  # fmt: skip
         self.needs = (Need("encoder", f"vjepa2-predictor:{name}" if name else "vjepa2-predictor"),)

@@ -43,8 +43,8 @@ VIOLATIONS = ("law broken", "thing lost", "jump")
 
 @dataclass(frozen=True)
 class Flag:
-    """A stretch of frames that stands out: `kind`, its first and last frame of those that were scored, and what
-    was found there in words, where there is more to say than the kind."""
+    """A stretch of frames that stands out: `kind`, its first and last frame of those that were scored, and
+    what was found there in words, where there is more to say than the kind."""
 
     kind: str
     first: int

@@ -15,8 +15,9 @@ MOST = 6
 
 @dataclass(frozen=True)
 class Violation:
-    """A violated moment of a video: the viewer's `row`, seconds, in words, and its still (a path from the page, ""
-    where there is none); `ticks` are (first, last) of all violations of the video as shares of its length."""
+    """A violated moment of a video: the viewer's `row`, seconds, in words, and its still (a path from the
+    page, "" where there is none); `ticks` are (first, last) of all violations of the video as shares of its
+    length."""
 
     run: str
     row: int
@@ -54,9 +55,17 @@ def violations(
                 ticks = tuple((one.at(f.first) / length, one.at(f.last) / length) for f in flags)
                 mine.append(
                     Violation(
-                        label, number, row.prompt.id, row.seed, row.prompt.law or "", worst.kind, worst.said,
-                        one.at(worst.moment), still, ticks,
-                    )  # fmt: skip
+                        label,
+                        number,
+                        row.prompt.id,
+                        row.seed,
+                        row.prompt.law or "",
+                        worst.kind,
+                        worst.said,
+                        one.at(worst.moment),
+                        still,
+                        ticks,
+                    )
                 )
         made.append((label, mine, count))
     return made

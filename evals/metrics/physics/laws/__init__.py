@@ -10,7 +10,8 @@ from evals.metrics.physics.laws.floating import buoyancy
 from evals.metrics.physics.laws.meeting import collision
 from evals.metrics.physics.laws.sliding import friction, inertia, rest, rolling
 from evals.metrics.physics.laws.swinging import pendulum
-from evals.tracking import Scene
+from evals.records import Subject
+from evals.tracking import FEW, Scene
 
 LAWS: dict[str, Callable[[Scene], Tested]] = {
     "gravity": gravity,
@@ -26,13 +27,14 @@ LAWS: dict[str, Callable[[Scene], Tested]] = {
 }
 
 
-def test_law(law: str, scene: Scene, actions: Sequence[str] = ()) -> Tested:
-    """The checks of a law on a scene, or why it cannot be tested there; `actions` are those of the prompt's
-    subjects."""
+def test_law(law: str, scene: Scene, subjects: Sequence[Subject] = ()) -> Tested:
+    """The checks of a law on a scene, or why it cannot be tested there; `subjects` are the prompt's."""
+    if sum(s.count for s in subjects) > FEW:
+        return Untestable(f"more than {FEW} things were asked for: they cannot be told from each other")
     if scene.lost:
         return Untestable("the camera moves in a way that cannot be followed")
     if scene.known and not scene.plain:
         return Untestable("too much moves for things to be told from each other")
     if law == "buoyancy":
-        return buoyancy(scene, actions)
+        return buoyancy(scene, tuple(s.action or "" for s in subjects))
     return LAWS[law](scene)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -167,17 +167,19 @@ def drops(path: Path) -> Drop | None:
             continue
         begins = phase.fit.middle - float(phase.fit.c[1, 1]) / a  # where the parabola is highest
         gap = float(path.t[1] - path.t[0])
-        rested = k > 0 and path.phases[k - 1].speed * gap < max(0.6, 0.1 * phase.speed * gap)
-        if not (phase.start - 3 * gap <= begins <= phase.start + 2 * gap) or not (rested or k == 0):
-            return None
-        if k + 1 == len(path.phases):
-            return None  # the end of the fall is not seen
+        rested = k == 0 or path.phases[k - 1].speed * gap < max(0.6, 0.1 * phase.speed * gap)
+        # The first pixels of a slow fall pass for rest, or rest for them.
+        above = abs(float(phase.fit.at(begins)[1] - phase.fit.at(phase.start)[1]))
+        near = above < max(2.5, 0.12 * path.size, 0.08 * float(phase.travel[1]))
+        if not near or not rested or k + 1 == len(path.phases):
+            continue  # it was thrown, or the end of its fall is not seen
         lands = _meeting(phase, path.phases[k + 1])
         if lands is None:
-            return None
+            continue
         height = float(phase.fit.at(lands)[1] - phase.fit.at(begins)[1])
-        frames = int(path.rows[phase.first]), int(path.rows[phase.last])
-        return Drop(lands - begins, height, begins, *frames) if height > 6 else None
+        if height > max(6.0, 0.4 * path.size):
+            frames = int(path.rows[phase.first]), int(path.rows[phase.last])
+            return Drop(lands - begins, height, begins, *frames)
     return None
 
 
@@ -244,7 +246,7 @@ def _impacts(path: Path, found: Sequence[Flight]) -> list[Check]:
         over = max(0.0, ratio - 1 - 2 * error)
         checks.append(Check("never_higher", grade(over, 0.04, 0.2), said, first, last))
     if len(ratios) > 1:
-        for (one, e, *_), (other, g, first, last) in zip(ratios, ratios[1:], strict=False):
+        for (one, e, *_), (other, g, first, last) in pairwise(ratios):
             apart = max(0.0, abs(one - other) - 2 * float(np.hypot(e, g)))
             said = f"one bounce keeps {one:.0%} of the speed, the next {other:.0%}"
             checks.append(Check("steady_ratio", grade(apart, 0.2, 0.55), said, first, last))

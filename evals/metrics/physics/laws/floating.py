@@ -10,7 +10,6 @@ from evals.metrics.physics.checks import Check, Tested, Untestable, grade
 from evals.metrics.physics.paths import Path, path_of
 from evals.tracking import Scene
 
-
 SINKS, FLOATS = frozenset({"fall", "sink"}), frozenset({"float", "rise"})
 
 

@@ -119,7 +119,7 @@ def _of(met: Contact) -> list[Check]:
         # Both are pushed away from each other: one against the line from it to the other, one along it.
         pushed = min(-float(along[0]), float(along[1])) / size
         said = "both are pushed apart" if pushed > -slack else "both are pushed the same way"
-        checks.append(Check("opposite", grade(-pushed - slack, 0.1, 0.4), said, met.first, met.last))
+        checks.append(Check("opposite", grade(-pushed - slack, 0.08, 0.3), said, met.first, met.last))
         aside = max(0.0, float(sideways) - 2 * met.error) / size
         said = f"{aside:.0%} of the push is across the line of centres"
         checks.append(Check("central", grade(aside, 0.7, 1.6), said, met.first, met.last))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from evals.metrics.physics.checks import Check, Tested, Untestable, grade
@@ -131,7 +133,7 @@ def _slows(path: Path) -> list[Check]:
         if sure and a < 0:
             slowed.append((phase, -a, error))
             checks += _uniform(path, phase, -a)
-    for (one, a, e), (other, b, g) in zip(slowed, slowed[1:], strict=False):
+    for (one, a, e), (other, b, g) in itertools.pairwise(slowed):
         if max(e / a, g / b) < 0.2 and min(one.count, other.count) >= 5 and one.last + 2 >= other.first:
             apart = max(0.0, abs(a - b) - 2 * float(np.hypot(e, g))) / ((a + b) / 2)
             said = f"it is slowed {max(a, b) / min(a, b):.1f} times as much at one time as at another"
@@ -168,7 +170,7 @@ def inertia(scene: Scene) -> Tested:
 
 def _straight_on(path: Path) -> list[Check]:
     middle = path.xy - path.xy.mean(0)
-    _, singular, axes = np.linalg.svd(middle, full_matrices=False)
+    _, _singular, axes = np.linalg.svd(middle, full_matrices=False)
     off = np.abs(middle @ axes[1])
     share = float(np.quantile(off, 0.9)) / max(float(np.ptp(middle @ axes[0])), 1e-9)
     worst = int(path.rows[int(off.argmax())])
@@ -180,7 +182,7 @@ def _speeds(path: Path) -> list[Check]:
     """No later stretch is faster than an earlier one."""
     moving = [p for p in path.phases if p.count >= 4]
     checks = []
-    for one, other in zip(moving, moving[1:], strict=False):
+    for one, other in itertools.pairwise(moving):
         before, after = one.speed, other.speed
         error = 2 * (one.fit.error[1].max() + other.fit.error[1].max())
         gain = max(0.0, after - before - error) / max(before, after, 1e-9)
