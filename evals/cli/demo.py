@@ -37,7 +37,7 @@ FLAWS = {
     "wrong-subject": "it shows another subject than the prompt asks for",
 }
 BLIND = {
-    "no-gravity": "No metric of this suite tests whether things fall: that takes the physics metrics.",
+    "no-gravity": "No metric of this suite tests whether things fall: the suite `physics` does.",
 }
 CLEAN, REFERENCE = "clean", "clean-reference"
 PHOTOGRAPHS = "efficientnet-lite0"

@@ -16,7 +16,7 @@ HOW: dict[Aspect, str] = {
     "motion": "no metric of the suite suits these videos",
     "consistency": "no metric of the suite suits these videos",
     "appearance": "no metric of the suite suits these videos",
-    "physics": "no metric of this suite tests it",
+    "physics": "no metric of this suite tests it; the suite `physics` does",
     "realism": "give real clips with --reference",
     "cost": "the generator reported no time or price",
 }
