@@ -162,10 +162,10 @@ def two_bodies(s: Set) -> tuple[list[Thing], dict[str, float]]:
 def projectile(s: Set) -> tuple[list[Thing], dict[str, float]]:
     r = s.short * s.between(0.045, 0.07)
     side = 1 if s.rng.uniform() < 0.5 else -1
-    g = s.short * s.between(1.6, 3.0)
+    g = s.short * s.between(0.7, 1.5)  # slow enough to be seen for seven frames, without gravity, too
     air = np.sqrt(8 * s.short * s.between(0.3, 0.4) / g)
     speed = np.array([side * s.width * s.between(0.45, 0.6) / air, -g * air / 2])
-    mine = g * {"no gravity": 0.0, "upward gravity": -0.5}.get(s.defect, 1.0)
+    mine = g * {"no gravity": 0.0, "upward gravity": -0.2}.get(s.defect, 1.0)
     start = np.array([s.width * (0.5 - side * s.between(0.32, 0.4)), s.floor - r - 0.1 * s.short])
     xy = _integrated(s, start, speed, lambda x, v, t: np.array([0.0, mine]), lambda x, v: (x, v))
     return [_thing(s, xy, r)], {"acceleration": mine}
@@ -391,7 +391,12 @@ def _happen(s: Set, things: list[Thing]) -> None:
     inside = (thing.xy > 2 * thing.radius[0]).all(1) & (
         thing.xy < np.array([s.width, s.height]) - 2 * thing.radius[0]
     ).all(1)
-    candidates = np.flatnonzero(inside[4:-4]) + 4
+    # Nor too fast to be told from what goes behind something, nor where it meets something.
+    slow = np.append(np.linalg.norm(np.diff(thing.xy, axis=0), axis=1), 0.0) < 1.4 * thing.radius
+    away = np.ones(s.n, np.bool_)
+    for other in things[1:]:
+        away &= np.linalg.norm(other.xy - thing.xy, axis=1) > 5 * thing.radius
+    candidates = np.flatnonzero((inside & slow & away)[4:-4]) + 4
     if len(candidates):
         middle = int(candidates[int(np.abs(candidates - middle).argmin())])
     share = np.linspace(0, 1, s.n)

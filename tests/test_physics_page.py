@@ -62,7 +62,9 @@ def test_laws_stand_beside_how_many_clips_they_could_be_tested_on(chromium: Brow
         }
         assert set(rows) == {"gravity", "inertia", "restitution"}  # of light nothing is known
         assert rows["gravity"][:3] == ["1 of 1", "1.00", "0"]
-        assert rows["gravity"][3] == "1 of 1" and float(rows["gravity"][4]) < 0.5 and rows["gravity"][5] == "1"
+        assert (
+            rows["gravity"][3] == "1 of 1" and float(rows["gravity"][4]) < 0.5 and rows["gravity"][5] == "1"
+        )
         text = page.locator("#physics").inner_text()
         assert "not known to obey the law" in text
 

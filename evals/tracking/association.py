@@ -190,7 +190,9 @@ def _cost(track: _Open, one: _Seen, frame: int, wide: bool) -> float:
     )
     if not partly and not covered and ahead == 1 and bigger > most:
         return FORBIDDEN
-    if (wide or ahead > 2) and colour > ALIKE_COLOUR and not partly:
+    if ahead > 1 and one.area < 0.12 * track.area:
+        return FORBIDDEN
+    if (wide or ahead > 1) and colour > ALIKE_COLOUR and not partly:
         return FORBIDDEN
     return float(away / reach + 0.5 * bigger + colour / 80)
 
@@ -214,6 +216,9 @@ def _merged(
         owner = next((t for t in all_ if t.rows[-1].frame == frame and t.rows[-1].of is seen[i]), None)
         if owner is None and len(tracks) < 2:
             continue  # one thing alone that has become larger
+        if owner is not None and owner.age > 3:
+            alone = _Open(owner.rows[:-1]).area  # a region no larger than its owner holds nothing else
+            tracks = [t for t in tracks if seen[i].area > alone + 0.35 * t.area]
         if owner is not None and owner.age > 3:
             before = _Open(owner.rows[:-1])
             if seen[i].area > MERGED * before.area:

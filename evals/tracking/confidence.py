@@ -23,11 +23,12 @@ def confidence(track: Track) -> Track:
     speaks = [
         ramp(float(clear.sum()), 4, 7),
         ramp(float(track.seen.sum()) / max(1, int((~track.merged).sum())), 0.35, 0.7),
+        ramp(float(track.seen.mean()), 0.3, 0.5),
         ramp(_unsteady(track, 0.5), 0.30, 0.10),
         ramp(_unsteady(track, 0.8), 0.55, 0.3),
         ramp(_compact(track), 0.66, 0.76),
         ramp(track.size, 3.0, 5.0),
-        ramp(_shaking(track), 1.4, 0.6),
+        ramp(_shaking(track), 2.2, 1.0),
     ]
     return replace(track, confidence=min(speaks))
 
@@ -45,12 +46,13 @@ def _compact(track: Track) -> float:
 
 
 def _shaking(track: Track) -> float:
-    """The usual second difference of the place, over the usual step and a tenth of the size."""
+    """The usual third difference of the place (0 under uniform acceleration), over the usual step and a tenth
+    of the size."""
     rows = np.flatnonzero(track.clear)
-    triples = [(i, i + 1, i + 2) for i in rows if i + 2 < len(track.frames) and track.clear[i : i + 3].all()]
-    if not triples:
+    whole = [i for i in rows if i + 3 < len(track.frames) and track.clear[i : i + 4].all()]
+    if not whole:
         return 0.0
     xy = track.xy
-    second = [float(np.linalg.norm(xy[c] - 2 * xy[b] + xy[a])) for a, b, c in triples]
-    step = [float(np.linalg.norm(xy[b] - xy[a])) for a, b, _ in triples]
-    return float(np.median(second) / (np.median(step) + 0.1 * track.size))
+    third = [float(np.linalg.norm(xy[i + 3] - 3 * xy[i + 2] + 3 * xy[i + 1] - xy[i])) for i in whole]
+    step = [float(np.linalg.norm(xy[i + 1] - xy[i])) for i in whole]
+    return float(np.median(third) / (np.median(step) + 0.1 * track.size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ def of_tracks(scene: Scene) -> tuple[Check, ...]:
 
 
 def _jumps(track: Track) -> Check:
-    """A step far longer than those before and after it."""
+    """A step that those before and after it do not explain."""
     if track.jumped.any():
         row = int(np.flatnonzero(track.jumped)[0])
         frame = int(track.frames[row])
@@ -34,15 +34,17 @@ def _jumps(track: Track) -> Check:
         return Check("no_teleport", 0.0, f"it is {away:.1f} times its size away at once", frame - 1, frame)
     rows = np.flatnonzero(track.clear)
     steps, frames = [], []
-    for i, j in itertools.pairwise(rows):
+    for i, j in pairwise(rows):
         if j == i + 1:
-            steps.append(float(np.linalg.norm(track.xy[j] - track.xy[i])))
+            steps.append(track.xy[j] - track.xy[i])
             frames.append(int(track.frames[i]))
     worst, where = 0.0, int(track.frames[0])
-    for k in range(1, len(steps) - 1):
-        beyond = (steps[k] - 2.0 * max(steps[k - 1], steps[k + 1])) / track.size
+    for before, step, after, frame in zip(steps, steps[1:], steps[2:], frames[1:], strict=False):
+        # A bounce takes a step off the mean of its neighbours by no more than the larger of them.
+        off = float(np.linalg.norm(step - (before + after) / 2))
+        beyond = (off - float(max(np.linalg.norm(before), np.linalg.norm(after)))) / track.size
         if beyond > worst:
-            worst, where = beyond, frames[k]
+            worst, where = beyond, frame
     said = f"a step is {worst:.1f} times its size longer than motion explains"
     return Check("no_teleport", grade(worst, 0.5, 1.2), said, where, where + 1)
 
@@ -105,7 +107,7 @@ def of_points(features: Features) -> tuple[Check, ...]:
         usual = (speed * alive).sum(1) / np.maximum(alive.sum(1), 1)
         goes = usual[usual > 0.05]
         rows = np.flatnonzero(usual > 0.2 * np.median(goes)) if len(goes) else np.zeros(0, np.int64)
-        for i, j in itertools.pairwise(rows):
+        for i, j in pairwise(rows):
             if j - i > 3:
                 continue
             both = (speed[i] + speed[j]) / 2

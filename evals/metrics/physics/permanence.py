@@ -48,7 +48,7 @@ def _starts(track: Track, scene: Scene) -> Check:
 def _cause(track: Track, scene: Scene, end: int) -> bool:
     """Whether a track's end (−1) or start (0) has a cause: the edge of the picture, contact with something, a
     cover that it goes behind step by step or faster than could be seen, another track that goes on there."""
-    rows = slice(-3, None) if end else slice(0, 3)
+    rows = slice(-2, None) if end else slice(0, 2)
     if track.edge[rows].any() or track.merged[rows].any():
         return True
     at = track.xy[end]

@@ -45,7 +45,7 @@ def flights(path: Path) -> list[Flight]:
     for phase in path.phases:
         bend = abs(phase.fit.acceleration[1]) * phase.duration**2 / 8
         sure = abs(phase.fit.acceleration[1]) > SURE * phase.fit.acceleration_error
-        if phase.count >= 5 and sure and bend > SAGITTA and path.moving(phase):
+        if phase.count >= 4 and sure and bend > SAGITTA and path.moving(phase):
             found.append(Flight(path, phase))
     return found
 
