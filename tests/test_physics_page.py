@@ -36,9 +36,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "few.yaml").write_text("\n".join([head, *kept]))
     for world in ("clean", "unequal-gravity@1", "teleport@1"):
         arguments = [
-            "run", "--generator", f"simulated:{world}", "--prompts", str(place / "few.yaml"), "--suite", "physics",
-            "--seconds", "2", "--fps", "16", "--size", "192x144", "--out", str(place), "--name",
-            world.partition("@")[0], "-q",
+            "run", "--generator", f"simulated:{world}", "--prompts", str(place / "few.yaml"),
+            "--suite", "physics", "--seconds", "2", "--fps", "16", "--size", "192x144",
+            "--out", str(place), "--name", world.partition("@")[0], "-q",
         ]  # fmt: skip
         program.main(args=arguments, standalone_mode=False)
     runs = [str(place / name) for name in ("clean", "unequal-gravity", "teleport")]

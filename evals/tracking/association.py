@@ -14,7 +14,7 @@ from evals.tracking.confidence import confidence
 from evals.tracking.tracks import Track
 
 LONGEST = 400  # frames after which a track that is not seen ends, at most
-ALIKE_AREA, ALIKE_COLOUR = 1.6, 40.0
+ALIKE_AREA, ALIKE_COLOUR, OTHER_COLOUR = 1.6, 40.0, 60.0
 MERGED = 1.25  # times a thing's area that a region it shares has at least
 FORBIDDEN = 1e6
 
@@ -192,7 +192,7 @@ def _cost(track: _Open, one: _Seen, frame: int, wide: bool) -> float:
         return FORBIDDEN
     if ahead > 1 and one.area < 0.12 * track.area:
         return FORBIDDEN
-    if (wide or ahead > 1) and colour > ALIKE_COLOUR and not partly:
+    if colour > (ALIKE_COLOUR if wide or ahead > 1 else OTHER_COLOUR) and not partly:
         return FORBIDDEN
     return float(away / reach + 0.5 * bigger + colour / 80)
 
