@@ -130,8 +130,8 @@ class Need(NamedTuple):
 
 
 class Subject(Record):
-    """One kind of thing in a scene. `metres` is its real size, of what is always of one size: a ball's
-    diameter, else its largest extent; `height` is where it falls from."""
+    """One kind of thing in a scene. `metres`: its real size, of a ball the diameter, else the largest extent;
+    `height`: where it falls from."""
 
     kind: Text
     count: Annotated[int, Field(ge=1, le=20)] = 1
@@ -164,13 +164,10 @@ class Prompt(Record):
     motion: Literal["none", "low", "medium", "high"] | None = None
     camera: Literal["static", "pan", "tilt", "zoom", "tracking", "orbit", "handheld", "aerial"] | None = None
     cuts: bool | None = None
-    law: (
-        Literal[
-            "gravity", "projectile", "restitution", "rolling", "pendulum", "collision", "friction",
-            "buoyancy", "inertia", "rest", "elasticity", "fluid", "permanence", "continuity", "light", "heat",
-        ]
-        | None
-    ) = None  # fmt: skip
+    law: Literal[
+        "gravity", "projectile", "restitution", "rolling", "pendulum", "collision", "friction", "buoyancy",
+        "inertia", "rest", "elasticity", "fluid", "permanence", "continuity", "light", "heat",
+    ] | None = None  # fmt: skip
     questions: tuple[Question, ...] = ()
     text_known: bool = True
 

@@ -111,7 +111,7 @@ def test_media_are_whole_small_and_made_once(two: tuple[Path, Path], tmp_path: P
         assert native.video is not None
         original, _ = read(Path(native.video) if Path(native.video).is_absolute() else two[1] / native.video)
         assert np.abs(frames.astype(int) - original).mean() < 6  # the same frames, in the same order
-        flags = {kind: (first, last, still) for kind, first, last, still in cell[9]}
+        flags = {kind: (first, last, still) for kind, first, last, still, _ in cell[9]}
         assert flags["freeze"] == (0.75, 1.375, 6) and flags["cut"][0] == 1.375
         assert (out / "media" / f"{cell[2]}-6.jpg").is_file()
         # A second report that shows less deletes what it does not show, and nothing else.
@@ -312,7 +312,7 @@ def test_evidence_is_of_the_frames_that_were_scored(clips: MakeClips, cli: Cli, 
     assert cli("compare", tmp_path / "a", "--out", tmp_path / "r").code == 0
     [[_, _, _, [cell]]] = handed_over(tmp_path / "r" / "data" / "rows.js")["rows"]
     [cut] = [flag for flag in cell[9] if flag[0] == "cut"]
-    assert cut[1:] == [1.0, 1.125, 8]
+    assert cut[1:] == [1.0, 1.125, 8, ""]
     still = cv2.imread(str(tmp_path / "r" / "media" / f"{cell[2]}-8.jpg"))
     assert still is not None and still.shape == (48, 128, 3)
     assert still[:, :60].mean() == pytest.approx(64, abs=3) and still[:, 68:].mean() > 190
