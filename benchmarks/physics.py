@@ -21,7 +21,7 @@ from evals import video
 from evals.extractors import create
 from evals.metrics.physics import continuity, permanence
 from evals.metrics.physics.checks import Check, Untestable, worst
-from evals.metrics.physics.laws import LAWS, test_law
+from evals.metrics.physics.laws import LAWS, PLANAR, test_law
 from evals.metrics.physics.laws.falling import bounce_ratios, flights
 from evals.metrics.physics.laws.swinging import swing_of
 from evals.metrics.physics.paths import path_of
@@ -123,7 +123,8 @@ def film(job: tuple[str, str, int]) -> Film:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         encode(path, iter(take.frames), take.fps, crf=crf)
-        scene, found = judged(path, scenes.LAW[world], SUBJECTS.get(world, ()), True)
+        law = scenes.LAW[world]
+        scene, found = judged(path, law, SUBJECTS.get(world, ()), law in PLANAR)
     errors = _errors(scene, take, world) if defect == "clean" else {}
     return Film(world, defect, seed, found, errors)
 
@@ -159,6 +160,11 @@ def _score(check: Check | None) -> float:
     return 1.0 if check is None else check.score
 
 
+def _planar(world: str, defect: str) -> bool:
+    """Size is judged only where a law keeps things at one distance from the camera."""
+    return defect != "size drift" or scenes.LAW[world] in PLANAR
+
+
 def study(first: int, count: int, workers: int) -> str:
     """Tables as Markdown."""
     jobs = [
@@ -182,7 +188,7 @@ def study(first: int, count: int, workers: int) -> str:
         cells = [f"{np.mean(skipped):.0%}"]
         for defect in defects:
             metric = OTHERS.get(defect, "physics_law" if defect in claimed else "")
-            if defect == "teleport" and world in JOINED:
+            if (defect == "teleport" and world in JOINED) or not _planar(world, defect):
                 metric = ""
             cells.append(
                 f"{auc(scores(world, 'clean', metric), scores(world, defect, metric)):.2f}" if metric else ""
@@ -206,7 +212,7 @@ def study(first: int, count: int, workers: int) -> str:
     ]
     for defect in defects:
         worlds = [w for w, claimed in CLAIMED.items() if defect in claimed or defect in OTHERS]
-        worlds = [w for w in worlds if defect != "teleport" or w not in JOINED]
+        worlds = [w for w in worlds if (defect != "teleport" or w not in JOINED) and _planar(w, defect)]
         means = [np.mean([auc(scores(w, "clean", m), scores(w, defect, m)) for w in worlds]) for m in METRICS]
         by_metric.append(f"| {defect} | " + " | ".join(f"{m:.2f}" for m in means) + " |")
     return "\n".join(lines + by_metric)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evals.errors import Reason
 
@@ -42,6 +43,14 @@ def lowest(checks: Sequence[Check]) -> tuple[Check, ...]:
     """Of the checks of each name the worst, in the order in which names first occur."""
     names = dict.fromkeys(c.name for c in checks)
     return tuple(worst([c for c in checks if c.name == name]) for name in names)
+
+
+def of_clip(checks: Sequence[Check], index: NDArray[np.int64]) -> tuple[Check, ...]:
+    """Checks of tracks with the numbers of frames of the clip, for those of frames that were looked at."""
+    last = len(index) - 1
+    return tuple(
+        replace(c, first=int(index[min(c.first, last)]), last=int(index[min(c.last, last)])) for c in checks
+    )
 
 
 def grade(value: float, good: float, bad: float) -> float:

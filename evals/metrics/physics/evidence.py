@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.metrics.physics import continuity, permanence
-from evals.metrics.physics.checks import Check, Untestable, lowest
-from evals.metrics.physics.laws import LAWS, test_law
+from evals.metrics.physics.checks import Check, Untestable, lowest, of_clip
+from evals.metrics.physics.laws import LAWS, PLANAR, test_law
 from evals.records import Prompt
 from evals.runs.features import Features
 from evals.tracking import FEW, scene_of
@@ -42,16 +42,12 @@ def evidence(
         return []
     if prompt.law in LAWS:
         tested = test_law(str(prompt.law), scene, prompt.subjects)
-        found += [("law broken", c) for c in (() if isinstance(tested, Untestable) else lowest(tested))]
+        checks = () if isinstance(tested, Untestable) else of_clip(lowest(tested), scene.index)
+        found += [("law broken", c) for c in checks]
     told = scene.plain and sum(s.count for s in prompt.subjects) <= FEW
-    lost = permanence.of_tracks(scene, prompt.law in LAWS) if told else ()
-    jumps = continuity.of_tracks(scene) if told else ()
+    lost = of_clip(permanence.of_tracks(scene, prompt.law in PLANAR), scene.index) if told else ()
+    jumps = of_clip(continuity.of_tracks(scene), scene.index) if told else ()
     if points is not None and len(points["start"]):
         lost, jumps = lost or permanence.of_points(points), jumps or continuity.of_points(points)
     found += [("thing lost", c) for c in lowest(lost)] + [("jump", c) for c in lowest(jumps)]
-    step = int(scene.index[1]) if len(scene.index) > 1 else 1
-    return [
-        Evidence(kind, c.name, c.score, c.said, c.first * step, c.last * step)
-        for kind, c in found
-        if c.score < BROKEN
-    ]
+    return [Evidence(kind, c.name, c.score, c.said, c.first, c.last) for kind, c in found if c.score < BROKEN]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import numpy as np
 import scipy.stats
+from numpy.typing import NDArray
 
 from evals.errors import Reason
 from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
 from evals.metrics.physics import continuity, permanence
-from evals.metrics.physics.checks import Check, Untestable, lowest, worst
-from evals.metrics.physics.laws import LAWS, test_law
+from evals.metrics.physics.checks import Check, Untestable, lowest, of_clip, worst
+from evals.metrics.physics.laws import LAWS, PLANAR, test_law
 from evals.metrics.physics.laws.falling import flights
 from evals.metrics.physics.paths import path_of
 from evals.records import Need, Spec
@@ -32,16 +32,11 @@ def scene(clip: Clip) -> Scene:
 
 
 def noted(checks: tuple[Check, ...]) -> Value:
-    """The worst check's score; the notes name every check, each with its frames."""
+    """The worst check's score; the notes name every check below 1, each with its frames."""
     each = lowest(checks)
-    notes = tuple(f"{c.name} {c.score:.2f}: {c.said} (frames {c.first}-{c.last})" for c in each)
+    below = [c for c in each if c.score < 1]
+    notes = tuple(f"{c.name} {c.score:.2f}: {c.said} (frames {c.first}-{c.last})" for c in below)
     return Value(worst(each).score, notes)
-
-
-NOTE = re.compile(
-    r"^(?P<name>[a-z_]+) (?P<score>[\d.]+): (?P<said>.*) \(frames (?P<first>\d+)-(?P<last>\d+)\)$"
-)
-"""What a note of a check is like."""
 
 
 class PhysicsLaw(VideoMetric):
@@ -66,10 +61,11 @@ class PhysicsLaw(VideoMetric):
             return NO_LAW
         if law not in LAWS:
             return Skip(f"no track can test the law of {law}", Reason.PROMPT_EXCLUDES)
-        tested = test_law(law, scene(clip), clip.prompt.subjects)
+        found = scene(clip)
+        tested = test_law(law, found, clip.prompt.subjects)
         if isinstance(tested, Untestable):
             return Skip(tested.message, tested.reason)
-        return noted(tested)
+        return noted(of_clip(tested, found.index))
 
 
 class Gravity(VideoMetric):
@@ -85,17 +81,19 @@ class Gravity(VideoMetric):
         aspect="physics", role="diagnostic",
     )  # fmt: skip
     needs = (TRACKS,)
-    reads = ("law", "subjects")
+    reads = ("law", "subjects", "cuts")
 
     def score(self, clip: Clip) -> Value | Skip:
+        if clip.prompt.cuts:
+            return CUT_ASKED
         if clip.prompt.law not in ("gravity", "projectile", "restitution"):
             return Skip("the prompt names no law of falling", Reason.PROMPT_EXCLUDES)
         sized = [s for s in clip.prompt.subjects if s.metres is not None and s.action not in ("stand", "lie")]
         if not sized:
             return Skip("the prompt gives no real size (`metres`) of what falls", Reason.PROMPT_EXCLUDES)
         found = scene(clip)
-        if found.lost:
-            return Skip("the camera moves in a way that cannot be followed", Reason.NO_TRACK)
+        if not found.plain:
+            return Skip("nothing is seen to fall by a track that can be believed", Reason.NO_TRACK)
         if len({s.metres for s in sized}) > 1 or (
             len(sized) < len(clip.prompt.subjects) and len(found.confident) > 1
         ):
@@ -116,14 +114,19 @@ class Gravity(VideoMetric):
         return Value(value, (interval, f"assumes that {clip.fps:g} frames are one second"))
 
 
+def _extent(track: Track) -> NDArray[np.float64]:
+    """Pixels across a thing, by frame: the diameter of what is round, else the largest extent."""
+    area, width, height = (v[track.clear] for v in (track.area, track.width, track.height))
+    round_ = abs(np.log(np.median(width / height))) < 0.12 and np.median(area / (width * height)) < 0.86
+    return np.asarray(np.sqrt(4 * area / np.pi) if round_ else np.maximum(width, height) - 1, np.float64)
+
+
 def _gravities(track: Track, found: Scene, metres: float) -> list[tuple[float, float, float]]:
     """Gravity, the standard error of its fit, and the relative error of the size, of every flight of a
     track."""
-    sides = np.sqrt(4 * track.area[track.clear] / np.pi)
+    sides = _extent(track)
     across = float(np.median(sides))
-    unsure = max(
-        0.7 / across, float(np.std(sides)) / across / np.sqrt(len(sides))
-    )  # an edge is half a pixel off
+    unsure = max(0.7 / across, float(np.std(sides)) / across / np.sqrt(len(sides)))  # outlines are a bit off
     made = []
     for flight in flights(path_of(track, found)):
         if flight.error < 0.3 * abs(flight.down):
@@ -139,7 +142,7 @@ def _of_things(
 ) -> Value | Skip:
     found = scene(clip)
     few = sum(s.count for s in clip.prompt.subjects) <= FEW
-    checks = of_tracks(found) if found.plain and few else ()
+    checks = of_clip(of_tracks(found), found.index) if found.plain and few else ()
     if not checks and len(clip[POINTS]["start"]):
         checks = of_points(clip[POINTS])
     if not checks:
@@ -165,7 +168,7 @@ class PhysicsPermanence(VideoMetric):
         if clip.prompt.cuts:
             return CUT_ASKED
         return _of_things(
-            clip, lambda s: permanence.of_tracks(s, clip.prompt.law in LAWS), permanence.of_points
+            clip, lambda s: permanence.of_tracks(s, clip.prompt.law in PLANAR), permanence.of_points
         )
 
 

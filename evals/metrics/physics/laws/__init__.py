@@ -27,6 +27,10 @@ LAWS: dict[str, Callable[[Scene], Tested]] = {
 }
 
 
+PLANAR = frozenset({"gravity", "projectile", "restitution", "pendulum"})
+"""Laws of things that stay at one distance from the camera: a change of size has no cause."""
+
+
 def test_law(law: str, scene: Scene, subjects: Sequence[Subject] = ()) -> Tested:
     """The checks of a law on a scene, or why it cannot be tested there; `subjects` are the prompt's."""
     if sum(s.count for s in subjects) > FEW:

@@ -71,10 +71,10 @@ def _tested(scene: Scene, released: bool, bounces: bool) -> Tested:
     paths = [path for path in paths if len(path.t) >= 5]
     if not paths:
         return Untestable("nothing is seen to move by a track that can be believed")
-    flown = {i: flights(path) for i, path in enumerate(paths)}
+    flown = {i: _without_pushes(flights(path)) for i, path in enumerate(paths)}
     checks: list[Check] = []
     for i, path in enumerate(paths):
-        checks += _straight(path) if not flown[i] else []
+        checks += _straight(path) if not flown[i] and not bounces else []
         checks += [_downwards(flight) for flight in flown[i]]
         checks += [
             c for flight in flown[i] if flight.down > 0 for c in (_vertical(flight), *_constant(flight))
@@ -90,6 +90,12 @@ def _tested(scene: Scene, released: bool, bounces: bool) -> Tested:
     if not checks:
         return Untestable("nothing is seen to fly long enough", Reason.NO_TRACK)
     return tuple(checks)
+
+
+def _without_pushes(found: list[Flight]) -> list[Flight]:
+    """Without upward accelerations beside a fall that takes as long: a hand throws, or catches."""
+    falls = max((f.phase.duration for f in found if f.down > 0), default=0.0)
+    return [f for f in found if f.down > 0 or f.phase.duration > 1.25 * falls]
 
 
 def _downwards(flight: Flight) -> Check:
@@ -137,7 +143,7 @@ def _equal(falling: Sequence[Flight]) -> list[Check]:
     """All flights have one acceleration."""
     if len(falling) < 2:
         return []
-    sure = [f for f in falling if f.error < 0.2 * f.down]
+    sure = _one_a_fall([f for f in falling if f.error < 0.2 * f.down])
     if len(sure) < 2:
         return []
     low, high = min(sure, key=lambda f: f.down), max(sure, key=lambda f: f.down)
@@ -145,6 +151,24 @@ def _equal(falling: Sequence[Flight]) -> list[Check]:
     apart = max(0.0, high.down - low.down - 2 * float(np.hypot(high.error, low.error))) / mean
     said = f"one flight accelerates {high.down / low.down:.2f} times as fast as another"
     return [Check("equal", grade(apart, 0.25, 0.75), said, *low.frames)]
+
+
+def _one_a_fall(found: Sequence[Flight]) -> list[Flight]:
+    """The longest flight of every uninterrupted fall: drag changes the acceleration within one."""
+    kept: list[Flight] = []
+    for flight in found:
+        last = kept[-1] if kept and kept[-1].path is flight.path else None
+        if last is not None:
+            before = last.phase.fit.velocity(last.phase.end)
+            after = flight.phase.fit.velocity(flight.phase.start)
+            goes_on = flight.phase.first == last.phase.last + 1 and float(
+                np.linalg.norm(after - before)
+            ) < 0.35 * max(last.phase.speed, flight.phase.speed)
+            if goes_on:
+                kept[-1] = max(last, flight, key=lambda f: f.phase.duration)
+                continue
+        kept.append(flight)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -207,7 +231,8 @@ def _two_bodies(paths: Sequence[Path]) -> list[Check]:
 
 def _from_rest(path: Path) -> list[Check]:
     """What is let go moves down first: it does not leap up from rest."""
-    if path.rows[0] <= 1 and not path.track.edge[0]:
+    first = path.phases[0] if path.phases else None
+    if first is not None and first.reach < max(1.5, 0.1 * path.size) and path.rows[0] <= 1:
         rise = float(path.xy[:3, 1].max() - path.xy[:, 1].min()) / path.size
         top = int(path.rows[int(path.xy[:, 1].argmin())])
         if rise > 0.6:
@@ -237,7 +262,7 @@ def _impacts(path: Path, found: Sequence[Flight]) -> list[Check]:
             continue
         fell, rose = float(a.fit.velocity(lands)[1]), -float(b.fit.velocity(lands)[1])
         whole = b.count >= 4 and a.count >= 4
-        if fell * 0.15 > 8 and rose > 0.2 * fell and whole:
+        if fell * a.duration > 8 and rose > 0.2 * fell and whole:
             error = _speed_error(a, lands) / fell + _speed_error(b, lands) / fell
             ratios.append((rose / fell, error, int(path.rows[a.last]), int(path.rows[b.last])))
     checks = []
@@ -266,7 +291,7 @@ def _sinks_through(path: Path, scene: Scene) -> list[Check]:
     down = float(phase.fit.velocity(phase.end)[1])
     next_frame = float(scene.times[path.track.frames[-1]] + np.median(np.diff(path.t)))
     low = float(phase.fit.at(next_frame)[1]) + path.size / 2
-    if low > scene.height - 3 and down * 0.1 > 4 and not _turned(path):
+    if low > scene.height - 3 and down * phase.duration > 4 and not _turned(path):
         frames = int(path.rows[phase.first]), int(path.track.frames[-1])
         return [Check("bounces", 0.0, "it falls out of the picture without a bounce", *frames)]
     return []

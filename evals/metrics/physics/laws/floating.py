@@ -28,6 +28,8 @@ def _one_way(path: Path) -> list[Check]:
     """Of all its way up and down, the part that goes against the whole; bobbing at the surface is small."""
     steps = np.diff(path.xy[:, 1])
     whole = float(path.xy[-1, 1] - path.xy[0, 1])
+    if abs(whole) < 0.5 * float(np.abs(steps).sum()):
+        return []  # it bobs
     against = float(np.abs(steps[np.sign(steps) != np.sign(whole)]).sum())
     noise = 0.8 * path.noise * np.sqrt(len(steps)) + 0.25 * path.size
     share = max(0.0, against - noise) / float(np.abs(steps).sum())
@@ -41,9 +43,15 @@ def _asked(path: Path, actions: Sequence[str]) -> list[Check]:
     sinks, floats = (all(a in kinds for a in actions) and bool(actions) for kinds in (SINKS, FLOATS))
     if not sinks and not floats:
         return []
-    down = path.xy[-1, 1] > path.xy[0, 1]
-    said = f"it {'sinks' if down else 'rises'}"
-    return [Check("as_asked", float(down == sinks), said, int(path.rows[0]), int(path.rows[-1]))]
+    # A steady way up or down: what falls into water is accelerated, and bobbing is short.
+    for phase in path.phases:
+        way = float(phase.travel[1])
+        steady = abs(float(phase.fit.acceleration[1])) * phase.duration < 0.5 * phase.speed
+        if phase.count >= 5 and steady and abs(way) > 1.5 * path.size:
+            said = f"it {'sinks' if way > 0 else 'rises'} steadily"
+            frames = int(path.rows[phase.first]), int(path.rows[phase.last])
+            return [Check("as_asked", float((way > 0) == sinks), said, *frames)]
+    return []
 
 
 def _settles(path: Path) -> list[Check]:

@@ -11,7 +11,7 @@ from evals.metrics.physics.checks import Check, Tested, Untestable, grade, worst
 from evals.metrics.physics.paths import Array, Path, fitted, path_of
 from evals.tracking import Scene
 
-NEAR = 0.75  # of the sum of both sizes, that two things which touch are apart at most
+NEAR = 1.05  # times the sum of both radii, that their ways come near each other at least
 MOST, LEAST = 6, 3  # observations before and after, of which velocities are made
 
 
@@ -44,9 +44,6 @@ def contact(a: Path, b: Path) -> Contact | None:
         g = min(wide, key=lambda g: apart[g] + apart[g + 1])
         start, end = int(shared[g]), int(shared[g + 1])
     else:
-        reach = 0.5 * (a.size + b.size) * 2 / np.sqrt(np.pi)
-        if apart[nearest] > NEAR * 2 * reach:
-            return None
         start, end = int(meets) - 1, int(meets) + 1
     velocities, errors = [], []
     for path in (a, b):
@@ -58,9 +55,21 @@ def contact(a: Path, b: Path) -> Contact | None:
         velocities.append([fit.c[1] for fit in fits])
         errors.append(max(float(fit.error[1].max()) for fit in fits))
     found = np.array(velocities)
+    reach = (a.size + b.size) / np.sqrt(np.pi)  # of two discs of these areas
+    if _least_distance(a, b, start, found[:, 0]) > NEAR * reach + 1:
+        return None  # a near miss
     places = [path.xy[int(np.abs(path.rows - start).argmin())] for path in (a, b)]
     line = (places[1] - places[0]) / max(float(np.linalg.norm(places[1] - places[0])), 1e-9)
     return Contact(found[:, 0], found[:, 1], max(errors), line, start, end)
+
+
+def _least_distance(a: Path, b: Path, start: int, velocities: Array) -> float:
+    """How near two things would come, had each gone on as before."""
+    rows = [int(np.abs(path.rows - start).argmin()) for path in (a, b)]
+    away = b.xy[rows[1]] - a.xy[rows[0]]
+    speed = velocities[1] - velocities[0]
+    ahead = max(0.0, -float(away @ speed) / max(float(speed @ speed), 1e-9))
+    return float(np.linalg.norm(away + speed * ahead))
 
 
 def _merged_between(a: Path, b: Path, start: int, end: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,7 +47,10 @@ def _downhill(path: Path, phase: Phase) -> list[Check]:
     across, along = np.abs(phase.travel)
     steep = along > 0.07 * across and along > 4
     a, error = phase.fit.acceleration, phase.fit.acceleration_error
-    lifted = float(a[1]) < -SURE * error and -float(a[1]) * phase.duration**2 / 8 > 1.5
+    # Slowing on the way up, and the push of a curved track, point up in the picture as well.
+    start, end, _ = _along(phase)
+    rises = float(phase.travel[1]) < -max(4.0, 0.3 * path.size) and end > start
+    lifted = rises and float(a[1]) < -SURE * error and -float(a[1]) * phase.duration**2 / 8 > 1.5
     if lifted:
         return [Check("downhill", 0.0, "it is accelerated upwards", *_frames(path, phase))]
     if not steep:
@@ -115,25 +118,27 @@ def friction(scene: Scene) -> Tested:
 
 def _level(path: Path, phase: Phase) -> bool:
     across, along = np.abs(phase.travel)
-    return phase.count >= 4 and across > max(6.0, 0.3 * path.size) and along < 0.35 * across + 2
+    return phase.count >= 4 and across > max(6.0, 0.3 * path.size) and along <= 0.03 * across + 2
 
 
 def _slows(path: Path) -> list[Check]:
+    """It never gains speed after it has last been slowed: before that, something may push it."""
     sliding = [p for p in path.phases if _level(path, p)]
-    checks, slowed = [], []
-    for phase in sliding:
+    checks, slowed, pushed = list[Check](), list[tuple[Phase, float, float]](), True
+    for phase in reversed(sliding):
         start, end, a = _along(phase)
         error = phase.fit.acceleration_error
         change = (end - start) / max(phase.speed, 1e-9)
         sure = abs(a) > SURE * error
         gain = max(0.0, change - 2 * error * phase.duration / max(phase.speed, 1e-9))
-        if sure or gain > 0:
-            said = f"while it slides its speed changes by {change:+.0%}"
-            checks.append(Check("slows", grade(gain, 0.1, 0.4), said, *_frames(path, phase)))
         if sure and a < 0:
             slowed.append((phase, -a, error))
             checks += _uniform(path, phase, -a)
-    for (one, a, e), (other, b, g) in itertools.pairwise(slowed):
+            pushed = False
+        if (pushed and (sure or gain > 0)) or (sure and a < 0):
+            said = f"while it slides its speed changes by {change:+.0%}"
+            checks.append(Check("slows", grade(gain, 0.1, 0.4), said, *_frames(path, phase)))
+    for (other, b, g), (one, a, e) in pairwise(slowed):
         if max(e / a, g / b) < 0.2 and min(one.count, other.count) >= 5 and one.last + 2 >= other.first:
             apart = max(0.0, abs(a - b) - 2 * float(np.hypot(e, g))) / ((a + b) / 2)
             said = f"it is slowed {max(a, b) / min(a, b):.1f} times as much at one time as at another"
@@ -179,17 +184,18 @@ def _straight_on(path: Path) -> list[Check]:
 
 
 def _speeds(path: Path) -> list[Check]:
-    """No later stretch is faster than an earlier one."""
-    moving = [p for p in path.phases if p.count >= 4]
+    """No later stretch is faster than an earlier one; what rests may be pushed first."""
+    level = [p for p in path.phases if p.count >= 4 and np.abs(p.travel)[1] <= 0.03 * np.abs(p.travel)[0] + 2]
     checks = []
-    for one, other in itertools.pairwise(moving):
+    for one, other in pairwise(level):
+        if not path.moving(one):
+            continue
         before, after = one.speed, other.speed
         error = 2 * (one.fit.error[1].max() + other.fit.error[1].max())
         gain = max(0.0, after - before - error) / max(before, after, 1e-9)
-        if path.moving(one) or path.moving(other):
-            said = f"its speed goes from {before:.0f} to {after:.0f} pixels per second"
-            frames = int(path.rows[one.last]), int(path.rows[other.last])
-            checks.append(Check("no_gain", grade(gain, 0.15, 0.45), said, *frames))
+        said = f"its speed goes from {before:.0f} to {after:.0f} pixels per second"
+        frames = int(path.rows[one.last]), int(path.rows[other.last])
+        checks.append(Check("no_gain", grade(gain, 0.15, 0.45), said, *frames))
     return checks
 
 

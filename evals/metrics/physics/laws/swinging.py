@@ -16,9 +16,9 @@ TURNS = 2  # turning points that a period is measured by: half a period
 
 @dataclass(frozen=True)
 class Swing:
-    """`turns` (k,) seconds and `places` (k,) pixels along the swing of its turning points, `period` in
-    seconds, `length` of the rod in pixels (None where the arc is too flat to tell), `angle` the amplitude in
-    radians, `sag` how much lower the middle hangs than the ends, in pixels."""
+    """`turns` (k,) seconds and `places` (k,) pixels along the swing of the turning points that are seen,
+    `period` in seconds, `length` of the rod in pixels (None where the arc is too flat to tell), `angle` the
+    amplitude in radians, `sag` how much lower the middle hangs than the ends, in pixels."""
 
     path: Path
     turns: Array
@@ -39,6 +39,9 @@ def swing_of(path: Path) -> Swing | None:
         return None  # no swing from side to side
     along = (path.xy - middle) @ axes[0]
     turns, places = _turning_points(path.t, along, max(2.0, 4 * path.noise))
+    seen, ends = turns, _with_ends(path.t, along, turns, places)
+    if len(turns) < TURNS:
+        turns, places = ends
     if len(turns) < TURNS:
         return None
     period = 2 * float(np.median(np.diff(turns)))
@@ -51,12 +54,12 @@ def swing_of(path: Path) -> Swing | None:
     ends = np.abs(along - np.median(along)) > 0.7 * amplitude
     centre = np.abs(along - (places.max() + places.min()) / 2) < 0.3 * amplitude
     sag = float(path.xy[centre, 1].mean() - path.xy[ends, 1].mean()) if centre.any() and ends.any() else 0.0
-    return Swing(path, turns, places, period, length, angle, sag)
+    kept = len(seen) >= TURNS
+    return Swing(path, turns if kept else seen, places if kept else places[:0], period, length, angle, sag)
 
 
 def _turning_points(t: Array, along: Array, least: float) -> tuple[Array, Array]:
-    """Times and places at which it turns round, from parabolas through the farthest samples. The first and
-    the last place count where it hardly moves there: it is let go, or about to turn."""
+    """Times and places at which it turns round, from parabolas through the farthest samples."""
     turns: list[tuple[float, float]] = []
     way, extreme = 0, 0
     for i in range(1, len(t)):
@@ -68,13 +71,20 @@ def _turning_points(t: Array, along: Array, least: float) -> tuple[Array, Array]
         elif (along[extreme] - along[i]) * way > least:
             turns.append(_vertex(t, along, extreme))
             way, extreme = -way, i
-    speed = np.abs(np.gradient(along, t))
-    slow = 0.12 * float(speed.max())
-    if speed[:2].mean() < slow and (not turns or turns[0][0] - t[0] > 3 * (t[1] - t[0])):
-        turns.insert(0, (float(t[0]), float(along[0])))
-    if speed[-2:].mean() < slow and (not turns or t[-1] - turns[-1][0] > 3 * (t[1] - t[0])):
-        turns.append((float(t[-1]), float(along[-1])))
     return np.array([a for a, _ in turns]), np.array([b for _, b in turns])
+
+
+def _with_ends(t: Array, along: Array, turns: Array, places: Array) -> tuple[Array, Array]:
+    """The turning points with the first and the last place of the clip where it hardly moves there: it is let
+    go, or about to turn. They tell half a period where no more is seen."""
+    found = list(zip(turns, places, strict=True))
+    speed = np.abs(np.gradient(along, t))
+    slow, gap = 0.12 * float(speed.max()), 3 * float(t[1] - t[0])
+    if speed[:2].mean() < slow and (not found or found[0][0] - t[0] > gap):
+        found.insert(0, (float(t[0]), float(along[0])))
+    if speed[-2:].mean() < slow and (not found or t[-1] - found[-1][0] > gap):
+        found.append((float(t[-1]), float(along[-1])))
+    return np.array([a for a, _ in found]), np.array([b for _, b in found])
 
 
 def _vertex(t: Array, along: Array, i: int) -> tuple[float, float]:
@@ -112,19 +122,22 @@ def pendulum(scene: Scene) -> Tested:
 
 def _of_one(swing: Swing) -> list[Check]:
     first, last = int(swing.path.rows[0]), int(swing.path.rows[-1])
-    halves = np.diff(swing.turns)
+    wide = np.abs(np.diff(swing.places))
+    if len(wide):  # once it has died out, turning points are noise
+        over = np.flatnonzero(wide[wide.argmax() :] < 0.3 * wide.max())
+        wide = wide[: int(wide.argmax() + over[0])] if len(over) else wide
+    halves = np.diff(swing.turns)[: len(wide)]
     step = float(np.median(np.diff(swing.path.t)))
     checks = []
     if len(halves) >= 2:
         apart = max(0.0, float(halves.max() - halves.min()) - step) / float(halves.mean())
         said = f"its half periods differ by {float(np.ptp(halves) / halves.mean()):.0%}"
         checks.append(Check("steady_period", grade(apart, 0.15, 0.5), said, first, last))
-        wide = np.abs(np.diff(swing.places))
         growth = float((wide[1:] / np.maximum.accumulate(wide)[:-1] - 1).max())
         noise = 4 * swing.path.noise / float(wide.max())
         said = f"its swing changes by {growth:+.0%} from one half to the next"
         checks.append(Check("never_wider", grade(growth - noise, 0.06, 0.25), said, first, last))
-    width = float(np.abs(np.diff(swing.places)).max())
+    width = float(np.ptp(swing.path.xy[:, 0]))
     if width > 20 and abs(swing.sag) > 3:
         said = f"its middle hangs {'lower' if swing.sag > 0 else 'higher'} than its ends"
         checks.append(Check("hangs", float(swing.sag > 0), said, first, last))
