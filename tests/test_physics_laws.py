@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evals.metrics.physics.checks import Check, Untestable, grade, lowest, worst
+from evals.metrics.physics.checks import Check, Untestable, grade, lowest, of_clip, worst
 from evals.metrics.physics.laws import LAWS, test_law
 from evals.metrics.physics.laws.falling import bounce_ratios, drops, flights
 from evals.metrics.physics.laws.meeting import contact
@@ -327,3 +327,80 @@ def test_what_is_asked_to_sink_must_not_float(action: str, score: float) -> None
     found = test_law("buoyancy", scene_of_tracks(track), [Subject(kind="stone", action=action)])
     assert not isinstance(found, Untestable)
     assert {c.name: c.score for c in found}["as_asked"] == score
+
+
+# --- lawful motion that looks odd ---
+
+
+def joined(*pieces: tuple[int, list[float] | None, list[float]]) -> Array:
+    """Places from pieces of (frames, velocity, acceleration), one after the other, from (60, 120)."""
+    found, at, v = [], np.array([60.0, 120.0]), np.zeros(2)
+    for frames, speed, a in pieces:
+        v = np.asarray(speed, np.float64) if speed is not None else v
+        for _ in range(frames):
+            found.append(at.copy())
+            at = at + v / FPS + np.asarray(a, np.float64) / FPS**2 / 2
+            v = v + np.asarray(a, np.float64) / FPS
+    return np.array(found)
+
+
+def floating(amplitude: float) -> Array:
+    t = np.arange(72) / FPS
+    return np.stack([100 + 3 * t, 150 + amplitude * np.sin(2.2 * t)], 1)
+
+
+def held_swing() -> Array:
+    swing = swinging(1.0, 120)
+    return np.concatenate([np.repeat(swing[:1], 14, 0), swing])
+
+
+ODD: list[tuple[str, str, Array]] = [
+    ("rolling", "slows towards the camera", joined((30, [40.0, 120.0], [0.0, -60.0]))),
+    ("friction", "is pushed, then let go",
+     joined((6, [0, 0], [0, 0]), (12, None, [400.0, 0]), (30, None, [-160.0, 0]))),
+    ("friction", "rolls down a gentle ramp",
+     joined((30, [10.0, 2.0], [90.0, 18.0]), (12, None, [-120.0, -24.0]))),
+    ("inertia", "rests, is hit, glides", joined((10, [0, 0], [0, 0]), (30, [150.0, 0], [0, 0]))),
+    ("inertia", "glides towards the camera", joined((30, [60.0, 60.0], [15.0, 20.0]))),
+    ("pendulum", "is held, then let go", held_swing()),
+    ("pendulum", "dies out", swinging(0.8, 120, grows=-1.3)),
+    ("buoyancy", "bobs", floating(22.0)),
+    ("projectile", "is thrown and caught",
+     joined((7, [0, 0], [0, -900.0]), (26, None, [0, 500.0]), (5, None, [0, -900.0]))),
+    ("restitution", "rolls aslant over the floor", joined((30, [90.0, 60.0], [0, 0]))),
+    ("gravity", "begins in mid-fall", dropped(120.0, keep=0.75, n=60)[15:]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("law", "what", "xy"), ODD, ids=[f"{law}: {what}" for law, what, _ in ODD])
+def test_lawful_motion_is_not_blamed(law: str, what: str, xy: Array) -> None:
+    for seed in range(8):
+        track = track_of(noisy(xy, seed))
+        subjects = [Subject(kind="duck", action="float")] if law == "buoyancy" else []
+        found = test_law(law, scene_of_tracks(track), subjects)
+        assert isinstance(found, Untestable) or worst(found).score >= 0.8, (what, worst(found))
+
+
+def test_a_near_miss_is_no_collision() -> None:
+    a, b = colliding((150.0, -100.0))
+    tracks = [track_of(a), track_of(b + np.array([0.0, 32.0]), colour=COLOURS[1])]
+    assert isinstance(test_law("collision", scene_of_tracks(*tracks)), Untestable)
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.2, 0.1])
+def test_slow_motion_changes_no_verdict(speed: float) -> None:
+    each = [("restitution", UNLAWFUL[5][2]), ("gravity", UNLAWFUL[3][2]), ("gravity", LAWFUL["gravity"][1])]
+    for law, made in each:
+        scores = []
+        for fps in (FPS, FPS / speed):
+            tracks = [track_of(noisy(xy, i), colour=COLOURS[i]) for i, xy in enumerate(made(0))]
+            found = test_law(law, scene_of_tracks(*tracks, fps=fps))
+            assert not isinstance(found, Untestable)
+            scores.append({c.name: round(c.score, 6) for c in lowest(found)})
+        assert scores[0] == scores[1]
+
+
+def test_frames_are_those_of_the_clip() -> None:
+    checks = (Check("a", 0.0, "", 3, 5), Check("b", 1.0, "", 0, 9))
+    index = np.arange(8) * 4
+    assert [(c.first, c.last) for c in of_clip(checks, index)] == [(12, 20), (0, 28)]

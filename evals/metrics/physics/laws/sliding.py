@@ -60,11 +60,11 @@ def _downhill(path: Path, phase: Phase) -> list[Check]:
     gains = abs(pull) > SURE * error and abs(pull) * phase.duration > 0.15 * phase.speed
     if not gains:
         return []
+    if pull < 0 and not (float(phase.travel[1]) < 0 and end > start):
+        return []  # it slows on its way down: friction on a floor that is seen from above
     said = f"on the slope it is accelerated {'downhill' if pull > 0 else 'uphill'}"
-    return [
-        Check("downhill", float(pull > 0), said, *_frames(path, phase)),
-        *_uniform(path, phase, abs(pull)),
-    ]
+    checks = [Check("downhill", float(pull > 0), said, *_frames(path, phase))]
+    return [*checks, *_uniform(path, phase, abs(pull))]
 
 
 def _uniform(path: Path, phase: Phase, pull: float) -> list[Check]:
