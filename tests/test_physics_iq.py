@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evals import video
 from evals.decoding import pairs
-from evals.errors import Reason, VideoError
+from evals.errors import MetricError, Reason, VideoError
 from evals.extractors.physics_iq import PhysicsIq
 from evals.metrics.physics_iq import Likeness, likeness, physics_iq_score
 from evals.records import Normalization
@@ -201,17 +201,18 @@ def test_what_is_missing_is_said_before_work_starts(tmp_path: Path, cli: Cli) ->
     done = cli(*command, "--out", tmp_path / "out", "--partial", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
-    assert found["complete"] is False and len(found["left_out"]["generated"]) == 5
+    assert found["complete"] is False and len(found["left_out"][str(generated)]) == 5
 
 
-@pytest.mark.parametrize("what", ["rate", "empty", "no folder", "two of one id", "rates"])
+@pytest.mark.parametrize("what", ["rate", "empty", "no folder", "two of one id", "rates", "out"])
 def test_folders_that_cannot_be_used_are_named(what: str, tmp_path: Path, cli: Cli) -> None:
     benchmark, index, generated = build(tmp_path)
     said = {
         "rate": "no real takes at 8 frames per second", "empty": "no clip's name begins with an id",
         "no folder": "no such folder of clips", "two of one id": "two clips have the id 0001",
-        "rates": "several frame rates",
+        "rates": "16 frames per second, not 8", "out": "no folder can be made there",
     }[what]  # fmt: skip
+    out = tmp_path / "out"
     takes = benchmark / "split-videos" / "testing" / f"{FPS}FPS"
     if what == "rate":
         takes.rename(takes.with_name("30FPS"))
@@ -222,9 +223,11 @@ def test_folders_that_cannot_be_used_are_named(what: str, tmp_path: Path, cli: C
         generated = tmp_path / "nowhere"
     elif what == "two of one id":
         shutil.copy(next(generated.glob("0001*")), generated / "0001_again.mp4")
-    else:
+    elif what == "rates":
         one = next(generated.glob("0001*"))
         encode(one, list(frames_of(one)), 16)
+    else:
+        out.write_text("a file")
     command = (
         "physics-iq",
         generated,
@@ -235,7 +238,7 @@ def test_folders_that_cannot_be_used_are_named(what: str, tmp_path: Path, cli: C
         "--conditioned-on",
         "image",
     )
-    done = cli(*command, "--out", tmp_path / "out")
+    done = cli(*command, "--out", out)
     assert done.code == 2 and said in done.err
 
 
@@ -246,6 +249,26 @@ def test_a_score_is_a_ratio_of_means_within_0_and_100() -> None:
     ours = [Likeness(0.4, 0.2, 0.2, 0.02), Likeness(0.0, 0.2, 0.2, 0.02)]
     theirs = [Likeness(0.8, 0.4, 0.4, 0.02), Likeness(0.2, 0.4, 0.4, 0.02)]
     assert physics_iq_score(ours, theirs) == pytest.approx(100 * (0.4 + 0.5 + 0.5) / 3)
+
+
+def test_takes_without_common_motion_and_folders_given_twice_are_refused(tmp_path: Path, cli: Cli) -> None:
+    with pytest.raises(MetricError, match="no motion in common"):
+        physics_iq_score([Likeness(0.5, 0.5, 0.5, 0.0)], [Likeness(0.0, 0.0, 0.0, 0.1)])
+    benchmark, index, generated = build(tmp_path)
+    index.write_text("scenario,category\n0001_perspective-left_take-1_trimmed-ball-falls.mp4\n")
+    command = (
+        "physics-iq",
+        generated,
+        "--benchmark",
+        benchmark,
+        "--conditioned-on",
+        "image",
+        "--out",
+        tmp_path / "o",
+    )
+    done = cli(*command, generated / ".")
+    assert done.code == 2 and "given twice" in done.err
+    assert cli(*command, "--descriptions", index).code == 0  # a row without a category
 
 
 def test_only_extractors_that_say_so_take_two_sizes(tmp_path: Path) -> None:

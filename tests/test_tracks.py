@@ -15,6 +15,7 @@ from evals.errors import DoesNotApply
 from evals.extractors import create
 from evals.extractors.camera import Camera, steadied
 from evals.extractors.moving import detect
+from evals.metrics.physics.permanence import of_points
 from evals.runs.features import Features
 from evals.tracking import Scene, scene_of
 from evals.tracking.association import tracks_of
@@ -169,6 +170,24 @@ def test_points_follow_a_shift(name: str) -> None:
     ("frames", "starts"), [(15, []), (16, [0]), (19, [0]), (20, [0, 4]), (40, [0, 16, 24])]
 )
 def test_windows_of_points_cover_the_clip(frames: int, starts: list[int]) -> None:
-    still = np.repeat(texture(64, 48)[None], frames, 0)
+    still = np.repeat(texture(64, 56)[None], frames, 0)
     found = run("dis-points", still, [])
     assert found["start"].tolist() == starts and found["xy"].shape == (len(starts), 16, 400, 2)
+
+
+def test_points_say_whether_there_is_something_to_follow() -> None:
+    flat = np.full((16, 64, 96, 3), 90, np.uint8)
+    assert run("dis-points", flat, [])["texture"].tolist() == [0.0]
+    still = np.repeat(texture(96, 64)[None], 16, 0)
+    assert run("dis-points", still, [])["texture"][0] > 0.9
+    assert not len(run("dis-points", still[:, :40], [])["start"])  # too small to follow points in
+
+
+def test_permanence_says_nothing_of_noise_and_of_nothing() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (16, 64, 96, 3), dtype=np.uint8)
+    for frames in (noise, np.full((16, 64, 96, 3), 90, np.uint8)):
+        assert of_points(run("dis-points", frames, [])) == ()
+    still = np.repeat(texture(96, 64)[None], 16, 0)
+    (check,) = of_points(run("dis-points", still, []))
+    assert check.score == 1.0

@@ -5,6 +5,7 @@ Its number is a ratio of means over all clips; what two takes differ by (physica
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from evals.benchmarks.physics_iq_files import (
 )
 from evals.decoding.pool import DecoderJob, Pool
 from evals.decoding.resources import Resources
-from evals.errors import UsageError
+from evals.errors import MetricError, UsageError
 from evals.extract import Hooks, Problems, Source, extract_features
 from evals.extractors.paired import create_pair
 from evals.metrics.needs import Needs, Prepared
@@ -103,11 +104,15 @@ class Result:
 
 
 def score_of(rows: Sequence[Row], take: int = 0, views: Sequence[str] = VIEWS) -> float | None:
-    """Percent, of the clips of some views against one take; None where there is none."""
+    """Percent, of the clips of some views against one take; None where there is none, or the takes have
+    nothing in common."""
     used = [row for row in rows if row.view in views]
     if not used:
         return None
-    return physics_iq_score([row.takes[take] for row in used], [row.variance for row in used])
+    try:
+        return physics_iq_score([row.takes[take] for row in used], [row.variance for row in used])
+    except MetricError:
+        return None
 
 
 def prepare(
@@ -115,15 +120,14 @@ def prepare(
 ) -> tuple[Benchmark, list[tuple[Path, dict[str, Path], list[Wrong]]]]:
     """Look at everything before any work: the benchmark at the clips' frame rate, and for every folder its
     clips and what is wrong with them. Raises `UsageError`."""
+    if len({place.resolve() for place in generated}) < len(generated):
+        raise UsageError("a folder of clips is given twice: every folder is one run of the model")
     held = [(place, clips_of(place)) for place in generated]
     facts = _facts(resources.pool, [path for _, clips in held for path in clips.values()])
-    rates = {round(fps) for fps, _ in facts.values()}
-    if not facts:
+    rates = Counter(round(fps) for fps, _ in facts.values())
+    if not rates:
         raise UsageError(f"{generated[0]}: no clip can be read")
-    if len(rates) > 1:
-        listed = ", ".join(str(rate) for rate in sorted(rates))
-        raise UsageError(f"the clips have several frame rates ({listed}); Physics-IQ takes clips of one")
-    benchmark = open_benchmark(folder, rates.pop(), descriptions)
+    benchmark = open_benchmark(folder, rates.most_common(1)[0][0], descriptions)
     facts |= _facts(resources.pool, [take for scene in benchmark.scenes for take in scene.takes])
     return benchmark, [(place, clips, problems(benchmark, clips, facts)) for place, clips in held]
 
@@ -175,9 +179,10 @@ def _run(
             first, second, variance = found
             rows.append(Row(scene.id, scene.name, scene.view, scene.category, (first, second), variance))
     if not rows:
-        raise UsageError(f"{folder}: no clip could be compared; the first: {left_out[-1]}")
+        raise UsageError(f"{folder}: no clip could be compared; the first: {left_out[len(wrong)]}")
     settings = {name: s for name, how in SETTINGS.items() if (s := score_of(rows, *how)) is not None}
-    settings.setdefault(OFFICIAL, float("nan"))
+    if OFFICIAL not in settings:
+        raise UsageError(f"{folder}: the real takes have no motion in common, so there is no score")
     categories = {
         category: score
         for category in sorted({row.category for row in rows})

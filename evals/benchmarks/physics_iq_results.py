@@ -32,7 +32,7 @@ def write(result: Result, out: Path) -> dict[str, Any]:
         "settings": _over_runs([run.settings for run in result.runs]),
         "categories": _over_runs([run.categories for run in result.runs]),
         "means": asdict(mean_of([row for run in result.runs for row in run.rows])),
-        "left_out": {run.folder.name: list(run.left_out) for run in result.runs},
+        "left_out": {str(run.folder): list(run.left_out) for run in result.runs},
     }
     write_atomically(out / "physics-iq.json", json.dumps(document, indent=1, ensure_ascii=False).encode())
     write_atomically(out / "physics-iq.csv", _rows(result.runs).encode())
@@ -62,5 +62,5 @@ def _rows(runs: Sequence[Run]) -> str:
         for row in run.rows:
             each = (*row.takes, row.variance)
             values = [getattr(one, m) for one in each for m in measures]
-            writer.writerow([run.folder.name, row.id, row.name, row.view, row.category, *values])
+            writer.writerow([str(run.folder), row.id, row.name, row.view, row.category, *values])
     return file.getvalue()

@@ -9,6 +9,7 @@ import click
 
 from evals.cli.options import PATH, Common, common
 from evals.cli.output import say, tell, tell_json
+from evals.errors import UsageError
 
 if TYPE_CHECKING:
     from evals.benchmarks.physics_iq import Result
@@ -53,7 +54,7 @@ def command(
     common.start()
     with common.resources() as resources:
         found, held = physics_iq.prepare(generated, benchmark, descriptions, resources)
-        wrong = [f"{place.name}: {one.message}" for place, _, each in held for one in each]
+        wrong = [f"{place}: {one.message}" for place, _, each in held for one in each]
         for line in wrong[:SHOWN]:
             say(line)
         if len(wrong) > SHOWN:
@@ -61,7 +62,10 @@ def command(
         if wrong and not partial:
             say(f"{len(wrong)} problems; mend them, or go on without these clips by --partial")
             return 2
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {out}: no folder can be made there: {error.strerror}") from None
         with locked(out):
             store = FeatureStore(out / "features")
             result = physics_iq.measure(found, held, conditioned_on, resources, store)
@@ -71,7 +75,16 @@ def command(
     else:
         tell(_table(result, document))
         say(f"results: {out}")
-    return 0
+    known = {(place, one.message) for place, _, each in held for one in each}
+    late = [
+        f"{run.folder}: {one}"
+        for run in result.runs
+        for one in run.left_out
+        if (run.folder, one) not in known
+    ]
+    for line in late[:SHOWN]:
+        say(f"left out: {line}")
+    return 4 if late else 0
 
 
 def _table(result: Result, document: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from evals.video import Chunk, Frames
 
 GRID, FRAMES = 20, 16
 SCALE = 256.0
+SMALLEST = 48  # pixels of the short side
 MOST = 60  # windows: of a longer video the first ones
 
 Array = NDArray[np.float32]
@@ -46,16 +48,26 @@ def along(field: FlowField, points: Array) -> Array:
     return np.asarray(top * (1 - v) + bottom * v, np.float32)
 
 
+def _texture(grey: Frames, points: Array) -> float:
+    """The share of points about which a picture varies by more than two levels."""
+    values = grey.astype(np.float32)
+    mean, square = cv2.blur(values, (9, 9)), cv2.blur(values * values, (9, 9))
+    near = np.rint(points).astype(int)
+    return float(np.mean((square - mean * mean)[near[:, 1], near[:, 0]] > 4.0))
+
+
 class _Points(FrameExtractor):
     """Base: `xy` (w, 16, 400, 2), pixels at a short side of 256, and `kept` (w, 16, 400), 1 as long as a
     point is followed: one that is lost stays where it was. `start` (w,) is the first frame of each window;
-    windows follow one another, and the last one ends with the video; there is none under 16 frames. `size`
-    (w, 2) is the picture's width and height."""
+    windows follow one another, and the last one ends with the video; there is none under 16 frames, nor under
+    48 pixels. `size` (w, 2) is the picture's width and height, `texture` (w,) the share of the points that
+    lie on something at the start."""
 
     def __init__(self, name: str, weights: Path | None = None) -> None:
         super().__init__(name, weights)
         self._history: list[tuple[Frames, FlowField | None, Flags | None]] = []
         self._windows: list[tuple[int, Array, Flags]] = []
+        self._texture: list[float] = []
         self._shape: tuple[int, ...] = (0, 0)
         self._seen = 0
 
@@ -72,7 +84,7 @@ class _Points(FrameExtractor):
             self._shape = small(chunk, i)[1].shape
             self._remember(chunk, i)
             self._seen += 1
-            if self._seen % FRAMES == 0 and len(self._windows) < MOST:
+            if self._seen % FRAMES == 0 and len(self._windows) < MOST and min(self._shape) >= SMALLEST:
                 self._windows.append(self._window())
         return {}
 
@@ -80,6 +92,7 @@ class _Points(FrameExtractor):
         """Follow the grid through the last 16 frames remembered."""
         height, width = self._shape
         at = grid(width, height)
+        self._texture.append(_texture(self._history[0][0], at))
         xy, kept = [at], [np.ones(len(at), np.bool_)]
         for k in range(FRAMES - 1):
             there, found = self._again(k, at)
@@ -92,7 +105,7 @@ class _Points(FrameExtractor):
         return self._seen - FRAMES, np.stack(xy) * np.float32(scale), np.stack(kept)
 
     def finish(self) -> Features:
-        if self._seen > FRAMES and self._seen % FRAMES >= 4 and len(self._windows) < MOST:
+        if self._seen % FRAMES >= 4 and 0 < len(self._windows) < MOST:
             self._windows.append(self._window())
         count = len(self._windows)
         shape = (count, FRAMES, GRID * GRID)
@@ -100,6 +113,7 @@ class _Points(FrameExtractor):
         return {
             "xy": np.array([xy for _, xy, _ in self._windows], np.float32).reshape(*shape, 2),
             "kept": np.array([kept for *_, kept in self._windows], np.uint8).reshape(shape),
+            "texture": np.array(self._texture, np.float64),
             "start": np.array([start for start, *_ in self._windows], np.float64),
             "size": np.tile(np.array([wide, tall], np.float64), (count, 1)),
         }

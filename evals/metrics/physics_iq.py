@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from evals.errors import MetricError
 from evals.metrics.base import About
 from evals.metrics.fidelity import Curve, PairMetric
 from evals.records import Need, Spec
@@ -56,8 +57,10 @@ def mean_likeness(of: Sequence[Likeness]) -> Likeness:
 def physics_iq_score(generated: Sequence[Likeness], takes: Sequence[Likeness]) -> float:
     """The benchmark's score in percent: 100 · clip[⅓ (st/PV + s/PV + w/PV) − (MSE − PV's MSE)], each a mean
     over all clips, where PV (physical variance) is the same between two real takes. A ratio of means, not a
-    mean of ratios."""
+    mean of ratios. Raises `MetricError` where the takes have no motion in common."""
     mean, real = mean_likeness(generated), mean_likeness(takes)
+    if min(real.spatiotemporal, real.spatial, real.weighted) <= 0:
+        raise MetricError("the two takes have no motion in common: nothing to measure against")
     ratios = [
         mean.spatiotemporal / real.spatiotemporal,
         mean.spatial / real.spatial,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evals.compare import Comparison, RunScores
-from evals.errors import Reason
+from evals.metrics.physics.laws import LAWS
 from evals.records import Prompt
 
 METRIC = "physics_law"
@@ -68,11 +68,12 @@ def _of_run(run: RunScores, name_of: Callable[[Prompt], str]) -> dict[str, Teste
     if table is None:
         return {}
     prompts = table.index.get_level_values("prompt_id")
-    columns = (table["status"], table["reason"], table["value"])
-    for prompt_id, status, reason, value in zip(prompts, *columns, strict=True):
-        if reason == Reason.PROMPT_EXCLUDES or status not in ("ok", "skipped", "failed"):
+    columns = (table["status"], table["value"])
+    for prompt_id, status, value in zip(prompts, *columns, strict=True):
+        prompt = run.prompts[str(prompt_id)]
+        if prompt.law not in LAWS or prompt.cuts or status not in ("ok", "skipped", "failed"):
             continue
-        of = name_of(run.prompts[str(prompt_id)])
+        of = name_of(prompt)
         found.setdefault(of, []).append(float(value) if status == "ok" else None)
     made = {}
     for name, values in found.items():

@@ -11,7 +11,8 @@ REMEDIES: dict[Caution, str] = {
     Caution.RUNS_DIFFER: "Score all runs with one normalization, which the warning names, and compare again.",
     Caution.BITRATES_DIFFER: "Encode all videos alike, or read sharpness, blur and blockiness with care.",
     Caution.MISSING_VIDEOS: "Run the generation again: it resumes, and makes what is missing.",
-    Caution.MISSING_SCORES: "Run `t2v-evals score` again: it makes what is missing.",
+    Caution.MISSING_SCORES: "See why in the table of what is not scored. What failed is made by `t2v-evals"
+    " score` again; what does not apply, or cannot be followed, stays without a score.",
     Caution.SKIPPED_VIDEOS: "Read why under “What has no score”; one normalization for all may avoid it.",
     Caution.OUT_OF_DOMAIN: "Choose an encoder that was trained on such videos.",
     Caution.ENLARGED: "Choose a short side that no video falls below.",

@@ -89,6 +89,13 @@ class Scene:
         return min(self.width, self.height)
 
     @property
+    def uneven(self) -> bool:
+        """Whether frames are shown at times that are far from even: what moves cannot be timed."""
+        steps = np.diff(self.times)
+        usual = float(np.median(steps)) if len(steps) else 0.0
+        return bool(len(steps) and (steps.max() > 1.7 * usual or steps.min() < 0.4 * usual))
+
+    @property
     def plain(self) -> bool:
         """Whether what is seen are a few things that can be told from each other."""
         return not self.lost and 1 <= len(self.known) <= FEW and self.explained >= 0.6 and self.moves < 0.3

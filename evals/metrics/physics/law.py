@@ -92,6 +92,8 @@ class Gravity(VideoMetric):
         if not sized:
             return Skip("the prompt gives no real size (`metres`) of what falls", Reason.PROMPT_EXCLUDES)
         found = scene(clip)
+        if found.uneven:
+            return Skip("the frames are shown at uneven times", Reason.NO_TRACK)
         if not found.plain:
             return Skip("nothing is seen to fall by a track that can be believed", Reason.NO_TRACK)
         if len({s.metres for s in sized}) > 1 or (
@@ -111,7 +113,7 @@ class Gravity(VideoMetric):
         spread = float(np.hypot(spread, abs(value) * unsure.min()))  # how large it looks is one error for all
         half = float(scipy.stats.t.ppf(0.975, max(2, 4 * len(values)))) * spread
         interval = f"95 % interval {value - half:.2f} to {value + half:.2f} m/s²"
-        return Value(value, (interval, f"assumes that {clip.fps:g} frames are one second"))
+        return Value(value, (interval, f"assumes that {clip.fps:.4g} frames are one second"))
 
 
 def _extent(track: Track) -> NDArray[np.float64]:

@@ -126,6 +126,7 @@ def _comes_back(track: Track) -> list[Check]:
                   int(rows[-1]))]  # fmt: skip
 
 
+TEXTURED = 0.1  # of the points, that lie on something
 LOST, CUT = (0.2, 0.5), 0.6
 """Of all points, the share that is lost in one step beyond those before and after it: where the score is 1,
 and 0; and the share from which on the step is a cut or a swing of the camera, and says nothing about
@@ -140,7 +141,10 @@ def of_points(features: Features) -> tuple[Check, ...]:
     lost = (alive[:, :-1] - alive[:, 1:]) / np.maximum(alive[:, :-1], 40.0)
     around = np.pad(lost, ((0, 0), (1, 1)))
     beyond = lost - np.maximum(around[:, :-2], around[:, 2:])
-    beyond[lost > CUT] = 0.0
+    usable = (lost <= CUT) & (alive[:, :-1] >= 40) & (np.asarray(features["texture"]) >= TEXTURED)[:, None]
+    if usable.mean() < 0.5:
+        return ()  # there is nothing to see, or nothing that can be followed
+    beyond[~usable] = 0.0
     beyond[:, [0, -1]] = 0.0
     window, pair = (int(v) for v in np.unravel_index(int(beyond.argmax()), beyond.shape))
     frame = int(start[window]) + pair

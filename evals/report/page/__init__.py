@@ -119,6 +119,7 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         names=short_names(list(comparison.metrics)),
         flags=FLAGS,
         laws=physics.by_law(comparison),
+        broken=any(each for _, each, _ in contents.violations),
         law_categories=physics.by_category(comparison),
         file=partial(_media, contents, media),
         slug=lambda verdict: (verdict or "diagnostic").replace(" ", "-"),

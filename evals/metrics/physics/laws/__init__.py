@@ -35,6 +35,8 @@ def test_law(law: str, scene: Scene, subjects: Sequence[Subject] = ()) -> Tested
     """The checks of a law on a scene, or why it cannot be tested there; `subjects` are the prompt's."""
     if sum(s.count for s in subjects) > FEW:
         return Untestable(f"more than {FEW} things were asked for: they cannot be told from each other")
+    if scene.uneven:
+        return Untestable("the frames are shown at uneven times")
     if scene.lost:
         return Untestable("the camera moves in a way that cannot be followed")
     if scene.known and not scene.plain:
