@@ -24,7 +24,21 @@ PROTOCOLS = {"": 256, "vbench": 720}
 FLOW_CELLS = 40  # a side
 
 
-class Raft(Encoder):
+class _OnRaft(Encoder):
+    """Base: RAFT's network from torchvision's or, of `raft-small`, the authors' weights."""
+
+    arch: str
+    path: Path
+
+    @classmethod
+    def published(cls, name: str) -> WeightFile:
+        return WEIGHTS[name.partition(":")[0]]
+
+    def _open(self, device: str) -> Any:
+        return load_raft(self.arch, self.path).to(device).eval()
+
+
+class Raft(_OnRaft):
     """Summaries of the optical flow between two frames, for every pair of `FlowPairs`.
 
     - `magnitude`: mean length of the flow, pixels; `top5`: mean of the largest 5 % lengths, pixels at a
@@ -63,13 +77,6 @@ class Raft(Encoder):
             **how,
         )
 
-    @classmethod
-    def published(cls, name: str) -> WeightFile:
-        return WEIGHTS[name.partition(":")[0]]
-
-    def _open(self, device: str) -> Any:
-        return load_raft(self.arch, self.path).to(device).eval()
-
     def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         frames = windows.permute(0, 1, 4, 2, 3).to(torch.float32)
         first, middle, last = frames.unbind(1)
@@ -91,7 +98,7 @@ class Raft(Encoder):
         return {name: value.float().reshape(-1, 1, 1) for name, value in found.items()}
 
 
-class RaftPoints(Encoder):
+class RaftPoints(_OnRaft):
     """The optical flow between neighbours, coarsely, for points to be followed by: `flow` (n, 40, 40, 2),
     means over equal cells of displacements in pixels, x then y; `seen` (n, 40, 40), the share of a cell that
     is visible in both frames; `size` (n, 2), the width and height of the frames in pixels.
@@ -110,13 +117,6 @@ class RaftPoints(Encoder):
         self.spec = self.describe(
             "raft-points", 1, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS, cells=FLOW_CELLS
         )
-
-    @classmethod
-    def published(cls, name: str) -> WeightFile:
-        return WEIGHTS[name.partition(":")[0]]
-
-    def _open(self, device: str) -> Any:
-        return load_raft(self.arch, self.path).to(device).eval()
 
     def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
         first, last = windows.permute(0, 1, 4, 2, 3).to(torch.float32).unbind(1)
