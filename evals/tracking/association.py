@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from evals.tracking.tracks import Track
 
 LONGEST = 400  # frames after which a track that is not seen ends, at most
 ALIKE_AREA, ALIKE_COLOUR, OTHER_COLOUR = 1.6, 40.0, 60.0
+MANY = 12  # detections in a usual frame, beyond which nothing is told from anything
 MERGED = 1.25  # times a thing's area that a region it shares has at least
 FORBIDDEN = 1e6
 
@@ -109,7 +111,8 @@ class _Open:
 
 
 def tracks_of(detections: Features) -> list[Track]:
-    """Tracks from the features of the frame extractor `moving`."""
+    """Tracks from the features of the frame extractor `moving`; none where too much moves in a usual
+    frame."""
     clip = np.asarray(detections["clip"], np.float64)[0]
     count, every = int(clip[0]), int(clip[5])
     frames = (np.asarray(detections["frame"], np.float64) / every).round().astype(int)
@@ -126,6 +129,8 @@ def tracks_of(detections: Features) -> list[Track]:
                 one["edge"] > 0.5,
             )
         )
+    if float(np.median([len(seen) for seen in by_frame])) > MANY:
+        return []
     patience = min(LONGEST, max(12, count // 3))
     open_, done = list[_Open](), list[_Open]()
     for frame, seen in enumerate(by_frame):
@@ -159,7 +164,8 @@ def _matched(
     """Assign free detections to tracks at the least cost; the tracks and detections that are left."""
     if not tracks or not free:
         return tracks, free
-    costs = np.array([[_cost(track, seen[i], frame, wide) for i in free] for track in tracks])
+    expected = [_expected(track, frame) for track in tracks]
+    costs = np.array([[_cost(one, seen[i], wide) for i in free] for one in expected])
     rows, columns = linear_sum_assignment(costs)
     taken = {int(r): int(c) for r, c in zip(rows, columns, strict=True) if costs[r, c] < FORBIDDEN}
     for r, c in taken.items():
@@ -169,24 +175,44 @@ def _matched(
     return left, [i for c, i in enumerate(free) if c not in used]
 
 
-def _cost(track: _Open, one: _Seen, frame: int, wide: bool) -> float:
-    ahead, size = frame - track.last.frame, np.sqrt(track.area)
-    speed = float(np.linalg.norm(track.velocity())) * min(ahead, 4)
+@dataclass(frozen=True)
+class _Expected:
+    """What a track should look like in a frame, worked out once for all detections: its place, area and
+    colour, pixels that it may have moved, frames since it was seen, and how often it was."""
+
+    at: Array
+    area: float
+    colour: Array
+    moved: float
+    ahead: int
+    age: int
+    last: _Seen
+
+
+def _expected(track: _Open, frame: int) -> _Expected:
+    ahead = frame - track.last.frame
+    moved = float(np.linalg.norm(track.velocity())) * min(ahead, 4)
+    at = track.predicted(frame)
+    return _Expected(at, track.area, track.colour, moved, ahead, track.age, track.last.of)
+
+
+def _cost(track: _Expected, one: _Seen, wide: bool) -> float:
+    ahead, size = track.ahead, math.sqrt(track.area)
     young = track.age < 2
     if wide:
-        reach = (4.0 if young else 2.5) * size + 1.7 * speed + 4
+        reach = (4.0 if young else 2.5) * size + 1.7 * track.moved + 4
     else:
-        reach = (1.2 if young else 0.8) * size + 0.35 * speed + 3 + 0.15 * (ahead - 1) * size
-    away = float(np.linalg.norm(one.xy - track.predicted(frame)))
+        reach = (1.2 if young else 0.8) * size + 0.35 * track.moved + 3 + 0.15 * (ahead - 1) * size
+    away = math.dist(one.xy, track.at)
     if away > reach:
         return FORBIDDEN
-    bigger = abs(float(np.log(one.area / track.area)))
-    colour = float(np.linalg.norm(one.colour - track.colour))
-    partly = one.edge or track.last.of.edge or young
-    most = np.log(ALIKE_AREA if wide or track.age >= 4 else 2.2)
+    bigger = abs(math.log(one.area / track.area))
+    colour = math.dist(one.colour, track.colour)
+    partly = one.edge or track.last.edge or young
+    most = math.log(ALIKE_AREA if wide or track.age >= 4 else 2.2)
     # What goes behind something, or comes out, shows less of itself from frame to frame.
     covered = (
-        not wide and one.area < track.area and one.area > 0.3 * track.last.of.area and away < 0.6 * size + 3
+        not wide and one.area < track.area and one.area > 0.3 * track.last.area and away < 0.6 * size + 3
     )
     if not partly and not covered and ahead == 1 and bigger > most:
         return FORBIDDEN
@@ -194,7 +220,7 @@ def _cost(track: _Open, one: _Seen, frame: int, wide: bool) -> float:
         return FORBIDDEN
     if colour > (ALIKE_COLOUR if wide or ahead > 1 else OTHER_COLOUR) and not partly:
         return FORBIDDEN
-    return float(away / reach + 0.5 * bigger + colour / 80)
+    return away / reach + 0.5 * bigger + colour / 80
 
 
 def _merged(
