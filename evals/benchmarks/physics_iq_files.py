@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evals.decoding.pairs import RATES
 from evals.errors import UsageError
 
 VIEWS = ("perspective-left", "perspective-center", "perspective-right")
 SECONDS = 5.0
-RATES_ALIKE = 1e-3  # relative difference up to which two rates are one, as where pairs are decoded
 REAL = re.compile(
     r"^(?P<id>\d{4})_testing-videos_(?P<fps>\d+)FPS_(?P<view>perspective-[a-z]+)_take-(?P<take>[12])_(?P<name>.+)\.mp4$"
 )
@@ -158,7 +158,7 @@ def problems(
             found.append(Wrong(f"{path.name}: cannot be read as a video", path))
             continue
         fps, seconds = facts[path]
-        if abs(fps - benchmark.fps) > RATES_ALIKE * benchmark.fps:
+        if abs(fps - benchmark.fps) > RATES * benchmark.fps:
             found.append(Wrong(f"{path.name}: {fps:g} frames per second, not {benchmark.fps}", path))
         elif abs(seconds - SECONDS) > 0.5 / fps:
             found.append(Wrong(f"{path.name}: lasts {seconds:.2f} s, not {SECONDS:g} s", path))

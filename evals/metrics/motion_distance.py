@@ -65,7 +65,7 @@ class MotionDistanceFrechet(FrechetVideoDistance):
     takes = "dis"
 
     def __init__(self, flow: str) -> None:
-        super().__init__("raft-small" if flow not in FOLLOWED else flow)
+        super().__init__(flow)
         self.ddof = 1
         self.protocol = "motion histograms of point tracks, mean over windows, ddof 1"
         self.spec = Spec(name="motion_distance_frechet", version=1, params={"ddof": 1, "pool": "mean"})

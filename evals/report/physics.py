@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evals.compare import Comparison, RunScores
+from evals.metrics.physics.evidence import BROKEN
 from evals.metrics.physics.laws import LAWS
 from evals.records import Prompt
 
 METRIC = "physics_law"
-VIOLATED = 0.5
 
 
 @dataclass(frozen=True)
 class Tested:
     """Of one model and one law or category: clips that the law could be tested on, of how many; the mean
-    score of those, and how many of them are below `VIOLATED`."""
+    score of those, and how many of them are below `BROKEN`."""
 
     run: str
     tested: int
@@ -79,6 +79,6 @@ def _of_run(run: RunScores, name_of: Callable[[Prompt], str]) -> dict[str, Teste
     for name, values in found.items():
         scores = [value for value in values if value is not None]
         mean = sum(scores) / len(scores) if scores else None
-        violated = sum(score < VIOLATED for score in scores)
+        violated = sum(score < BROKEN for score in scores)
         made[name] = Tested(run.label, len(scores), len(values), mean, violated)
     return made

@@ -15,6 +15,7 @@ from evals.metrics.physics.checks import Check, Untestable, lowest, of_clip, wor
 from evals.metrics.physics.laws import LAWS, PLANAR, test_law
 from evals.metrics.physics.laws.falling import flights
 from evals.metrics.physics.paths import path_of
+from evals.metrics.temporal import CUT_ASKED
 from evals.records import Need, Spec
 from evals.runs.features import Features
 from evals.tracking import FEW, Scene, Track, scene_of
@@ -22,8 +23,6 @@ from evals.tracking.derivation import TRACKS
 
 POINTS = Need("frames", "dis-points")
 NO_LAW = Skip("the prompt names no law", Reason.PROMPT_EXCLUDES)
-CUT_ASKED = Skip("the prompt asks for cuts", Reason.PROMPT_EXCLUDES)
-STANDARD = 9.80665
 
 
 def scene(clip: Clip) -> Scene:

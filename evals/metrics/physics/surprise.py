@@ -6,7 +6,7 @@ import numpy as np
 
 from evals.errors import UsageError
 from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
-from evals.metrics.physics.law import CUT_ASKED
+from evals.metrics.temporal import CUT_ASKED
 from evals.records import Need, Spec
 
 
