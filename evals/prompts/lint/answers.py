@@ -1,0 +1,96 @@
+"""Rules on expected answers: they follow from the annotations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from evals.prompts.language import Word, plain, says, words
+from evals.prompts.lint.finding import Finding, about
+from evals.records import Prompt, PromptSet, Question
+
+NO_KIND = frozenset({"video", "camera", "picture", "scene", "clip", "ground"})
+"""Words of questions that name no thing of the scene."""
+
+
+def follow(sets: Sequence[PromptSet]) -> Iterator[Finding]:
+    """Every subject, colour and count that is asked for with the answer yes is annotated; what should be
+    answered with no is not. Colours and counts of the text are annotated."""
+    kinds = {plain(s.kind) for found in sets for p in found.prompts for s in p.subjects} - NO_KIND
+    for found in sets:
+        for prompt in found.prompts:
+            if not prompt.subjects:
+                continue
+            scene = _Scene(prompt)
+            for message in scene.untold():
+                yield about("answers", found, prompt, message)
+            for question in prompt.questions:
+                for message in scene.problems(question, kinds):
+                    yield about("answers", found, prompt, f"{message}: {question.text}")
+
+
+class _Scene:
+    """What a prompt's annotations say is there."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self.text = words(prompt.text)
+        self.kinds = {plain(s.kind) for s in prompt.subjects}
+        named = [s.target for s in prompt.subjects] + [prompt.place]
+        self.around = {plain(name) for name in named if name}
+        self.colours = {c for s in prompt.subjects if s.colour for c in plain(s.colour).split()}
+        self.by_kind: dict[str, set[str]] = {}
+        self.counts: Counter[str] = Counter()
+        for subject in prompt.subjects:
+            self.counts[plain(subject.kind)] += subject.count
+            self.by_kind.setdefault(plain(subject.kind), set()).add(plain(subject.colour or ""))
+        self.groups = {s.count for s in prompt.subjects}
+
+    def untold(self) -> Iterator[str]:
+        """Colours that the text has and no subject."""
+        for word in self.text:
+            if word.colour and word.part != "noun" and word.colour not in self.colours:
+                yield f"the text says {word.text!r}, and no subject has that colour"
+
+    def problems(self, question: Question, kinds: set[str]) -> Iterator[str]:
+        asked = words(question.text)
+        if question.answer == "yes":
+            yield from self._unfounded(question, asked, kinds)
+        else:
+            yield from self._contradicted(question, asked)
+
+    def _unfounded(self, question: Question, asked: list[Word], kinds: set[str]) -> Iterator[str]:
+        said = {kind for kind in kinds if says(asked, kind)}
+        said = {k for k in said if not any(k != o and f" {k} " in f" {o} " for o in said)}
+        known = self.kinds | self.around
+        for kind in sorted(said):
+            if kind not in known and not any(kind in k.split() for k in known) and not says(self.text, kind):
+                yield f"asks for {kind!r}, which is not annotated"
+        for word in asked:
+            if word.colour and word.part != "noun" and word.colour not in self.colours:
+                yield f"asks for the colour {word.colour!r}, which is not annotated"
+        if question.kind == "count":
+            numbers = [w.number for w in asked if w.number]
+            possible = {*self.groups, *self.counts.values(), sum(self.counts.values())}
+            if not numbers:
+                yield "a question of kind count says a number from one to twenty"
+            for number in numbers:
+                mine = {n for kind, n in self.counts.items() if says(asked, kind)}
+                if number not in (mine | self.groups if mine else possible):
+                    yield f"asks for {number}, and {_counted(self.counts)} are annotated"
+
+    def _contradicted(self, question: Question, asked: list[Word]) -> Iterator[str]:
+        mine = sorted(kind for kind in self.kinds if says(asked, kind))
+        if question.kind == "subject" and mine:
+            yield f"expects no, and {mine[0]!r} is annotated"
+        if question.kind == "attribute" and len(mine) == 1:
+            for word in asked:
+                if word.colour and self.by_kind[mine[0]] == {word.colour}:
+                    yield f"expects no, and the {mine[0]} is annotated {word.colour}"
+        if question.kind == "count" and len(mine) == 1:
+            for word in asked:
+                if word.number == self.counts[mine[0]]:
+                    yield f"expects no, and {word.number} are annotated"
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{n} × {kind}" for kind, n in counts.items())
