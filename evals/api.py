@@ -222,7 +222,7 @@ def fvd(
 def _prompt_set(given: str | Path | PromptSet | None) -> PromptSet | None:
     if given is None or isinstance(given, PromptSet):
         return given
-    return prompts.load(prompts.find(str(given)))
+    return prompts.named(str(given))
 
 
 def _run_of(name: str, path: Path, place: Path, wanted: PromptSet | None, resources: Resources) -> RunFolder:

@@ -22,6 +22,7 @@ from evals.cli import (
     init,
     list_,
     physics_iq,
+    prompts,
     reference,
     run,
     score,
@@ -42,8 +43,8 @@ def cli() -> None:
     """Evaluate text-to-video models: scores with intervals, sample counts and verdicts."""
 
 
-for _file in (demo, run, generate, score, compare, gate, show, list_, reference, distance, physics_iq,
-              weights, validate, init, doctor):  # fmt: skip
+for _file in (demo, run, generate, score, compare, gate, show, list_, prompts, reference, distance,
+              physics_iq, weights, validate, init, doctor):  # fmt: skip
     cli.add_command(_file.command)
 
 

@@ -143,6 +143,7 @@ class Generating:
     interleave: int | None
     options: dict[str, str]
     expand: str | None
+    language: str | None
     prompts: str | None
     seeds: list[int] | None
     prompt_ids: tuple[str, ...]
@@ -183,6 +184,12 @@ class Generating:
             if value is not None:
                 options[name] = str(value)
         generator = generators.create(generator_name, options)
+        if self.language:
+            from evals.generators.translated import Translated
+
+            if self.expand:
+                raise UsageError("--language and --expand: give one of them, as both replace the prompt")
+            generator = Translated(generator, self.language)
         if self.expand:
             from evals.generators.expand import Expanded, expander
 
@@ -191,7 +198,7 @@ class Generating:
         return RunConfig(
             generator=generator,
             folder=self.out / checked_name(self.name or default_name(generator.label)),
-            prompts=prompts.merge(prompts.load(prompts.find(n)) for n in names) if names else None,
+            prompts=prompts.merge(prompts.named(n) for n in names) if names else None,
             seeds=self.seeds,
             settings=self._settings(),
             prompt_ids=self.prompt_ids,
@@ -227,7 +234,9 @@ generating = group(
                  help="Generator option."),
     click.option("--expand", metavar="openai-chat:MODEL[@URL]",
                  help="Have a language model rewrite the prompts; metrics use the originals."),
-    click.option("--prompts", help="Prompt sets, names or files, with commas between them."),
+    click.option("--language", metavar="CODE",
+                 help="Send prompts in another language, such as de; metrics use the English text."),
+    click.option("--prompts", help="Prompt sets, subsets (core, physics:core) or files, with commas."),
     click.option("--seeds", callback=values.seeds, help="How many seeds (3: 0, 1, 2), or a list (7,8)."),
     click.option("--prompt-id", "prompt_ids", multiple=True, help="Only this prompt; repeatable."),
     click.option("--limit", type=click.IntRange(1), help="Only the first N prompts."),

@@ -31,9 +31,12 @@ from pydantic import ValidationError
 from evals.errors import PromptError, UnknownName
 from evals.prompts import readers
 from evals.prompts.document import Document
-from evals.records import Prompt, PromptSet, Question, Record, Subject, is_regular
+from evals.prompts.subsets import SIZES as SELECTIONS
+from evals.records import ALL, Prompt, PromptSet, Question, Record, Rules, Subject, is_regular
 
-_NESTED: dict[str, type[Record]] = {"prompts": Prompt, "subjects": Subject, "questions": Question}
+_NESTED: dict[str, type[Record]] = {
+    "prompts": Prompt, "subjects": Subject, "questions": Question, "rules": Rules,
+}  # fmt: skip
 
 
 def load(path: Path) -> PromptSet:
@@ -89,6 +92,11 @@ def builtin_names() -> list[str]:
     return sorted(p.stem for p in builtin_folder().glob("*.yaml"))
 
 
+def builtin() -> list[PromptSet]:
+    """The standard sets."""
+    return [load(builtin_folder() / f"{name}.yaml") for name in builtin_names()]
+
+
 def find(name: str) -> Path:
     """A prompt set's file from a standard name or a path."""
     if name in builtin_names():
@@ -99,15 +107,38 @@ def find(name: str) -> Path:
     raise UnknownName(
         "prompt set",
         name,
-        builtin_names(),
+        [*builtin_names(), *SELECTIONS],
         "; or give the path of a .yaml, .txt (a prompt per line), .jsonl or .csv file …",
     )
 
 
-def merge(sets: Iterable[PromptSet]) -> PromptSet:
-    """Several sets as one; an id in two of them is an error."""
+def named(name: str) -> PromptSet:
+    """The prompts that a name stands for: a standard set, a file, a subset of one of them (`physics:core`),
+    the subset `core` or `mini` of all standard sets, or `all` of them. Raises `UnknownName` or
+    `PromptError`."""
+    if name == ALL:
+        return merge(builtin(), name)
+    if name in SELECTIONS:
+        return merge([subset(found, name) for found in builtin()], name)
+    owner, colon, part = name.rpartition(":")
+    if colon and owner and not is_regular(Path(name)):
+        return subset(load(find(owner)), part)
+    return load(find(name))
+
+
+def subset(found: PromptSet, name: str) -> PromptSet:
+    """The prompts of a set that one of its `subsets` lists. Raises `UnknownName`."""
+    if name not in found.subsets:
+        raise UnknownName(f"subset of {found.name}", name, list(found.subsets))
+    kept = set(found.subsets[name])
+    prompts = tuple(prompt for prompt in found.prompts if prompt.id in kept)
+    return found.model_copy(update={"name": f"{found.name}:{name}", "prompts": prompts, "subsets": {}})
+
+
+def merge(sets: Iterable[PromptSet], name: str | None = None) -> PromptSet:
+    """Several sets as one, called `name` (default: their names joined); an id in two of them is an error."""
     sets = list(sets)
-    if len(sets) == 1:
+    if len(sets) == 1 and name is None:
         return sets[0]
     owner: dict[str, str] = {}
     for one in sets:
@@ -115,4 +146,5 @@ def merge(sets: Iterable[PromptSet]) -> PromptSet:
             if prompt.id in owner:
                 raise PromptError(f"prompt id {prompt.id!r} is in both {owner[prompt.id]!r} and {one.name!r}")
             owner[prompt.id] = one.name
-    return PromptSet(name="+".join(s.name for s in sets), prompts=tuple(p for s in sets for p in s.prompts))
+    joined = "+".join(s.name for s in sets) if name is None else name
+    return PromptSet(name=joined, prompts=tuple(p for s in sets for p in s.prompts))

@@ -19,11 +19,11 @@ COLOURS = frozenset({
     "purple", "turquoise", "beige",
 })  # fmt: skip
 SHADES = {"gray": "grey", "gold": "golden", "violet": "purple"}
-_NUMERALS = (
+NUMERALS = (
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
-NUMBERS = {word: number for number, word in enumerate(_NUMERALS, 1)}
+NUMBERS = {word: number for number, word in enumerate(NUMERALS, 1)}
 
 
 class Word(NamedTuple):
@@ -32,6 +32,7 @@ class Word(NamedTuple):
     text: str
     base: str
     part: Part
+    plural: bool = False
 
     @property
     def colour(self) -> str | None:
@@ -67,7 +68,8 @@ def words(text: str) -> list[Word]:
     made = []
     for token, base, tag in _tagger().tag_sent(tokens) if tokens else []:
         part = "other" if tag.startswith(("AT", "AV", "CJ")) else _PARTS.get(tag[:1], "other")
-        made.append(Word(token, _IRREGULAR.get(token.lower(), base.lower()), part))
+        plural = tag == "NN2" or token.lower() in _IRREGULAR
+        made.append(Word(token, _IRREGULAR.get(token.lower(), base.lower()), part, plural))
     return made
 
 

@@ -23,6 +23,7 @@ RULES: dict[str, Callable[[Sequence[PromptSet]], Iterator[Finding]]] = {
     "answers": answers.follow,
     "duplicates": duplicates.near,
     "balance": balance.balanced,
+    "subsets": form.subsets,
 }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from evals import prompts
 from evals.prompts.lint.finding import Finding, about
+from evals.prompts.subsets import choose
 from evals.records import Prompt, PromptSet
 
 LONGEST_ID = 60
@@ -102,3 +104,17 @@ def differing(one: str, other: str) -> int:
     """In how many words two texts differ, word by word."""
     a, b = ([w.strip(".,;:!?").casefold() for w in text.split()] for text in (one, other))
     return sum(x != y for x, y in zip(a, b, strict=False)) + abs(len(a) - len(b))
+
+
+def subsets(sets: Sequence[PromptSet]) -> Iterator[Finding]:
+    """Subsets of the standard sets that are not those that the rule chooses from all of them."""
+    if not {found.name for found in sets} >= set(prompts.builtin_names()):
+        return
+    for name, chosen in choose(sets).items():
+        found = next(one for one in sets if one.name == name)
+        for subset, ids in chosen.items():
+            listed = set(found.subsets.get(subset, ()))
+            if listed != set(ids):
+                added, gone = sorted(set(ids) - listed), sorted(listed - set(ids))
+                message = f"the rule chooses for {subset!r} also {', '.join(added) or 'nothing'}, and not"
+                yield about("subsets", found, None, f"{message} {', '.join(gone) or 'anything less'}")
