@@ -62,7 +62,7 @@ class Simulated(Generator):
             params["trajectories"] = True
         self._idle: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
-        self.spec = Spec(name="simulated", version=2, params=params)
+        self.spec = Spec(name="simulated", version=3, params=params)
 
     def identity(self, request: Request) -> Any:
         """The annotations, and the versions of what computes and draws: another may give other bytes."""

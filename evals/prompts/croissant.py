@@ -15,8 +15,8 @@ from evals.records import Prompt, PromptSet, file_sha256
 
 NAME = "t2v-evals-prompts"
 DESCRIPTION = (
-    "Prompts for text-to-video models with what they ask to be seen: subjects, counts, colours, motion, camera,"
-    " laws of nature, and yes/no questions with their expected answers."
+    "Prompts for text-to-video models with what they ask to be seen: subjects, counts, colours, motion,"
+    " camera, laws of nature, and yes/no questions with their expected answers."
 )
 CITATION = "t2v-evals: prompt sets for the evaluation of text-to-video models"
 FORMAT = "application/jsonlines"

@@ -18,9 +18,9 @@ PAUSE, LONGEST_PAUSE = 1.0, 600.0
 
 
 class Chat:
-    """`openai-chat:MODEL`, or `openai-chat:MODEL@URL` for another server than OpenAI's, with the `instructions`
-    that every question comes with. The key is $OPENAI_API_KEY, which is sent to OpenAI only; another server's
-    is $OPENAI_CHAT_API_KEY. `option` is where the name was given. Raises `UsageError`."""
+    """`openai-chat:MODEL`, or `openai-chat:MODEL@URL` for another server than OpenAI's, with the
+    `instructions` that every question comes with. The key is $OPENAI_API_KEY, which is sent to OpenAI only;
+    another server's is $OPENAI_CHAT_API_KEY. `option` is where the name was given. Raises `UsageError`."""
 
     def __init__(self, name: str, instructions: str, option: str) -> None:
         kind, colon, argument = name.partition(":")

@@ -311,5 +311,5 @@ _HANDLERS: dict[str, Callable[[Stage, Subject, list[Actor]], list[Actor]]] = {
     "flyer": _fliers, "swimmer": _swimmers, "drifter": _drifters, "riser": _risers, "floater": _floaters,
     "flutter": _flutterers, "kite": _kites, "cloud": _clouds, "still": _stills, "front": _screens,
     "ball": rigid.balls, "box": rigid.boxes, "cart": rigid.carts, "pendulum": rigid.hung, "wall": rigid.walls,
-    "ramp": rigid.ramps,
+    "ramp": rigid.ramps, "weight": rigid.weights, "spring": lambda s, q, g: [],
 }  # fmt: skip

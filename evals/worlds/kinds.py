@@ -6,9 +6,10 @@ from evals.worlds.actors import Kind
 from evals.worlds.figures.birds import BIRDS
 from evals.worlds.figures.people import PEOPLE
 from evals.worlds.figures.quadrupeds import QUADRUPEDS
+from evals.worlds.figures.springs import SPRINGS
 from evals.worlds.figures.things import HANGING_LAMP, THINGS
 
-KINDS: dict[str, Kind] = {**PEOPLE, **QUADRUPEDS, **BIRDS, **THINGS}
+KINDS: dict[str, Kind] = {**PEOPLE, **QUADRUPEDS, **BIRDS, **THINGS, **SPRINGS}
 
 
 def cast(kind: str, action: str | None) -> Kind:

@@ -135,6 +135,16 @@ def rigid(states: Callable[[float], State], length: float = 0.0) -> Motion:
     return pose
 
 
+def suspended(states: Callable[[float], State], ceiling: float) -> Motion:
+    """A body under a spring; `act` is the spring's length."""
+
+    def pose(t: float) -> Pose:
+        x, y, _ = states(t)
+        return Pose(x, y, act=ceiling - y)
+
+    return pose
+
+
 def hanging(states: Callable[[float], State], pivot: tuple[float, float], length: float) -> Motion:
     """A body on a rod, turned as the rod is."""
 

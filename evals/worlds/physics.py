@@ -108,6 +108,15 @@ class Physics:
         joint = pymunk.PinJoint(self.space.static_body, body, pivot, (0, 0))
         self.space.add(joint)
 
+    def suspend(
+        self, number: int, pivot: tuple[float, float], length: float, stiffness: float, damping: float
+    ) -> None:
+        """Hang a body on a spring of `length` in metres without a load, `stiffness` in N/m and `damping` in
+        Ns/m."""
+        body = self._bodies[number]
+        spring = pymunk.DampedSpring(self.space.static_body, body, pivot, (0, 0), length, stiffness, damping)
+        self.space.add(spring)
+
     def push(self, number: int, velocity: tuple[float, float], when: float) -> None:
         """Give a body a velocity at a time."""
         ahead = (velocity[0], velocity[1] + self._kick)

@@ -10,10 +10,14 @@ from evals.records import Subject
 from evals.worlds import moves
 from evals.worlds.actors import Actor
 from evals.worlds.kinds import KINDS
+from evals.worlds.physics import GRAVITY
 from evals.worlds.shared import Stage
 
 CEILING = 3.85
 HEIGHTS = {"low": 0.9, "middle": 1.6, "high": 2.5}  # metres above the ground
+RELEASE = 0.15  # seconds, after which things that fall from different heights are let go together
+STIFFNESS = {"small": 20.0, "medium": 40.0, "large": 80.0}  # N/m, by how thick a spring is
+UNLOADED, PULLED, DAMPING = 1.3, 0.35, 0.1  # metres, metres, Ns/m
 
 
 def balls(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
@@ -64,6 +68,7 @@ def _ball(stage: Stage, subject: Subject, actor: Actor, i: int, count: int) -> A
             velocity = (float(rng.uniform(0.3, 0.8)) * (-1 if x > 0 else 1), 0.0)
             elasticity = max(elasticity, 0.75) if "mass" not in look else elasticity
         spin, wait = float(rng.uniform(-2, 2)), float(rng.uniform(0.02, 0.2))
+        wait = wait if subject.height is None else RELEASE
     else:
         at = (stage.free(r), base + r)
     number = stage.physics.ball(at, r, velocity, spin, mass, elasticity)
@@ -92,6 +97,7 @@ def boxes(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
     if row:
         gap = min(size * 0.62, 1.7 * half / count)
         size = min(size, gap / 0.6)
+    stack = action == "stand" and stage.law == "balance"
     x0 = float(rng.uniform(-0.3, 0.3)) * half
     for i, actor in enumerate(group):
         mine = size if row or tower else actor.size
@@ -100,6 +106,8 @@ def boxes(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
         if row:
             start = 0.15 * half if stage.collide and "bowling-ball" in stage.kinds else -gap * (count - 1) / 2
             at = (start + i * gap, base + mine / 2)
+        elif stack:
+            at = (x0, base + sum(a.size for a in group[:i]) + mine / 2)
         elif tower:
             at = (x0 + float(rng.uniform(-0.02, 0.02)), base + mine * (i + 0.5))
         elif action == "slide":
@@ -108,6 +116,8 @@ def boxes(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
         elif action in ("fall", "bounce"):
             at, angle = (stage.free(wide), base + float(rng.uniform(2.0, 2.5))), float(rng.uniform(-0.4, 0.4))
             wait = float(rng.uniform(0.02, 0.2))
+            if subject.height is not None:
+                at, wait = (at[0], base + mine / 2 + HEIGHTS[subject.height]), RELEASE
         else:
             at = (stage.free(wide), base + mine / 2)
         elasticity = max(bounce, 0.62) if action == "bounce" else bounce
@@ -181,6 +191,27 @@ def pendulums(
         if actor.is_.family == "ball":
             painter = replace(actor.is_, paint=KINDS["pendulum"].paint)
         made.append(replace(actor, is_=painter, motion=motion, depth=stage.place.base + 0.05))
+    return made
+
+
+def weights(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
+    """Weights on springs from the ceiling, pulled down and let go. A larger weight is heavier, a larger
+    spring stiffer."""
+    made = []
+    for actor in group:
+        size = stage.springs[min(stage.hung, len(stage.springs) - 1)]
+        room = 2 * stage.half / (len(stage.springs) + 1)
+        pivot = (room * (stage.hung + 1) - stage.half, CEILING)
+        stage.hung += 1
+        mass, stiffness = (actor.size / actor.is_.size) ** 3, STIFFNESS[size]
+        rest = CEILING - UNLOADED - mass * GRAVITY / stiffness
+        at = (pivot[0], rest - PULLED * float(stage.rng.uniform(0.9, 1.1)))
+        number = stage.physics.box(at, (actor.size, actor.size), mass=mass)
+        stage.physics.suspend(number, pivot, UNLOADED, stiffness, DAMPING)
+        stage.physics.hold(number, RELEASE)
+        motion = moves.suspended(stage.physics.motion(number), CEILING)
+        look = replace(actor.is_, look={"wire": {"small": 0.7, "medium": 1.0, "large": 1.6}[size]})
+        made.append(replace(actor, is_=look, motion=motion, depth=stage.place.base + 0.05))
     return made
 
 

@@ -38,6 +38,7 @@ class Stage:
     sent: int = 0
     pendulums: int = 1
     hung: int = 0
+    springs: tuple[str, ...] = ()
 
     def prepare(self, prompt: Prompt) -> None:
         """What must be known before the first actor gets its place."""
@@ -45,6 +46,9 @@ class Stage:
         self.physics.floor(WATERLINE if self.place.style == "water" else self.place.base)
         self.riders = any(KINDS[s.kind].family == "person" and s.action == "swing" for s in prompt.subjects)
         self.pendulums = max(1, sum(s.count for s in prompt.subjects if s.action == "swing"))
+        self.springs = tuple(
+            s.size or "medium" for s in prompt.subjects if s.kind == "spring" for _ in range(s.count)
+        )
         players = [s for s in prompt.subjects if s.action in ("catch", "throw") and s.count > 1]
         if not players:
             return

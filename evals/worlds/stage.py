@@ -26,7 +26,7 @@ from evals.worlds.shared import Stage
 SIZES = {"small": 0.7, "medium": 1.0, "large": 1.3}
 LAWS = frozenset({
     "gravity", "projectile", "restitution", "rolling", "pendulum", "collision", "friction", "inertia",
-    "rest", "buoyancy", "permanence", "continuity",
+    "rest", "buoyancy", "permanence", "continuity", "elasticity", "balance",
 })  # fmt: skip
 CAMERAS = frozenset({"static", "pan", "tracking", "tilt", "zoom", "handheld"})
 MOST, LARGEST = 20, 3.2
@@ -78,12 +78,17 @@ def check(prompt: Prompt) -> None:
         raise CannotDraw(f"the simulated camera cannot do {prompt.camera!r}")
     if sum(s.count for s in prompt.subjects) > MOST + 10:
         raise CannotDraw(f"more than {MOST + 10} things at once cannot be drawn")
+    kinds = {s.kind for s in prompt.subjects}
+    if len(kinds & {"weight", "spring"}) == 1 or (prompt.law == "elasticity" and "weight" not in kinds):
+        raise CannotDraw("of elastic things only weights that hang on springs can be drawn")
     able: set[str] = set()
     for subject in prompt.subjects:
         if subject.kind not in KINDS:
             raise CannotDraw(f"no {subject.kind!r} can be drawn")
         if subject.colour is not None and subject.colour not in COLOURS:
             raise CannotDraw(f"there is no colour {subject.colour!r} in the simulated worlds")
+        if subject.metres is not None and not REAL[0] <= subject.metres <= REAL[1]:
+            raise CannotDraw(f"a {subject.kind} of {subject.metres:g} m is not seen in its real size")
         actions = cast(subject.kind, subject.action).actions
         if subject.action is not None and subject.action not in actions:
             raise CannotDraw(f"a {subject.kind} that does {subject.action!r} cannot be drawn")
@@ -155,7 +160,7 @@ def _actors(number: int, subject: Subject, rng: np.random.Generator) -> list[Act
         if kind.family == "person" and not subject.colour:
             colour = PEOPLE_COLOURS[variant % len(PEOPLE_COLOURS)]
         size = min(kind.size * SIZES[subject.size or "medium"] * float(rng.uniform(0.94, 1.06)), LARGEST)
-        if subject.metres is not None and REAL[0] <= subject.metres <= REAL[1]:
+        if subject.metres is not None:
             size = subject.metres
         name = f"{number}-{subject.kind}-{k}"
         made.append(

@@ -10,7 +10,7 @@ from evals.prompts.lint.finding import Finding, about
 from evals.prompts.subsets import choose
 from evals.records import Prompt, PromptSet
 
-LONGEST_ID = 60
+LONGEST_ID = 80
 ANNOTATIONS = (
     "category",
     "tags",
