@@ -79,8 +79,14 @@ def plain(name: str) -> str:
 
 
 def says(found: list[Word], name: str) -> bool:
-    """Whether words name a kind of thing, in the singular or the plural."""
+    """Whether words name a kind of thing by a noun, in the singular or the plural. A word right after another
+    noun is taken for a verb, as in "does the pendulum swing", and a colour for a colour."""
     parts = plain(name).split()
     forms = [{w.text.lower(), w.base} for w in found]
-    spans = range(len(forms) - len(parts) + 1)
-    return any(all(part in forms[i + k] for k, part in enumerate(parts)) for i in spans)
+    for i in range(len(forms) - len(parts) + 1):
+        last, before = found[i + len(parts) - 1], found[i - 1].part if i else "other"
+        if last.part != "noun" or before == "noun" or (last.colour and not last.plural):
+            continue
+        if all(part in forms[i + k] for k, part in enumerate(parts)):
+            return True
+    return False

@@ -20,7 +20,7 @@ def dump(found: PromptSet) -> str:
     """A set as YAML text that `load` reads as the same set: a key or a question on every line."""
     fields = found.to_json()
     prompts = fields.pop("prompts")
-    order = ("name", "version", "description", "licence", "subsets")
+    order = ("name", "version", "description", "licence", "rules", "subsets")
     head = {"name": found.name, "version": found.version} | fields
     out = [_line("", key, head[key]) for key in order if key in head]
     out.append("prompts:")

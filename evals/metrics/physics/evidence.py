@@ -38,7 +38,7 @@ def evidence(
     """The violations of a clip, from its stored features; the worst of each sub-score."""
     scene = scene_of(tracks, times)
     found: list[tuple[Kind, Check]] = []
-    if prompt.cuts:
+    if prompt.cuts or prompt.counterfactual:
         return []
     if prompt.law in LAWS:
         tested = test_law(str(prompt.law), scene, prompt.subjects)

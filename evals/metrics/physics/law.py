@@ -22,6 +22,7 @@ from evals.tracking import FEW, Scene, Track, scene_of
 from evals.tracking.derivation import TRACKS
 
 POINTS = Need("frames", "dis-points")
+UNEARTHLY = Skip("the prompt asks for another outcome than the ordinary one", Reason.PROMPT_EXCLUDES)
 NO_LAW = Skip("the prompt names no law", Reason.PROMPT_EXCLUDES)
 
 
@@ -41,7 +42,7 @@ def noted(checks: tuple[Check, ...]) -> Value:
 class PhysicsLaw(VideoMetric):
     """How well the motion of things obeys the law that the prompt names, in [0, 1]: the worst of the law's
     sub-scores (docs/physics.md). Tests take no metres. Does not apply to prompts without a law that tracks
-    can test; skipped where no track can be believed."""
+    can test, nor to counterfactual ones; skipped where no track can be believed."""
 
     spec = Spec(name="physics_law", version=1)
     about = About(
@@ -50,11 +51,13 @@ class PhysicsLaw(VideoMetric):
         aspect="physics",
     )  # fmt: skip
     needs = (TRACKS,)
-    reads = ("law", "cuts", "subjects")
+    reads = ("law", "cuts", "subjects", "counterfactual")
 
     def score(self, clip: Clip) -> Value | Skip:
         if clip.prompt.cuts:
             return CUT_ASKED
+        if clip.prompt.counterfactual:
+            return UNEARTHLY
         law = clip.prompt.law
         if law is None:
             return NO_LAW
@@ -70,7 +73,8 @@ class PhysicsLaw(VideoMetric):
 class Gravity(VideoMetric):
     """The gravity of a clip in m/s²: the downward acceleration of a falling thing whose real size the prompt
     gives (`metres`), on the assumption that the video plays in real time. The notes give a 95 % interval,
-    from the fit and from the size. Applies to prompts of the laws gravity, projectile and restitution."""
+    from the fit and from the size. Applies to prompts of the laws gravity, projectile and restitution
+    that are not counterfactual."""
 
     spec = Spec(name="gravity", version=1)
     about = About(
@@ -80,11 +84,13 @@ class Gravity(VideoMetric):
         aspect="physics", role="diagnostic",
     )  # fmt: skip
     needs = (TRACKS,)
-    reads = ("law", "subjects", "cuts")
+    reads = ("law", "subjects", "cuts", "counterfactual")
 
     def score(self, clip: Clip) -> Value | Skip:
         if clip.prompt.cuts:
             return CUT_ASKED
+        if clip.prompt.counterfactual:
+            return UNEARTHLY
         if clip.prompt.law not in ("gravity", "projectile", "restitution"):
             return Skip("the prompt names no law of falling", Reason.PROMPT_EXCLUDES)
         sized = [s for s in clip.prompt.subjects if s.metres is not None and s.action not in ("stand", "lie")]
@@ -155,7 +161,7 @@ class PhysicsPermanence(VideoMetric):
     """Whether things last, in [0, 1]: they don't vanish, appear, or change colour without cause, nor size
     where the prompt names a law; the worst of the sub-scores. On object tracks where a few things can be told
     from each other; elsewhere on point tracks, which only notice that much of the picture is lost at once.
-    Does not apply to prompts annotated `cuts: true`."""
+    Does not apply to prompts annotated `cuts: true` or `counterfactual: true`."""
 
     spec = Spec(name="physics_permanence", version=1)
     about = About(
@@ -163,11 +169,13 @@ class PhysicsPermanence(VideoMetric):
         note="on point tracks a small thing that vanishes is not noticed", aspect="physics",
     )  # fmt: skip
     needs = (TRACKS, POINTS)
-    reads = ("law", "cuts", "subjects")
+    reads = ("law", "cuts", "subjects", "counterfactual")
 
     def score(self, clip: Clip) -> Value | Skip:
         if clip.prompt.cuts:
             return CUT_ASKED
+        if clip.prompt.counterfactual:
+            return UNEARTHLY
         return _of_things(
             clip, lambda s: permanence.of_tracks(s, clip.prompt.law in PLANAR), permanence.of_points
         )
@@ -176,7 +184,7 @@ class PhysicsPermanence(VideoMetric):
 class PhysicsContinuity(VideoMetric):
     """Whether things move without jumps, in [0, 1]: no teleports, no impossible jerk; the worst of the
     sub-scores. On object tracks where a few things can be told from each other, elsewhere on point tracks.
-    Does not apply to prompts annotated `cuts: true`."""
+    Does not apply to prompts annotated `cuts: true` or `counterfactual: true`."""
 
     spec = Spec(name="physics_continuity", version=1)
     about = About(
@@ -184,9 +192,11 @@ class PhysicsContinuity(VideoMetric):
         note="on point tracks a small thing that jumps is not noticed", aspect="physics",
     )  # fmt: skip
     needs = (TRACKS, POINTS)
-    reads = ("cuts", "subjects")
+    reads = ("cuts", "subjects", "counterfactual")
 
     def score(self, clip: Clip) -> Value | Skip:
         if clip.prompt.cuts:
             return CUT_ASKED
+        if clip.prompt.counterfactual:
+            return UNEARTHLY
         return _of_things(clip, continuity.of_tracks, continuity.of_points)

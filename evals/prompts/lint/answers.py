@@ -9,14 +9,18 @@ from evals.prompts.language import Word, plain, says, words
 from evals.prompts.lint.finding import Finding, about
 from evals.records import Prompt, PromptSet, Question
 
-NO_KIND = frozenset({"video", "camera", "picture", "scene", "clip", "ground"})
-"""Words of questions that name no thing of the scene."""
+SURROUNDINGS = frozenset({
+    "video", "camera", "picture", "scene", "clip", "ground", "floor", "sky", "air", "water", "light", "line",
+})  # fmt: skip
+"""Words of questions that name what is around the things of a scene."""
+THEN = frozenset({"still", "end", "first", "start", "ever", "become", "turn"})
+"""Words of questions about a part of the clip: what is annotated may hold at another time."""
 
 
 def follow(sets: Sequence[PromptSet]) -> Iterator[Finding]:
     """Every subject, colour and count that is asked for with the answer yes is annotated; what should be
     answered with no is not. Colours and counts of the text are annotated."""
-    kinds = {plain(s.kind) for found in sets for p in found.prompts for s in p.subjects} - NO_KIND
+    kinds = {plain(s.kind) for found in sets for p in found.prompts for s in p.subjects} - SURROUNDINGS
     for found in sets:
         for prompt in found.prompts:
             if not prompt.subjects:
@@ -33,7 +37,7 @@ class _Scene:
     """What a prompt's annotations say is there."""
 
     def __init__(self, prompt: Prompt) -> None:
-        self.text = words(prompt.text)
+        self.said, self.text = prompt.text, words(prompt.text)
         self.kinds = {plain(s.kind) for s in prompt.subjects}
         named = [s.target for s in prompt.subjects] + [prompt.place]
         self.around = {plain(name) for name in named if name}
@@ -46,10 +50,23 @@ class _Scene:
         self.groups = {s.count for s in prompt.subjects}
 
     def untold(self) -> Iterator[str]:
-        """Colours that the text has and no subject."""
-        for word in self.text:
-            if word.colour and word.part != "noun" and word.colour not in self.colours:
-                yield f"the text says {word.text!r}, and no subject has that colour"
+        """Colours that the text gives a subject, and its annotation does not."""
+        for i, word in enumerate(self.text):
+            head = self._head(i + 1)
+            if not word.colour or word.part == "noun" or head is None or f"{word.text}-" in self.said:
+                continue
+            for kind, colours in self.by_kind.items():
+                if kind.split()[-1] in (head.base, head.text.lower()) and word.colour not in colours:
+                    yield f"the text says {word.text!r} of the {kind}, and the annotation does not"
+
+    def _head(self, start: int) -> Word | None:
+        """The last noun of the run that follows, past adjectives: what a colour before it belongs to."""
+        while start < len(self.text) and self.text[start].part == "adjective":
+            start += 1
+        head = None
+        while start < len(self.text) and self.text[start].part == "noun":
+            head, start = self.text[start], start + 1
+        return head
 
     def problems(self, question: Question, kinds: set[str]) -> Iterator[str]:
         asked = words(question.text)
@@ -82,7 +99,7 @@ class _Scene:
         mine = sorted(kind for kind in self.kinds if says(asked, kind))
         if question.kind == "subject" and mine:
             yield f"expects no, and {mine[0]!r} is annotated"
-        if question.kind == "attribute" and len(mine) == 1:
+        if question.kind == "attribute" and len(mine) == 1 and not THEN & {w.base for w in asked}:
             for word in asked:
                 if word.colour and self.by_kind[mine[0]] == {word.colour}:
                     yield f"expects no, and the {mine[0]} is annotated {word.colour}"

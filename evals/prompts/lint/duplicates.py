@@ -17,7 +17,7 @@ from evals.records import Prompt, PromptSet
 
 SHINGLE = 3  # words
 SAME_WORDS = 0.6
-SAME_MEANING = 0.9
+SAME_MEANING = 0.75
 REWORDED = 0.4
 """Most that a paraphrase may share with the words of its prompt."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from evals.prompts.lint.finding import Finding, about
-from evals.records import Prompt, PromptSet, Question
+from evals.records import PromptSet, Question
 
 FEWEST, MOST, LONGEST = 2, 5, 20  # questions of a prompt; words of a question
 OPENINGS = ("Is", "Are", "Does", "Do", "Has", "Have", "Can")
@@ -35,11 +35,11 @@ def wording(sets: Sequence[PromptSet]) -> Iterator[Finding]:
             if len({q.text.casefold() for q in asked}) < len(asked):
                 yield about("questions", found, prompt, "asks the same question twice")
             for question in asked:
-                for message in _problems(prompt, question):
+                for message in _problems(question):
                     yield about("questions", found, prompt, f"{message}: {question.text}")
 
 
-def _problems(prompt: Prompt, question: Question) -> Iterator[str]:
+def _problems(question: Question) -> Iterator[str]:
     text = question.text
     if question.id is None or question.kind is None:
         yield "a question needs an id and a kind"
@@ -51,5 +51,3 @@ def _problems(prompt: Prompt, question: Question) -> Iterator[str]:
         yield f"the silent video alone does not show {unseen[0]!r}"
     if question.kind in OWNED and not question.depends_on:
         yield f"a question of kind {question.kind} depends on the one whether its subject is there"
-    if question.kind == "physics" and prompt.law is None and not prompt.counterfactual:
-        yield "a question of kind physics needs the prompt's law"
