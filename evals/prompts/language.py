@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Collection
+from itertools import product
 from typing import Any, Literal, NamedTuple
 
 from evals.errors import UsageError
 
 Part = Literal["noun", "verb", "adjective", "number", "other"]
 _PARTS: dict[str, Part] = {"N": "noun", "V": "verb", "A": "adjective", "C": "number"}
+_LONGEST_KIND = 3  # words
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[.,;:?!]")
 _IRREGULAR = {"people": "person", "leaves": "leaf"}  # what the tagger takes for another word
 
@@ -78,15 +81,23 @@ def plain(name: str) -> str:
     return name.replace("-", " ").lower()
 
 
-def says(found: list[Word], name: str) -> bool:
-    """Whether words name a kind of thing by a noun, in the singular or the plural. A word right after another
-    noun is taken for a verb, as in "does the pendulum swing", and a colour for a colour."""
-    parts = plain(name).split()
-    forms = [{w.text.lower(), w.base} for w in found]
-    for i in range(len(forms) - len(parts) + 1):
-        last, before = found[i + len(parts) - 1], found[i - 1].part if i else "other"
-        if last.part != "noun" or before == "noun" or (last.colour and not last.plural):
+def named(found: list[Word], kinds: Collection[str]) -> set[str]:
+    """Those of `kinds` (as `plain` has them) that words name by a noun, in the singular or the plural; of
+    "tennis ball" and "ball" the longer. A word right after another noun is taken for a verb, as in "does the
+    pendulum swing", after "every" for an event, and a colour for a colour."""
+    made: set[str] = set()
+    taken = 0
+    for i, first in enumerate(found):
+        before = found[i - 1] if i else None
+        if i < taken or (before and (before.part == "noun" or before.base in ("each", "every"))):
             continue
-        if all(part in forms[i + k] for k, part in enumerate(parts)):
-            return True
-    return False
+        for length in range(min(_LONGEST_KIND, len(found) - i), 0, -1):
+            last = found[i + length - 1]
+            if last.part != "noun" or (length == 1 and first.colour and not first.plural):
+                continue
+            spellings = product(*({w.text.lower(), w.base} for w in found[i : i + length]))
+            if hit := {" ".join(spelling) for spelling in spellings} & set(kinds):
+                made |= hit
+                taken = i + length
+                break
+    return made

@@ -70,6 +70,8 @@ def check(prompt: Prompt) -> None:
         raise CannotDraw("the prompt has no annotated subjects; a simulated world is drawn from those alone")
     if prompt.cuts:
         raise CannotDraw("the prompt asks for a cut")
+    if prompt.counterfactual:
+        raise CannotDraw("the prompt asks for another outcome than the ordinary one")
     if prompt.place is not None and prompt.place not in PLACES:
         raise CannotDraw(f"there is no place {prompt.place!r} in the simulated worlds")
     if prompt.law is not None and prompt.law not in LAWS:

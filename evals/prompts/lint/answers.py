@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from evals.prompts.language import Word, plain, says, words
+from evals.prompts.language import Word, named, plain, words
 from evals.prompts.lint.finding import Finding, about
 from evals.records import Prompt, PromptSet, Question
 
 SURROUNDINGS = frozenset({
     "video", "camera", "picture", "scene", "clip", "ground", "floor", "sky", "air", "water", "light", "line",
+    "edge", "side", "end", "spot", "top", "bottom",
 })  # fmt: skip
 """Words of questions that name what is around the things of a scene."""
 THEN = frozenset({"still", "end", "first", "start", "ever", "become", "turn"})
@@ -52,21 +53,24 @@ class _Scene:
     def untold(self) -> Iterator[str]:
         """Colours that the text gives a subject, and its annotation does not."""
         for i, word in enumerate(self.text):
-            head = self._head(i + 1)
-            if not word.colour or word.part == "noun" or head is None or f"{word.text}-" in self.said:
+            nouns = self._nouns(i + 1)
+            if not word.colour or word.part == "noun" or not nouns or f"{word.text}-" in self.said:
                 continue
-            for kind, colours in self.by_kind.items():
-                if kind.split()[-1] in (head.base, head.text.lower()) and word.colour not in colours:
-                    yield f"the text says {word.text!r} of the {kind}, and the annotation does not"
+            n = len(nouns) + 1
+            runs = {" ".join(nouns[a:b]) for a in range(n) for b in range(a + 1, n)}
+            owners = [kind for kind in self.by_kind if kind in runs]
+            if owners and not any(word.colour in self.by_kind[kind] for kind in owners):
+                yield f"the text says {word.text!r} of the {owners[0]}, and the annotation does not"
 
-    def _head(self, start: int) -> Word | None:
-        """The last noun of the run that follows, past adjectives: what a colour before it belongs to."""
+    def _nouns(self, start: int) -> list[str]:
+        """The run of nouns that follows, past adjectives: what a colour before it belongs to."""
         while start < len(self.text) and self.text[start].part == "adjective":
             start += 1
-        head = None
+        found = []
         while start < len(self.text) and self.text[start].part == "noun":
-            head, start = self.text[start], start + 1
-        return head
+            found.append(self.text[start].base)
+            start += 1
+        return found
 
     def problems(self, question: Question, kinds: set[str]) -> Iterator[str]:
         asked = words(question.text)
@@ -76,11 +80,9 @@ class _Scene:
             yield from self._contradicted(question, asked)
 
     def _unfounded(self, question: Question, asked: list[Word], kinds: set[str]) -> Iterator[str]:
-        said = {kind for kind in kinds if says(asked, kind)}
-        said = {k for k in said if not any(k != o and f" {k} " in f" {o} " for o in said)}
         known = self.kinds | self.around
-        for kind in sorted(said):
-            if kind not in known and not any(kind in k.split() for k in known) and not says(self.text, kind):
+        for kind in sorted(named(asked, kinds) - named(self.text, kinds)):
+            if kind not in known and not any(kind in k.split() for k in known):
                 yield f"asks for {kind!r}, which is not annotated"
         for word in asked:
             if word.colour and word.part != "noun" and word.colour not in self.colours:
@@ -91,12 +93,12 @@ class _Scene:
             if not numbers:
                 yield "a question of kind count says a number from one to twenty"
             for number in numbers:
-                mine = {n for kind, n in self.counts.items() if says(asked, kind)}
+                mine = {self.counts[kind] for kind in named(asked, self.kinds)}
                 if number not in (mine | self.groups if mine else possible):
                     yield f"asks for {number}, and {_counted(self.counts)} are annotated"
 
     def _contradicted(self, question: Question, asked: list[Word]) -> Iterator[str]:
-        mine = sorted(kind for kind in self.kinds if says(asked, kind))
+        mine = sorted(named(asked, self.kinds))
         if question.kind == "subject" and mine:
             yield f"expects no, and {mine[0]!r} is annotated"
         if question.kind == "attribute" and len(mine) == 1 and not THEN & {w.base for w in asked}:
