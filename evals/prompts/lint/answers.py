@@ -84,9 +84,14 @@ class _Scene:
         for kind in sorted(named(asked, kinds) - named(self.text, kinds)):
             if kind not in known and not any(kind in k.split() for k in known):
                 yield f"asks for {kind!r}, which is not annotated"
+        told = {word.colour for word in self.text}
         for word in asked:
-            if word.colour and word.part != "noun" and word.colour not in self.colours:
+            if not word.colour or word.part == "noun" or word.colour in self.kinds:
+                continue
+            if word.colour not in self.colours:
                 yield f"asks for the colour {word.colour!r}, which is not annotated"
+            elif word.colour not in told:
+                yield f"asks for the colour {word.colour!r}, which the text does not say"
         if question.kind == "count":
             numbers = [w.number for w in asked if w.number]
             possible = {*self.groups, *self.counts.values(), sum(self.counts.values())}
