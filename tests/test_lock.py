@@ -30,7 +30,8 @@ LOCK = Path(__file__).with_name("lock.json")
 
 def measure() -> dict[str, Any]:
     """Means of every array of every frame and pair extractor on two clips, of a resized frame, of embedded
-    features, of simulated films, and distances, and the digests of the standard prompt sets. In the lock frame extractors have the prefix `fold:`."""
+    features, of simulated films, and distances; digests of the standard prompt sets. In the lock frame
+    extractors have the prefix `fold:`."""
     found: dict[str, Any] = {}
     clips = [ball(9, (60, 80), seed=3, step=3.0), 255 - ball(9, (48, 64), seed=4, step=1.0)]
     for name in FRAME_EXTRACTORS:

@@ -1,5 +1,5 @@
-"""Everything that must hold: style, the page's scripts, types, the import contract, tests. Arguments go to
-pytest.
+"""Everything that must hold: style, the page's scripts, types, the import contract, prompt sets, tests.
+Arguments go to pytest.
 
 Tests run on all cores, but for the files of `ALONE`: they measure time and come after, one by one. With
 arguments of your own, all chosen tests run together.
@@ -25,6 +25,7 @@ CHECKS: dict[str, list[Path | str]] = {
     "scripts": [BIN / "oxlint", "--deny-warnings"],
     "types": [BIN / "mypy"],
     "imports": [BIN / "lint-imports", "--no-logo"],
+    "prompts": [sys.executable, "run_eval.py", "prompts", "lint"],
 }
 if sys.argv[1:]:
     CHECKS["tests"] = [*PYTEST, *TOGETHER, *sys.argv[1:]]

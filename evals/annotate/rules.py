@@ -19,11 +19,13 @@ from evals.annotate.vocabulary import (
     STAGE_DIRECTIONS,
 )
 from evals.prompts.language import NUMERALS, Word, words
+from evals.prompts.readers.common import slug
 from evals.records import Prompt, Question, Subject
 
 SOURCE = "rules"
 MOST = 20  # things of a kind that a record can count
 QUESTIONS = 5
+LONGEST_NAME = 30  # characters of a kind in a question's id
 
 
 @dataclass
@@ -76,11 +78,11 @@ def _things(said: Sequence[Word]) -> Iterator[_Thing]:
     """Runs of nouns, each with the number, colour and size before it; the last noun of a run is the kind."""
     i = 0
     while i < len(said):
-        if said[i].part != "noun" or said[i].colour:
+        if said[i].part != "noun" or said[i].colour or _does(said, i):
             i += 1
             continue
         end = i
-        while end + 1 < len(said) and said[end + 1].part == "noun":
+        while end + 1 < len(said) and said[end + 1].part == "noun" and not _does(said, end + 1):
             end += 1
         head = said[end]
         count = 2 if head.plural else 1
@@ -114,7 +116,8 @@ def _act(said: Sequence[Word], things: Sequence[_Thing]) -> None:
     """Give things the verb that follows them, and their target or place."""
     for number, thing in enumerate(things):
         stop = things[number + 1].start if number + 1 < len(things) else len(said)
-        verbs = [w.base for w in said[thing.end + 1 : stop] if w.part == "verb" and w.base not in AUXILIARY]
+        later = range(thing.end + 1, stop)
+        verbs = [said[k].base for k in later if _does(said, k) and said[k].base not in AUXILIARY]
         if verbs and not thing.is_place:
             thing.action = verbs[0]
         if number and thing.after in PLACE_AFTER and thing.kind in PLACES:
@@ -123,6 +126,14 @@ def _act(said: Sequence[Word], things: Sequence[_Thing]) -> None:
             things[number - 1].target = thing.kind
 
 
+def _does(said: Sequence[Word], k: int) -> bool:
+    """Whether a word is a verb, or a noun after a noun that can be one, as in "a cup fall"."""
+    word = said[k]
+    after_noun = k > 0 and said[k - 1].part == "noun"
+    return word.part == "verb" or (word.part == "noun" and after_noun and word.base in VERBS)
+
+
+VERBS = frozenset().union(*MOTION.values())
 AUXILIARY = frozenset({"be", "have", "do", "seem", "begin", "start", "can", "will", "let", "get"})
 
 
@@ -158,7 +169,9 @@ def _questions(things: Sequence[_Thing]) -> Iterator[Question]:
     """Whether the first things are there, how many, in which colour. What they do is left to people: rules
     don't know how to ask it."""
     for thing in things[:2]:
-        name = f"{thing.kind}"
+        name = slug(thing.kind, LONGEST_NAME)
+        if not name:
+            continue  # a word without a letter of a-z
         article = "an" if thing.kind[0] in "aeiou" else "a"
         some = f"Are there {thing.said}" if thing.plural else f"Is there {article} {thing.kind}"
         yield Question(id=name, kind="subject", text=f"{some} in the video?")

@@ -12,6 +12,7 @@ import yaml
 from evals.records import PromptSet
 
 WIDTH = 120
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _TEXT = "tag:yaml.org,2002:str"
 _PLAIN = re.compile(r"[A-Za-z0-9][^:#\[\]{},\"'&*!|>%@`\\\x00-\x1f\x7f-\xa0]*")
 
@@ -58,4 +59,5 @@ def _scalar(text: str, top: bool) -> str:
     resolver: Any = yaml.SafeLoader("")
     if plain and not text.endswith(" ") and resolver.resolve(yaml.ScalarNode, text, (True, False)) == _TEXT:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)

@@ -117,7 +117,7 @@ def boxes(stage: Stage, subject: Subject, group: list[Actor]) -> list[Actor]:
             at, angle = (stage.free(wide), base + float(rng.uniform(2.0, 2.5))), float(rng.uniform(-0.4, 0.4))
             wait = float(rng.uniform(0.02, 0.2))
             if subject.height is not None:
-                at, wait = (at[0], base + mine / 2 + HEIGHTS[subject.height]), RELEASE
+                at, wait, angle = (at[0], base + mine / 2 + HEIGHTS[subject.height]), RELEASE, 0.0
         else:
             at = (stage.free(wide), base + mine / 2)
         elasticity = max(bounce, 0.62) if action == "bounce" else bounce

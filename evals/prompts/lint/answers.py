@@ -54,13 +54,17 @@ class _Scene:
         """Colours that the text gives a subject, and its annotation does not."""
         for i, word in enumerate(self.text):
             nouns = self._nouns(i + 1)
-            if not word.colour or word.part == "noun" or not nouns or f"{word.text}-" in self.said:
+            if not self._is_colour(word) or not nouns or f"{word.text}-" in self.said:
                 continue
             n = len(nouns) + 1
             runs = {" ".join(nouns[a:b]) for a in range(n) for b in range(a + 1, n)}
             owners = [kind for kind in self.by_kind if kind in runs]
             if owners and not any(word.colour in self.by_kind[kind] for kind in owners):
                 yield f"the text says {word.text!r} of the {owners[0]}, and the annotation does not"
+
+    def _is_colour(self, word: Word) -> bool:
+        """Whether a word is said of a thing: an orange may be one."""
+        return word.colour is not None and not word.plural and word.colour not in self.kinds
 
     def _nouns(self, start: int) -> list[str]:
         """The run of nouns that follows, past adjectives: what a colour before it belongs to."""
@@ -86,7 +90,7 @@ class _Scene:
                 yield f"asks for {kind!r}, which is not annotated"
         told = {word.colour for word in self.text}
         for word in asked:
-            if not word.colour or word.part == "noun" or word.colour in self.kinds:
+            if not self._is_colour(word):
                 continue
             if word.colour not in self.colours:
                 yield f"asks for the colour {word.colour!r}, which is not annotated"
