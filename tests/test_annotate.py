@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -193,7 +194,11 @@ def test_a_written_set_is_read_as_it_was(
     assert prompts.load(path) == made
 
 
-def test_standard_sets_are_written_as_they_stand() -> None:
-    for name in prompts.builtin_names():
-        path = prompts.builtin_folder() / f"{name}.yaml"
-        assert dump(prompts.load(path)) == path.read_text(encoding="utf-8"), name
+@pytest.mark.parametrize("name", prompts.builtin_names())
+def test_standard_sets_are_written_as_they_stand_for_any_reader(name: str) -> None:
+    path = prompts.builtin_folder() / f"{name}.yaml"
+    text, found = path.read_text(encoding="utf-8"), prompts.load(path)
+    assert dump(found) == text
+    data = yaml.load(text, yaml.SafeLoader)  # without C: stricter
+    assert [p["text"] for p in data["prompts"]] == [p.text for p in found.prompts]
+    assert PromptSet.model_validate(data) == found

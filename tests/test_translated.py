@@ -19,7 +19,7 @@ BASE = ("--prompts", "parks", "--limit", "2", "--metrics", "temporal_flicker")
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.py"
-    path.write_text(MODEL + f"# {tmp_path.name}\n")  # equal code is one module, which writes beside its first file
+    path.write_text(MODEL + f"# {tmp_path.name}\n")  # equal code would be one module
     return path
 
 

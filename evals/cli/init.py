@@ -16,7 +16,7 @@ CONFIG = """\
 # kept; compare does not read it). Paths are taken from the folder in which the command is run.
 
 generator: folder:clips/modelA   # a folder with videos.jsonl: {{"path": "0.mp4", "prompt": "…"}}
-# prompts: parks,animals,physics # standard sets or files; a folder needs none
+# prompts: core                # standard sets, subsets or files; a folder needs none
 # seeds: 3                       # seeds 0, 1, 2
 # name: modelA-step-4000         # default: after the generator
 out: runs

@@ -44,10 +44,14 @@ def catalogue(what: str) -> Iterator[dict[str, Any]]:
     """Names with what they are."""
     if what == "prompts":
         from evals import prompts
+        from evals.prompts.subsets import SIZES
 
         for name in prompts.builtin_names():
             found = prompts.load(prompts.find(name))
-            yield {"name": name, "about": f"{len(found.prompts)} prompts: {found.description}"}
+            about = f"{len(found.prompts)} prompts: {found.description}"
+            yield {"name": name, "about": about, "version": found.version, "digest": found.digest}
+        for name, size in SIZES.items():
+            yield {"name": name, "about": f"{size} prompts of all these sets, chosen by rule."}
     elif what == "suites":
         from evals.metrics import suites
 

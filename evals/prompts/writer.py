@@ -14,7 +14,7 @@ from evals.records import PromptSet
 WIDTH = 120
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _TEXT = "tag:yaml.org,2002:str"
-_PLAIN = re.compile(r"[A-Za-z0-9][^:#\[\]{},\"'&*!|>%@`\\\x00-\x1f\x7f-\xa0]*")
+_PLAIN = re.compile(r"[A-Za-z0-9][^?:#\[\]{},\"'&*!|>%@`\\\x00-\x1f\x7f-\xa0]*")
 
 
 def dump(found: PromptSet) -> str:
