@@ -76,6 +76,14 @@ def test_questions_follow_from_what_was_found() -> None:
     ]
 
 
+def test_two_things_of_a_kind_are_asked_about_apart() -> None:
+    found = annotated("A red ball hits a blue ball.")
+    assert [(q.id, q.text) for q in found.questions] == [
+        ("ball", "Is there a red ball in the video?"),
+        ("ball-2", "Is there a blue ball in the video?"),
+    ]
+
+
 def test_what_is_there_is_kept() -> None:
     mine = (Question(id="x", kind="subject", text="Is there a hound?"),)
     found = annotated("Two dogs run.", motion="low", questions=mine)

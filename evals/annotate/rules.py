@@ -69,7 +69,8 @@ def guess(prompt: Prompt) -> Prompt:
 
 def with_guesses(prompt: Prompt, found: dict[str, Any], source: str) -> Prompt:
     """The prompt with those fields of `found` that it lacks, each marked as guessed by `source`."""
-    new = {name: value for name, value in found.items() if value and not getattr(prompt, name)}
+    fields_of = type(prompt).model_fields
+    new = {k: v for k, v in found.items() if v and getattr(prompt, k) == fields_of[k].default}
     fields = {**prompt.model_dump(), **new, "guessed": {**prompt.guessed, **dict.fromkeys(new, source)}}
     return Prompt.model_validate(fields)
 
@@ -168,17 +169,19 @@ def _difficulty(things: Sequence[_Thing]) -> str:
 def _questions(things: Sequence[_Thing]) -> Iterator[Question]:
     """Whether the first things are there, how many, in which colour. What they do is left to people: rules
     don't know how to ask it."""
-    for thing in things[:2]:
+    kinds = [thing.kind for thing in things]
+    for number, thing in enumerate(things[:2]):
         name = slug(thing.kind, LONGEST_NAME)
         if not name:
             continue  # a word without a letter of a-z
-        article = "an" if thing.kind[0] in "aeiou" else "a"
-        some = f"Are there {thing.said}" if thing.plural else f"Is there {article} {thing.kind}"
-        yield Question(id=name, kind="subject", text=f"{some} in the video?")
+        twins = kinds.count(thing.kind) > 1
+        name = f"{name}-2" if thing.kind in kinds[:number] else name
+        noun = f"{thing.colour} {thing.said}" if twins and thing.colour else thing.said
+        start = "Are there" if thing.plural else "Is there an" if noun[0] in "aeiou" else "Is there a"
+        yield Question(id=name, kind="subject", text=f"{start} {noun} in the video?")
         if thing.counted:
-            text = f"Are there exactly {NUMERALS[thing.count - 1]} {thing.said}?"
+            text = f"Are there exactly {NUMERALS[thing.count - 1]} {noun}?"
             yield Question(id=f"{name}-count", kind="count", text=text, depends_on=(name,))
-        if thing.colour:
-            verb, noun = ("Are", thing.said) if thing.plural else ("Is", thing.kind)
-            text = f"{verb} the {noun} {thing.colour}?"
+        if thing.colour and not twins:
+            text = f"{'Are' if thing.plural else 'Is'} the {noun} {thing.colour}?"
             yield Question(id=f"{name}-colour", kind="attribute", text=text, depends_on=(name,))

@@ -40,8 +40,8 @@ class _Scene:
     def __init__(self, prompt: Prompt) -> None:
         self.said, self.text = prompt.text, words(prompt.text)
         self.kinds = {plain(s.kind) for s in prompt.subjects}
-        named = [s.target for s in prompt.subjects] + [prompt.place]
-        self.around = {plain(name) for name in named if name}
+        around = [s.target for s in prompt.subjects] + [prompt.place]
+        self.around = {plain(name) for name in around if name}
         self.colours = {c for s in prompt.subjects if s.colour for c in plain(s.colour).split()}
         self.by_kind: dict[str, set[str]] = {}
         self.counts: Counter[str] = Counter()
