@@ -86,7 +86,7 @@ def test_kills_at_any_moment_change_nothing(
     plugin = tmp_path / "killer.py"
     plugin.write_text(KILLER)
     command = (
-        "run", "--generator", "simulated:flicker@0.3", "--prompts", "parks", "--limit", 50, "--seeds", 2,
+        "run", "--generator", "simulated:flicker@0.3", "--prompts", "parks", "--limit", 70, "--seeds", 2,
         "--metrics", PLAIN,
         "--size", "96x72", "--frames", 12, "--name", "r", "--workers", 2,
     )  # fmt: skip

@@ -72,11 +72,11 @@ WRONG = {
     "digits.json": (b'[{"prompt_en":"a","dimension":["s"],"c":' + MANY_DIGITS.encode() + b"}]", "digits"),
     "deep.json": (b"[" * 100_000, "nested too deeply"),
     "comma.json": (b'[\n{"prompt_en":"a",}]', ":2: not valid JSON"),
-    "surrogate.json": (entry(prompt_en="a \ud800"), "entry 1 holds half a character"),
-    "letters.json": (entry(dimension="scene"), "entry 1 lacks"),
-    "mixed.json": (entry(dimension=["scene", None]), "entry 1 is empty, or has a dimension that is no text"),
-    "all.json": (entry(dimension=["all"]), "prompt 1: category"),
-    "number.json": (entry(prompt_en=5), "entry 1 lacks"),
+    "surrogate.json": (entry(prompt_en="a \ud800"), ":1: an entry holds half a character"),
+    "letters.json": (entry(dimension=7), ":1: an entry lacks"),
+    "mixed.json": (entry(dimension=["scene", None]), ":1: an entry has no dimension, or one that is no text"),
+    "all.json": (entry(dimension=["all"]), "the prompt 'a ball': category"),
+    "number.json": (entry(prompt_en=5), ":1: an entry lacks"),
 }
 
 

@@ -28,8 +28,8 @@ def test_the_prompts_of_every_dimension_are_known(assets: Path) -> None:
     [
         ("[1, 2]", "is no prompt set"),
         ("{", "not valid JSON"),
-        ('[{"prompt_en": "x"}]', "entry 1 lacks"),
-        ('[{"prompt_en": " ", "dimension": ["scene"]}]', "entry 1 is empty"),
+        ('[{"prompt_en": "x"}]', ":1: an entry lacks"),
+        ('[{"prompt_en": " ", "dimension": ["scene"]}]', ":1: an entry needs its words"),
     ],
 )
 def test_other_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
