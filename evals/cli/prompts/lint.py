@@ -22,8 +22,8 @@ FOUND = 1
 def command(names: tuple[str, ...], skip: str | None, against: tuple[Path, ...], as_json: bool) -> int:
     """Check prompt sets: ids, annotations, near-duplicates, balance, questions and their answers.
 
-    Without names the standard sets are checked. Exit code 1 where there is anything to mend. Rules: id, missing,
-    length, guessed, variants, questions, answers, duplicates, balance, subsets."""
+    Without names the standard sets are checked. Exit code 1 where there is anything to mend. Rules: id,
+    missing, length, guessed, variants, questions, answers, duplicates, balance, subsets."""
     from evals import prompts
     from evals.prompts.lint import RULES, duplicates, lint
 
