@@ -14,7 +14,7 @@ from evals.errors import CannotDraw, UnknownName
 from evals.prompts.lint import duplicates
 from evals.prompts.subsets import SIZES, apportion, choose
 from evals.records import Law, Prompt, PromptSet, QuestionKind
-from evals.worlds import check
+from evals.worlds import Film
 
 SETS = {found.name: found for found in prompts.builtin()}
 ALL = [prompt for found in SETS.values() for prompt in found.prompts]
@@ -31,7 +31,7 @@ NOT_MECHANICAL = {"deformation", "fracture", "fluid", "causality", "light", "hea
 
 def drawable(prompt: Prompt) -> bool:
     try:
-        check(prompt)
+        _ = Film(prompt, 0).scene
     except CannotDraw:
         return False
     return True

@@ -56,11 +56,11 @@ def command(names: tuple[str, ...], refused: bool, as_json: bool) -> int:
 def _refusals(found: PromptSet) -> Iterator[tuple[str, str]]:
     """The prompts that the simulated worlds cannot show, with the reason."""
     from evals.errors import CannotDraw
-    from evals.worlds import check
+    from evals.worlds import Film
 
     for prompt in found.prompts:
         try:
-            check(prompt)
+            _ = Film(prompt, 0).scene
         except CannotDraw as error:
             yield prompt.id, str(error)
 
