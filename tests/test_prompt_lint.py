@@ -63,6 +63,7 @@ def test_a_good_prompt_passes_every_rule() -> None:
         ("missing", {"category": "uncategorised"}, "lacks category"),
         ("length", {"text": "A ball."}, "2 words; 5 to 45"),
         ("length", {"text": "A red ball rolls. " * 20}, "80 words"),
+        ("praise", {"text": "A stunning red ball rolls over a table, cinematic."}, "'stunning' says nothing"),
         ("guessed", {"guessed": {"motion": "rules"}}, "motion (rules)"),
         ("variants", {"paraphrase_of": "gone"}, "no other prompt here"),
         ("variants", {"contrast_of": "red-ball-rolls"}, "no other prompt"),
@@ -212,8 +213,10 @@ def test_unbalanced_sets(odd: dict[str, Any], said: str) -> None:
 
 def test_rules_of_a_set_add_to_what_is_needed() -> None:
     strict = mine(rules={"requires": ["law"], "languages": ["de"], "words": [10, 20]})
-    assert {f.rule for f in lint([strict])} == {"missing", "length"}
+    assert {f.rule for f in lint([strict])} == {"missing", "length", "questions"}
     assert "lacks law, translations: de" in messages(strict, "missing")[0]
+    lawful = mine({"law": "rolling"}, rules={"requires": ["law"]})
+    assert "no question of kind physics" in messages(lawful, "questions")[0]
 
 
 def test_shingles_and_their_similarity() -> None:

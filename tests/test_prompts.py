@@ -25,8 +25,11 @@ def test_sets_merge() -> None:
     sets = prompts.builtin()
     merged = prompts.merge(sets)
     assert len(merged.prompts) == sum(len(s.prompts) for s in sets)
-    with pytest.raises(PromptError, match="is in both"):
-        prompts.merge([sets[0], sets[0].model_copy(update={"name": "again"})])
+    again = sets[0].model_copy(update={"name": "again"})
+    assert prompts.merge([sets[0], again]).prompts == sets[0].prompts  # each once
+    other = again.model_copy(update={"prompts": (sets[0].prompts[0].model_copy(update={"text": "other"}),)})
+    with pytest.raises(PromptError, match=f"'{sets[0].name}' and 'again' have different prompts with the id"):
+        prompts.merge([sets[0], other])
 
 
 GOOD = "name: mine\nprompts:\n  - id: one\n    text: A ball rolls.\n"

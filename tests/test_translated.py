@@ -47,7 +47,8 @@ def test_prompts_without_the_language_are_left_out(cli: Cli, tmp_path: Path, mod
     rows = "  - {id: a, text: A dog, translations: {de: Ein Hund}}\n  - {id: b, text: A cat}\n"
     path.write_text(f"name: p\nprompts:\n{rows}")
     made = ("generate", "--generator", f"python:{model}:generate", "--prompts", path, "--out", tmp_path)
-    assert cli(*made, "--name", "one", "--language", "de").code == 0
+    found = cli(*made, "--name", "one", "--language", "de")
+    assert found.code == 0 and "1 of 2 prompts have no text in 'de' and are left out" in found.err + found.out
     assert set(samples(tmp_path / "one")) == {"a"}
     none = cli(*made, "--name", "none", "--language", "fr")
     assert none.code == 2 and "no prompt has a text in it; there are de" in none.err

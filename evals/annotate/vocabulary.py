@@ -22,7 +22,8 @@ NO_SUBJECT = frozenset({
     "sunrise", "dusk", "dawn", "air", "distance", "direction", "line", "row", "pair", "couple", "group",
     "number", "kind", "piece", "part", "place", "world", "style", "detail", "resolution", "quality", "k",
     "light", "colour", "color", "pace", "speed", "height", "length", "size", "turn", "other", "one",
-    "rest", "half", "life", "slow", "flight", "catch", "stack", "pile", "bunch", "flock", "herd", "pack",
+    "rest", "half", "life", "slow", "flight", "catch",
+    "timelapse", "stack", "pile", "bunch", "flock", "herd", "pack",
     "swarm", "crowd", "nose", "cut",
 })  # fmt: skip
 """Nouns that name nothing that stands in a scene."""

@@ -32,6 +32,17 @@ class Translated(Rewording):
             )
         return kept
 
+    def preflight(self, requests: Sequence[Request], prompts: PromptSet | None) -> str:
+        """How many prompts are left out, before what the inner generator says."""
+        given = prompts.prompts if prompts else ()
+        lost = sum(self.language not in prompt.translations for prompt in given)
+        said = (
+            f"{lost} of {len(given)} prompts have no text in {self.language!r} and are left out"
+            if lost
+            else ""
+        )
+        return "\n".join(filter(None, (said, super().preflight(requests, prompts))))
+
     def words(self, prompt: Prompt) -> str | Generation:
         text = prompt.translations.get(self.language)
         return text or failed(Reason.UNUSABLE_PROMPT, f"the prompt has no text in {self.language!r}")

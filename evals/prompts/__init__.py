@@ -136,15 +136,19 @@ def subset(found: PromptSet, name: str) -> PromptSet:
 
 
 def merge(sets: Iterable[PromptSet], name: str | None = None) -> PromptSet:
-    """Several sets as one, called `name` (default: their names joined); an id in two of them is an error."""
+    """Several sets as one, called `name` (default: their names joined). A prompt that is in several of them
+    is in the whole once; two different prompts with one id are an error."""
     sets = list(sets)
     if len(sets) == 1 and name is None:
         return sets[0]
     owner: dict[str, str] = {}
+    kept: dict[str, Prompt] = {}
     for one in sets:
         for prompt in one.prompts:
-            if prompt.id in owner:
-                raise PromptError(f"prompt id {prompt.id!r} is in both {owner[prompt.id]!r} and {one.name!r}")
-            owner[prompt.id] = one.name
+            if kept.setdefault(prompt.id, prompt) != prompt:
+                raise PromptError(
+                    f"{owner[prompt.id]!r} and {one.name!r} have different prompts with the id {prompt.id!r}"
+                )
+            owner.setdefault(prompt.id, one.name)
     joined = "+".join(s.name for s in sets) if name is None else name
-    return PromptSet(name=joined, prompts=tuple(p for s in sets for p in s.prompts))
+    return PromptSet(name=joined, prompts=tuple(kept.values()))

@@ -34,6 +34,11 @@ Law = Literal[
 ]  # fmt: skip
 
 
+def _answer(value: Any) -> Any:
+    """YAML reads a bare `no` as false."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
+
 def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -59,7 +64,7 @@ class Question(Record):
     id: QuestionId | None = None
     kind: QuestionKind | None = None
     text: Text
-    answer: Literal["yes", "no"] = "yes"
+    answer: Annotated[Literal["yes", "no"], BeforeValidator(_answer)] = "yes"
     depends_on: Annotated[tuple[QuestionId, ...], BeforeValidator(_listed)] = ()
 
 

@@ -183,7 +183,7 @@ def lines_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
         ("settings", each("settings")),
         ("prompts", each("prompts", "count")),
         ("prompts' digest", each("prompts", "digest")),
-        ("rewritten prompts", each("prompts", "expansion")),
+        ("rewritten or translated prompts", each("prompts", "expansion")),
         ("seeds", each("prompts", "seeds")),
         ("generated on", each("generated", "hardware")),
         ("generated with", each("generated", "versions")),

@@ -54,7 +54,7 @@ def command(file: Path, out: Path | None, model: str | None, force: bool) -> int
         raise RunError(f"{place}: cannot be written: {error.strerror}") from None
     fields = sum(len(prompt.guessed) for prompt in made)
     tell(f"wrote {place}: {len(made)} prompts, {fields} fields guessed")
-    tell("Read them, and take what is right out of 'guessed'. Then check the set:")
+    tell("Rules misread words: read every field, mend it, and take it out of 'guessed'. Then check the set:")
     tell(f"t2v-evals prompts lint {place}")
     return 0
 

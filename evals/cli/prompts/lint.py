@@ -23,7 +23,7 @@ def command(names: tuple[str, ...], skip: str | None, against: tuple[Path, ...],
     """Check prompt sets: ids, annotations, near-duplicates, balance, questions and their answers.
 
     Without names the standard sets are checked. Exit code 1 where there is anything to mend. Rules: id,
-    missing, length, guessed, variants, questions, answers, duplicates, balance, subsets."""
+    missing, length, praise, guessed, variants, questions, answers, duplicates, balance, subsets."""
     from evals import prompts
     from evals.prompts.lint import RULES, duplicates, lint
 

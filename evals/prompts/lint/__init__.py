@@ -17,6 +17,7 @@ RULES: dict[str, Callable[[Sequence[PromptSet]], Iterator[Finding]]] = {
     "id": form.ids,
     "missing": form.missing,
     "length": form.length,
+    "praise": form.praise,
     "guessed": form.guessed,
     "variants": form.variants,
     "questions": questions.wording,

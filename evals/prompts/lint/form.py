@@ -22,6 +22,11 @@ ANNOTATIONS = (
     "camera",
     "questions",
 )
+PRAISE = re.compile(
+    r"\b(beautiful|stunning|breathtaking|majestic|epic|cinematic|award.winning|masterpiece|(photo.?)?realistic"
+    r"|high.quality|highly detailed|[48]k|uhd|trending|in the style of)\b",
+    re.IGNORECASE,
+)
 SAME_SCENE = ("subjects", "action", "place", "motion", "camera", "law")
 """Fields in which a paraphrase agrees with the prompt that it says again."""
 
@@ -61,6 +66,14 @@ def length(sets: Sequence[PromptSet]) -> Iterator[Finding]:
         for prompt in found.prompts:
             if not least <= (n := len(prompt.text.split())) <= most:
                 yield about("length", found, prompt, f"the text has {n} words; {least} to {most} are wanted")
+
+
+def praise(sets: Sequence[PromptSet]) -> Iterator[Finding]:
+    """Texts that ask for quality instead of a picture."""
+    for found in sets:
+        for prompt in found.prompts:
+            if said := PRAISE.search(prompt.text):
+                yield about("praise", found, prompt, f"{said[0]!r} says nothing that a camera can see")
 
 
 def guessed(sets: Sequence[PromptSet]) -> Iterator[Finding]:

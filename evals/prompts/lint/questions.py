@@ -32,6 +32,8 @@ def wording(sets: Sequence[PromptSet]) -> Iterator[Finding]:
                 yield about(
                     "questions", found, prompt, "the first question is not whether a subject is there"
                 )
+            if "law" in found.rules.requires and asked and not any(q.kind == "physics" for q in asked):
+                yield about("questions", found, prompt, "no question of kind physics decides the law")
             if len({q.text.casefold() for q in asked}) < len(asked):
                 yield about("questions", found, prompt, "asks the same question twice")
             for question in asked:
