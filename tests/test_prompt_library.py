@@ -110,6 +110,8 @@ def test_core_and_mini_are_those_that_the_rule_chooses() -> None:
     assert not [p for p in core if p.paraphrase_of or p.contrast_of]
     assert len(prompts.named("all").prompts) == len(ALL)
     assert [p.id for p in prompts.named("physics:mini").prompts] == list(SETS["physics"].subsets["mini"])
+    counting = prompts.named("composition:counting").prompts
+    assert counting and {p.category for p in counting} == {"counting"}
     with pytest.raises(UnknownName, match="did you mean 'core'"):
         prompts.named("physics:cor")
 

@@ -113,9 +113,9 @@ def find(name: str) -> Path:
 
 
 def named(name: str) -> PromptSet:
-    """The prompts that a name stands for: a standard set, a file, a subset of one of them (`physics:core`),
-    the subset `core` or `mini` of all standard sets, or `all` of them. Raises `UnknownName` or
-    `PromptError`."""
+    """The prompts that a name stands for: a standard set, a file, a subset or category of one of them
+    (`physics:core`, `composition:counting`), the subset `core` or `mini` of all standard sets, or `all` of
+    them. Raises `UnknownName` or `PromptError`."""
     if name == ALL:
         return merge(builtin(), name)
     if name in SELECTIONS:
@@ -127,12 +127,13 @@ def named(name: str) -> PromptSet:
 
 
 def subset(found: PromptSet, name: str) -> PromptSet:
-    """The prompts of a set that one of its `subsets` lists. Raises `UnknownName`."""
-    if name not in found.subsets:
-        raise UnknownName(f"subset of {found.name}", name, list(found.subsets))
-    kept = set(found.subsets[name])
-    prompts = tuple(prompt for prompt in found.prompts if prompt.id in kept)
-    return found.model_copy(update={"name": f"{found.name}:{name}", "prompts": prompts, "subsets": {}})
+    """The prompts of a set that one of its `subsets` lists, or those of a category. Raises `UnknownName`."""
+    categories = dict.fromkeys(prompt.category for prompt in found.prompts)
+    if name not in found.subsets and name not in categories:
+        raise UnknownName(f"subset or category of {found.name}", name, [*found.subsets, *categories])
+    listed = set(found.subsets.get(name, ()))
+    kept = tuple(p for p in found.prompts if (p.id in listed if listed else p.category == name))
+    return found.model_copy(update={"name": f"{found.name}:{name}", "prompts": kept, "subsets": {}})
 
 
 def merge(sets: Iterable[PromptSet], name: str | None = None) -> PromptSet:
