@@ -49,6 +49,20 @@ def test_subjects_with_counts_colours_and_actions(text: str, subjects: list[tupl
 
 
 @pytest.mark.parametrize(
+    ("text", "subjects"),
+    [
+        ("25 ducks swim.", [("duck", 20)]), ("Twenty-one ducks swim.", [("duck", 20)]),
+        ("No dogs run here, without a leash.", []), ("A pâté meets a pätä.", [("pâté", 1), ("pätä", 1)]),
+        ("x" * 5000, [("x" * 40, 1)]),
+    ],
+)  # fmt: skip
+def test_odd_counts_absent_things_and_long_words(text: str, subjects: list[tuple[str, int]]) -> None:
+    found = annotated(text)
+    assert [(s.kind, s.count) for s in found.subjects] == subjects
+    assert all("exactly" not in q.text for q in found.questions)
+
+
+@pytest.mark.parametrize(
     ("text", "fields"),
     [
         ("A dog chases a cat in a park.", {"place": "park", "motion": "high", "action": "chase"}),
@@ -69,9 +83,9 @@ def test_place_motion_and_camera(text: str, fields: dict[str, Any]) -> None:
 def test_questions_follow_from_what_was_found() -> None:
     found = annotated("Three yellow ducklings paddle past an old boat.")
     assert [(q.id, q.kind, q.text, q.depends_on) for q in found.questions] == [
-        ("duckling", "subject", "Are there ducklings in the video?", ()),
-        ("duckling-count", "count", "Are there exactly three ducklings?", ("duckling",)),
-        ("duckling-colour", "attribute", "Are the ducklings yellow?", ("duckling",)),
+        ("ducklings", "subject", "Are there ducklings in the video?", ()),
+        ("ducklings-count", "count", "Are there exactly three ducklings?", ("ducklings",)),
+        ("ducklings-colour", "attribute", "Are the ducklings yellow?", ("ducklings",)),
         ("boat", "subject", "Is there a boat in the video?", ()),
     ]
 
@@ -79,8 +93,8 @@ def test_questions_follow_from_what_was_found() -> None:
 def test_two_things_of_a_kind_are_asked_about_apart() -> None:
     found = annotated("A red ball hits a blue ball.")
     assert [(q.id, q.text) for q in found.questions] == [
-        ("ball", "Is there a red ball in the video?"),
-        ("ball-2", "Is there a blue ball in the video?"),
+        ("red-ball", "Is there a red ball in the video?"),
+        ("blue-ball", "Is there a blue ball in the video?"),
     ]
 
 
@@ -142,7 +156,7 @@ def test_a_model_is_asked_first_and_rules_fill_the_rest(cli: Cli, tmp_path: Path
     world = World(tmp_path / "server")
     with serve(world, Model) as base:
         found = cli("prompts", "annotate", tmp_path / "mine.txt", "--model", f"openai-chat:m@{base}")
-    assert found.code == 0, found.err
+    assert found.code == 4, found.err  # four answers could not be used
     assert "5 prompts" in found.out and "prompts lint" in found.out
     made = prompts.load(tmp_path / "mine.yaml").prompts
     first = made[0]
@@ -194,7 +208,7 @@ def test_a_written_set_is_read_as_it_was(
     prompt = Prompt.model_validate({
         "id": "a", "text": text, "translations": translations, "tags": tags, "action": other,
         "must_see": [other], "subjects": [{"kind": text, "count": 3, "metres": 0.5}], "questions": asked,
-        "guessed": {"x": other},
+        "guessed": {"motion": other},
     })  # fmt: skip
     made = PromptSet(name="mine", prompts=(prompt,), description=text, subsets={"core": ("a",)})
     path = tmp_path / "mine.yaml"

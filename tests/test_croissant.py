@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evals import prompts
-from evals.errors import RunError
+from evals.errors import RunError, UsageError
 from evals.prompts.croissant import check, export
 from evals.records import PromptSet
 from tests.conftest import Cli
@@ -19,7 +19,8 @@ def small() -> list[PromptSet]:
     """A few prompts of every standard set, with translations, sizes and variants among them."""
     kept = []
     for found in prompts.builtin():
-        some = [*found.prompts[:3], *(p for p in found.prompts if p.contrast_of or p.counterfactual)][:6]
+        varied = [p for p in found.prompts[3:] if p.contrast_of or p.counterfactual]
+        some = [*found.prompts[:3], *varied][:6]
         subsets = {k: tuple(i for i in ids if i in {p.id for p in some}) for k, ids in found.subsets.items()}
         kept.append(found.model_copy(update={"prompts": tuple(some), "subsets": subsets}))
     return kept
@@ -54,8 +55,13 @@ def test_an_export_is_croissant_1_1_and_reads_back_whole(tmp_path: Path) -> None
 
 def test_a_broken_table_or_page_is_noticed(tmp_path: Path) -> None:
     page = export(small()[:1], tmp_path / "out")
-    with pytest.raises(RunError, match="holds an export already"):
+    with pytest.raises(RunError, match=r"holds croissant\.json already"):
         export(small()[:1], tmp_path / "out")
+    bare = small()[0].model_copy(update={"licence": ""})
+    with pytest.raises(UsageError, match="needs a licence"):
+        export([bare], tmp_path / "bare")
+    assert not (tmp_path / "bare").exists()
+    assert check(export([small()[0], small()[0]], tmp_path / "twice")) == check(page)  # each prompt once
     data = json.loads(page.read_text())
     del data["recordSet"][0]["field"][0]["dataType"]
     page.write_text(json.dumps(data))

@@ -68,7 +68,7 @@ WRONG = {
     "dashes.csv": (b"description,generated_video_name\na,---.mp4\n", ":2: id"),
     "longid.csv": (b"description,generated_video_name\na," + b"b" * 500 + b".mp4\n", ":2: id"),
     "twice.csv": (b"description,generated_video_name\na,b.mp4\nc,B.mp4\n", ":3: two videos"),
-    "empty.csv": (b"", ":1: the header lacks"),
+    "empty.csv": (b"", ":1: holds no table"),
     "digits.json": (b'[{"prompt_en":"a","dimension":["s"],"c":' + MANY_DIGITS.encode() + b"}]", "digits"),
     "deep.json": (b"[" * 100_000, "nested too deeply"),
     "comma.json": (b'[\n{"prompt_en":"a",}]', ":2: not valid JSON"),

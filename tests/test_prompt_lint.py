@@ -115,6 +115,25 @@ def test_answers_that_contradict_the_annotations(question: dict[str, Any], said:
     assert len(found) == 1 and said in found[0], found
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"text": "Two red balls roll slowly across an empty table."}, "'Two' of the ball, and the"),
+        ({"subjects": [{"kind": "ball", "colour": "red"}, {"kind": "cup", "count": 3}],
+          "questions": [QUESTIONS[0], {"id": "n", "kind": "count", "text": "Are three balls there?"}]},
+         "asks for 3"),
+        ({"questions": [QUESTIONS[0], {"id": "e", "kind": "subject", "text": "Is there an elephant?"}]},
+         "asks for 'elephant'"),
+        ({"subjects": [{"kind": "ball", "colour": "red", "size": "small"}],
+          "questions": [QUESTIONS[0], {"id": "l", "kind": "attribute", "text": "Is the ball large?",
+                                       "depends_on": "ball"}]}, "whether the ball is large"),
+    ],
+)  # fmt: skip
+def test_counts_things_and_sizes_that_nothing_tells_of(change: dict[str, Any], said: str) -> None:
+    found = messages(mine(change), "answers")
+    assert len(found) == 1 and said in found[0], found
+
+
 def test_colours_of_the_text_are_bound_to_their_subjects() -> None:
     wrong = {"text": "A blue ball rolls slowly across an empty table.", "questions": QUESTIONS[::2]}
     assert "'blue' of the ball" in messages(mine(wrong), "answers")[0]
@@ -179,6 +198,24 @@ def test_a_contrast_differs_in_one_word() -> None:
     two = {**blue, "text": "A blue ball rolls quickly across an empty table."}
     assert "in 2 words" in messages(mine({}, two), "variants")[0]
     assert differing("A cat sits.", "A cat sits down.") == 1 and differing("a b", "c d") == 2
+
+
+def test_many_alike_are_reported_once_each() -> None:
+    rows = [{"id": f"p-{i}", "text": f"A red ball rolls slowly across table number {i}."} for i in range(40)]
+    found = [f for f in lint([mine(*rows)]) if f.rule == "duplicates"]
+    assert len(found) == 39 and len({f.prompt for f in found}) == 39
+
+
+def test_rules_and_guesses_name_fields_that_there_are() -> None:
+    for wrong in ({"words": [45, 5]}, {"requires": ["lawww"]}):
+        with pytest.raises(ValueError, match=r"words|lawww"):
+            mine(rules=wrong)
+    with pytest.raises(ValueError, match="no field of a prompt"):
+        mine({"guessed": {"nonsense": "rules"}})
+    both = {"id": "b", "paraphrase_of": "red-ball-rolls", "contrast_of": "red-ball-rolls"}
+    assert any("one of them" in m for m in messages(mine({}, both), "variants"))
+    english = mine({"translations": {"de": GOOD["text"]}}, rules={"languages": ["de"]})
+    assert "lacks translations: de" in messages(english, "missing")[0]
 
 
 def test_the_same_id_in_two_sets_is_named() -> None:

@@ -42,6 +42,19 @@ def test_the_generator_gets_german_and_the_run_keeps_english(cli: Cli, tmp_path:
     assert json.loads(compared.out)["pairs"][0]["n_prompts"] == 2  # the same prompts, pair by pair
 
 
+def test_a_corrected_translation_makes_another_video(cli: Cli, tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "p.yaml"
+    made = ("generate", "--generator", f"python:{model}:generate", "--prompts", path, "--out", tmp_path,
+            "--name", "one", "--language", "de")  # fmt: skip
+    for words in ("Ein Hund rennt.", "Ein Pferd schläft.", "Ein Pferd schläft."):
+        path.write_text(f"name: p\nprompts:\n  - {{id: a, text: A dog, translations: {{de: {words}}}}}\n")
+        assert cli(*made).code == 0
+        assert samples(tmp_path / "one")["a"]["details"]["sent"] == words
+    assert len((tmp_path / "seen.jsonl").read_text().splitlines()) == 2
+    empty = cli(*made[:-1], "")
+    assert empty.code == 2 and "no prompt has a text in it" in empty.err
+
+
 def test_prompts_without_the_language_are_left_out(cli: Cli, tmp_path: Path, model: Path) -> None:
     path = tmp_path / "p.yaml"
     rows = "  - {id: a, text: A dog, translations: {de: Ein Hund}}\n  - {id: b, text: A cat}\n"

@@ -10,7 +10,18 @@ from pydantic import ValidationError
 
 from evals.annotate.rules import with_guesses
 from evals.errors import UsageError
-from evals.records import CameraMove, Difficulty, Law, Motion, Prompt, QuestionKind, explain
+from evals.records import (
+    CameraMove,
+    Difficulty,
+    Law,
+    Motion,
+    Prompt,
+    Question,
+    QuestionKind,
+    Record,
+    Subject,
+    explain,
+)
 from evals.remote.chat import Chat
 from evals.remote.outcomes import Rejected, Unknown
 
@@ -47,8 +58,9 @@ def ask_model(prompt: Prompt, chat: Chat) -> Prompt:
         answer = chat.ask(prompt.text)
     except (Rejected, Unknown) as error:
         raise UsageError(f"{prompt.id}: {chat.model} could not be asked: {error}") from None
+    fields = _fields(prompt, answer)
     try:
-        return with_guesses(prompt, _fields(prompt, answer), f"openai-chat:{chat.model}")
+        return with_guesses(prompt, fields, f"openai-chat:{chat.model}")
     except ValidationError as error:
         raise UsageError(f"{prompt.id}: {chat.model} gave what is no annotation: {explain(error)}") from None
 
@@ -61,8 +73,20 @@ def _fields(prompt: Prompt, answer: str) -> dict[str, object]:
         data = None
     if not isinstance(data, dict):
         raise UsageError(f"{prompt.id}: the answer is no JSON object: {answer!r:.80}")
-    for subject in data.get("subjects") or []:
-        if isinstance(subject, dict):
-            for key in [k for k, v in subject.items() if v is None]:
-                del subject[key]
-    return {name: data[name] for name in FIELDS if data.get(name)}
+    found_fields = {
+        name: data[name] for name in FIELDS if data.get(name) not in (None, "", [], "null", "none")
+    }
+    for name, record in (("subjects", Subject), ("questions", Question)):
+        if isinstance(rows := found_fields.get(name), list):
+            found_fields[name] = [_known(row, record) for row in rows]
+    return found_fields
+
+
+def _known(row: object, record: type[Record]) -> object:
+    """An object's fields that a record has, without nulls; answers in lower case."""
+    if not isinstance(row, dict):
+        return row
+    kept = {k: v for k, v in row.items() if k in record.model_fields and v is not None}
+    if isinstance(kept.get("answer"), str):
+        kept["answer"] = kept["answer"].lower()
+    return kept

@@ -44,6 +44,7 @@ class _Thing:
     action: str | None = None
     target: str | None = None
     after: str = ""
+    absent: bool = False
     is_place: bool = field(default=False)
 
 
@@ -89,13 +90,14 @@ def _things(said: Sequence[Word]) -> Iterator[_Thing]:
         count = 2 if head.plural else 1
         thing = _Thing(head.base, head.text.lower(), i, end, count, plural=head.plural)
         _describe(said, i, thing)
-        if head.base not in NO_SUBJECT and head.base.isalpha():
+        if head.base not in NO_SUBJECT and head.base.isalpha() and not thing.absent:
             yield thing
         i = end + 1
 
 
 def _describe(said: Sequence[Word], start: int, thing: _Thing) -> None:
     """Read the words before a noun, back to the article."""
+    numbers: list[int | None] = []
     for k in range(start - 1, max(-1, start - 6), -1):
         word = said[k]
         low = word.text.lower()
@@ -103,14 +105,19 @@ def _describe(said: Sequence[Word], start: int, thing: _Thing) -> None:
             thing.colour = word.colour
         elif low in SIZES:
             thing.size = SIZES[low]
-        elif word.number:
-            thing.count = min(word.number, MOST)
-            thing.plural = thing.counted = thing.count > 1
+        elif word.number or low.isdigit():
+            numbers.append(word.number)
+        elif low in ("no", "without"):
+            thing.absent = True
         elif word.base in INDEFINITE:
             thing.count, thing.plural = INDEFINITE[word.base], True
         elif word.part not in ("adjective", "number") and low not in ("a", "an", "the", "of"):
             thing.after = word.base if word.part == "verb" else low
-            return
+            break
+    if numbers:  # "twenty-one" is two of them, and more than a record can count
+        thing.counted = len(numbers) == 1 and numbers[0] not in (None, 1)
+        thing.count = MOST if len(numbers) > 1 or numbers[0] is None else numbers[0]
+        thing.plural = thing.count > 1
 
 
 def _act(said: Sequence[Word], things: Sequence[_Thing]) -> None:
@@ -170,14 +177,18 @@ def _questions(things: Sequence[_Thing]) -> Iterator[Question]:
     """Whether the first things are there, how many, in which colour. What they do is left to people: rules
     don't know how to ask it."""
     kinds = [thing.kind for thing in things]
-    for number, thing in enumerate(things[:2]):
-        name = slug(thing.kind, LONGEST_NAME)
-        if not name:
-            continue  # a word without a letter of a-z
+    used: set[str] = set()
+    for thing in things[:2]:
         twins = kinds.count(thing.kind) > 1
-        name = f"{name}-2" if thing.kind in kinds[:number] else name
         noun = f"{thing.colour} {thing.said}" if twins and thing.colour else thing.said
-        start = "Are there" if thing.plural else "Is there an" if noun[0] in "aeiou" else "Is there a"
+        name = slug(noun, LONGEST_NAME)
+        if not name or name in used:
+            continue  # a word without a letter of a-z, or the same again
+        used.add(name)
+        vowel = noun.startswith(("a", "e", "i", "o", "u")) and not noun.startswith(
+            ("uni", "use", "eu", "one")
+        )
+        start = "Are there" if thing.plural else "Is there an" if vowel else "Is there a"
         yield Question(id=name, kind="subject", text=f"{start} {noun} in the video?")
         if thing.counted:
             text = f"Are there exactly {NUMERALS[thing.count - 1]} {noun}?"

@@ -184,7 +184,7 @@ class Generating:
             if value is not None:
                 options[name] = str(value)
         generator = generators.create(generator_name, options)
-        if self.language:
+        if self.language is not None:
             from evals.generators.translated import Translated
 
             if self.expand:

@@ -4,6 +4,7 @@ against its English text, so that a run in German compares with one in English p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from evals.errors import Reason, UsageError
 from evals.generators.base import Generation, Generator, failed
@@ -31,6 +32,10 @@ class Translated(Rewording):
                 f" {', '.join(known) or 'no translations'}"
             )
         return kept
+
+    def identity(self, request: Request) -> Any:
+        """The words sent are a part of it: a corrected translation makes another video."""
+        return [super().identity(request), request.prompt.translations.get(self.language)]
 
     def preflight(self, requests: Sequence[Request], prompts: PromptSet | None) -> str:
         """How many prompts are left out, before what the inner generator says."""

@@ -28,7 +28,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evals.errors import PromptError, UnknownName
+from evals.errors import PromptError, UnknownName, UsageError
 from evals.prompts import readers
 from evals.prompts.document import Document
 from evals.prompts.subsets import SIZES as SELECTIONS
@@ -131,8 +131,10 @@ def subset(found: PromptSet, name: str) -> PromptSet:
     categories = dict.fromkeys(prompt.category for prompt in found.prompts)
     if name not in found.subsets and name not in categories:
         raise UnknownName(f"subset or category of {found.name}", name, [*found.subsets, *categories])
-    listed = set(found.subsets.get(name, ()))
-    kept = tuple(p for p in found.prompts if (p.id in listed if listed else p.category == name))
+    listed = found.subsets.get(name)
+    kept = tuple(p for p in found.prompts if (p.category == name if listed is None else p.id in listed))
+    if not kept:
+        raise UsageError(f"the subset {name!r} of {found.name} names no prompts")
     return found.model_copy(update={"name": f"{found.name}:{name}", "prompts": kept, "subsets": {}})
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evals.errors import RunError
+from evals.errors import RunError, UsageError
+from evals.prompts import merge
 from evals.prompts.language import needed
 from evals.records import Prompt, PromptSet, file_sha256
 
@@ -72,8 +73,12 @@ def export(sets: Sequence[PromptSet], folder: Path) -> Path:
     except ImportError:
         raise needed("mlcroissant") from None
     page = folder / "croissant.json"
-    if page.exists():
-        raise RunError(f"{folder}: holds an export already; give another folder")
+    if there := [p.name for p in (page, *(folder / f"{name}.jsonl" for name in TABLES)) if p.exists()]:
+        raise RunError(f"{folder}: holds {there[0]} already; give another folder")
+    for found in sets:
+        if not found.licence:
+            raise UsageError(f"{found.name}: Croissant needs a licence; write one as 'licence:' in the file")
+    merge(sets)  # an id is unique over all of them
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in _tables(sets).items():
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -98,7 +103,8 @@ def check(page: Path) -> dict[str, int]:
 
 
 def _tables(sets: Sequence[PromptSet]) -> dict[str, Iterable[Mapping[str, Any]]]:
-    owned = [(found, prompt) for found in sets for prompt in found.prompts]
+    once = {prompt.id: (found, prompt) for found in reversed(sets) for prompt in reversed(found.prompts)}
+    owned = list(once.values())[::-1]
     subjects = [{"prompt": p.id, **s.model_dump(mode="json")} for _, p in owned for s in p.subjects]
     questions = [{"prompt": p.id, **q.model_dump(mode="json")} for _, p in owned for q in p.questions]
     for row in subjects:

@@ -158,7 +158,7 @@ class _Reader:
     def _hashable(self, event: Any) -> Any:
         key = self._scalar(event)
         hash(key)
-        return key
+        return event.value if isinstance(key, bool) else key  # `no` is Norwegian here
 
     @staticmethod
     def _error(message: str, event: Any) -> yaml.MarkedYAMLError:

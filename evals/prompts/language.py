@@ -14,6 +14,7 @@ from evals.errors import UsageError
 Part = Literal["noun", "verb", "adjective", "number", "other"]
 _PARTS: dict[str, Part] = {"N": "noun", "V": "verb", "A": "adjective", "C": "number"}
 _LONGEST_KIND = 3  # words
+_LONGEST_WORD = 40  # characters
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[.,;:?!]")
 _IRREGULAR = {"people": "person", "leaves": "leaf"}  # what the tagger takes for another word
 
@@ -69,7 +70,8 @@ def words(text: str) -> list[Word]:
     """The words and punctuation of a text. Hyphens part words. Raises `UsageError` without HanTa."""
     tokens = _TOKEN.findall(text)
     made = []
-    for token, base, tag in _tagger().tag_sent(tokens) if tokens else []:
+    short = [token[:_LONGEST_WORD] for token in tokens]  # the tagger takes the square of a word's length
+    for token, (_, base, tag) in zip(tokens, _tagger().tag_sent(short) if short else [], strict=True):
         part = "other" if tag.startswith(("AT", "AV", "CJ")) else _PARTS.get(tag[:1], "other")
         plural = tag == "NN2" or token.lower() in _IRREGULAR
         made.append(Word(token, _IRREGULAR.get(token.lower(), base.lower()), part, plural))

@@ -37,6 +37,7 @@ def dump(found: PromptSet) -> str:
 
 def _line(indent: str, key: str, value: Any) -> str:
     """A key with its value, in one line where it fits and is no list of questions."""
+    key = _scalar(key, False)
     flow = f"{indent}{key}: {_flow(value, top=True)}"
     if isinstance(value, Mapping) and len(flow) > WIDTH:
         return "\n".join([f"{indent}{key}:", *(_line(f"{indent}  ", k, v) for k, v in value.items())])
@@ -47,7 +48,7 @@ def _line(indent: str, key: str, value: Any) -> str:
 
 def _flow(value: Any, top: bool = False) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k}: {_flow(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_scalar(k, False)}: {_flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(_flow(item) for item in value) + "]"
     return _scalar(value, top) if isinstance(value, str) else json.dumps(value)

@@ -85,7 +85,7 @@ class Prompt(Record):
     text: Text
     translations: dict[Language, Text] = {}
     category: Category = "uncategorised"
-    tags: tuple[str, ...] = ()
+    tags: tuple[Text, ...] = ()
     difficulty: Difficulty | None = None
     subjects: tuple[Subject, ...] = ()
     action: Text | None = None
@@ -105,6 +105,9 @@ class Prompt(Record):
 
     @model_validator(mode="after")
     def _dependable(self) -> Self:
+        for name in self.guessed:
+            if name not in type(self).model_fields:
+                raise ValueError(f"'guessed' names {name!r}, which is no field of a prompt")
         known: set[str] = set()
         for question in self.questions:
             if question.id in known:
@@ -123,6 +126,15 @@ class Rules(Record):
     words: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (5, 45)
     requires: tuple[str, ...] = ()
     languages: tuple[Language, ...] = ()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.words[0] > self.words[1]:
+            raise ValueError("'words' are the least and the most, in this order")
+        for name in self.requires:
+            if name not in Prompt.model_fields:
+                raise ValueError(f"'requires' names {name!r}, which is no field of a prompt")
+        return self
 
 
 class PromptSet(Record):

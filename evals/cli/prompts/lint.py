@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from evals.cli.options import PATH
 from evals.cli.output import tell, tell_json
 from evals.cli.prompts import sets
 from evals.errors import UsageError, nearest
@@ -17,9 +14,11 @@ FOUND = 1
 @click.command(name="lint")
 @sets.argument
 @click.option("--skip", metavar="RULE,…", help="Rules to leave out.")
-@click.option("--against", type=PATH, multiple=True, help="Another suite's prompts that none may resemble.")
+@click.option(
+    "--against", multiple=True, metavar="SET|FILE", help="Another suite's prompts that none may resemble."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(names: tuple[str, ...], skip: str | None, against: tuple[Path, ...], as_json: bool) -> int:
+def command(names: tuple[str, ...], skip: str | None, against: tuple[str, ...], as_json: bool) -> int:
     """Check prompt sets: ids, annotations, near-duplicates, balance, questions and their answers.
 
     Without names the standard sets are checked. Exit code 1 where there is anything to mend. Rules: id,
@@ -34,7 +33,7 @@ def command(names: tuple[str, ...], skip: str | None, against: tuple[Path, ...],
     checked = sets.given(names)
     found = lint(checked, left_out)
     for path in against:
-        found += duplicates.borrowed(checked, prompts.load(path))
+        found += duplicates.borrowed(checked, prompts.named(path))
     total = sum(len(one.prompts) for one in checked)
     if as_json:
         tell_json({"prompts": total, "findings": [finding.to_json() for finding in found]}, indent=1)

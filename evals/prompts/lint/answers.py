@@ -27,7 +27,7 @@ def follow(sets: Sequence[PromptSet]) -> Iterator[Finding]:
             if not prompt.subjects:
                 continue
             scene = _Scene(prompt)
-            for message in scene.untold():
+            for message in (*scene.untold(), *scene.miscounted()):
                 yield about("answers", found, prompt, message)
             for question in prompt.questions:
                 for message in scene.problems(question, kinds):
@@ -48,7 +48,11 @@ class _Scene:
         for subject in prompt.subjects:
             self.counts[plain(subject.kind)] += subject.count
             self.by_kind.setdefault(plain(subject.kind), set()).add(plain(subject.colour or ""))
-        self.groups = {s.count for s in prompt.subjects}
+        self.groups: dict[str, set[int]] = {}
+        self.sizes: dict[str, set[str]] = {}
+        for subject in prompt.subjects:
+            self.groups.setdefault(plain(subject.kind), set()).add(subject.count)
+            self.sizes.setdefault(plain(subject.kind), set()).update({subject.size} if subject.size else ())
 
     def untold(self) -> Iterator[str]:
         """Colours that the text gives a subject, and its annotation does not."""
@@ -61,6 +65,17 @@ class _Scene:
             owners = [kind for kind in self.by_kind if kind in runs]
             if owners and not any(word.colour in self.by_kind[kind] for kind in owners):
                 yield f"the text says {word.text!r} of the {owners[0]}, and the annotation does not"
+
+    def miscounted(self) -> Iterator[str]:
+        """Counts that the text gives a subject, and no annotation of it does."""
+        for i, word in enumerate(self.text):
+            nouns = self._nouns(i + 1)
+            if not word.number or word.number < 2 or not nouns:
+                continue
+            runs = {" ".join(nouns[: k + 1]) for k in range(len(nouns))}
+            for kind in sorted(runs & self.kinds):
+                if word.number not in (*self.groups[kind], self.counts[kind]):
+                    yield f"the text says {word.text!r} of the {kind}, and the annotation {self.counts[kind]}"
 
     def _is_colour(self, word: Word) -> bool:
         """Whether a word is said of a thing: an orange may be one."""
@@ -88,6 +103,10 @@ class _Scene:
         for kind in sorted(named(asked, kinds) - named(self.text, kinds)):
             if kind not in known and not any(kind in k.split() for k in known):
                 yield f"asks for {kind!r}, which is not annotated"
+        if question.kind == "subject":
+            yield from self._unheard(asked)
+        if question.kind == "attribute":
+            yield from self._missized(asked)
         told = {word.colour for word in self.text}
         for word in asked:
             if not self._is_colour(word):
@@ -97,14 +116,38 @@ class _Scene:
             elif word.colour not in told:
                 yield f"asks for the colour {word.colour!r}, which the text does not say"
         if question.kind == "count":
-            numbers = [w.number for w in asked if w.number]
-            possible = {*self.groups, *self.counts.values(), sum(self.counts.values())}
-            if not numbers:
-                yield "a question of kind count says a number from one to twenty"
-            for number in numbers:
-                mine = {self.counts[kind] for kind in named(asked, self.kinds)}
-                if number not in (mine | self.groups if mine else possible):
-                    yield f"asks for {number}, and {_counted(self.counts)} are annotated"
+            yield from self._uncounted(asked)
+
+    def _uncounted(self, asked: list[Word]) -> Iterator[str]:
+        """A count that neither the annotations of what it is of nor the text give."""
+        numbers = [w.number for w in asked if w.number]
+        if not numbers:
+            yield "a question of kind count says a number from one to twenty"
+        mine = named(asked, self.kinds) or self.kinds
+        possible = {sum(self.counts[kind] for kind in mine)} | {self.counts[kind] for kind in mine}
+        possible = possible.union(
+            *(self.groups[kind] for kind in mine), {w.number for w in self.text if w.number}
+        )
+        for number in numbers:
+            if number not in possible and not THEN & {w.base for w in asked}:
+                yield f"asks for {number}, and {_counted(self.counts)} are annotated"
+
+    def _unheard(self, asked: list[Word]) -> Iterator[str]:
+        """A thing that neither the text nor the annotations name."""
+        parts = {part for kind in self.kinds | self.around for part in kind.split()}
+        nouns = [w.base for w in asked if w.part == "noun" and w.base not in SURROUNDINGS and not w.colour]
+        if nouns and not (parts | {w.base for w in self.text}) & set(nouns):
+            yield f"asks for {nouns[0]!r}, which is not annotated"
+
+    def _missized(self, asked: list[Word]) -> Iterator[str]:
+        """A size that the annotation contradicts."""
+        mine = sorted(named(asked, self.kinds))
+        if len(mine) != 1 or THEN & {w.base for w in asked}:
+            return
+        sizes = self.sizes[mine[0]]
+        for word in asked:
+            if word.base in ("small", "large") and sizes and word.base not in sizes:
+                yield f"asks whether the {mine[0]} is {word.base}, which the annotation contradicts"
 
     def _contradicted(self, question: Question, asked: list[Word]) -> Iterator[str]:
         mine = sorted(named(asked, self.kinds))

@@ -65,8 +65,8 @@ def embedded(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def near(sets: Sequence[PromptSet]) -> Iterator[Finding]:
-    """Pairs of prompts that nearly say the same and are not marked as paraphrase or contrast; paraphrases
-    that repeat the words of their prompt."""
+    """Prompts that nearly say what an earlier one says and are not marked as its paraphrase or contrast, each
+    with the nearest; paraphrases that repeat the words of their prompt."""
     owned = [(found, prompt) for found in sets for prompt in found.prompts]
     texts = [prompt.text for _, prompt in owned]
     if not texts:
@@ -75,17 +75,15 @@ def near(sets: Sequence[PromptSet]) -> Iterator[Finding]:
     vectors = embedded(texts)
     meaning = vectors @ vectors.T
     for i, (found, prompt) in enumerate(owned):
-        for j in range(i):
-            other = owned[j][1]
-            same_words, same_meaning = words.get((j, i), 0.0), float(meaning[i, j])
-            if related(prompt, other):
-                continue
-            if same_words >= SAME_WORDS or same_meaning >= SAME_MEANING:
-                shared = same_words or similarity(shingles(texts[i]), shingles(texts[j]))
-                message = (
-                    f"nearly says what {other.id!r} says (shingles {shared:.2f}, meaning {same_meaning:.2f})"
-                )
-                yield about("duplicates", found, prompt, message, other.id)
+        close = {int(j) for j in np.flatnonzero(meaning[i, :i] >= SAME_MEANING)}
+        close |= {j for j in range(i) if (j, i) in words}
+        close = {j for j in close if not related(prompt, owned[j][1])}
+        if close:  # the nearest stands for all
+            j = max(close, key=lambda k: (meaning[i, k], -k))
+            shared = similarity(shingles(texts[i]), shingles(texts[j]))
+            near_to = f"shingles {shared:.2f}, meaning {meaning[i, j]:.2f}"
+            message = f"nearly says what {owned[j][1].id!r} says ({near_to})"
+            yield about("duplicates", found, prompt, message, owned[j][1].id)
     yield from _repeated(owned)
 
 

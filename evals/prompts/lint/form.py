@@ -50,11 +50,15 @@ def missing(sets: Sequence[PromptSet]) -> Iterator[Finding]:
     for found in sets:
         for prompt in found.prompts:
             needed = dict.fromkeys((*ANNOTATIONS, *found.rules.requires))
-            lacks = [name for name in needed if not getattr(prompt, name, None)]
+            lacks = [name for name in needed if getattr(prompt, name) in (None, (), {})]
             if prompt.category == "uncategorised":
                 lacks.append("category")
             if not prompt.paraphrase_of:
-                lacks += [f"translations: {x}" for x in found.rules.languages if x not in prompt.translations]
+                lacks += [
+                    f"translations: {x}"
+                    for x in found.rules.languages
+                    if prompt.translations.get(x, prompt.text) == prompt.text
+                ]
             if lacks:
                 yield about("missing", found, prompt, f"lacks {', '.join(lacks)}")
 
@@ -92,6 +96,10 @@ def variants(sets: Sequence[PromptSet]) -> Iterator[Finding]:
     known = {prompt.id: prompt for found in sets for prompt in found.prompts}
     for found in sets:
         for prompt in found.prompts:
+            if prompt.paraphrase_of and prompt.contrast_of:
+                yield about(
+                    "variants", found, prompt, "is a paraphrase and a contrast: it can be one of them"
+                )
             for field in ("paraphrase_of", "contrast_of"):
                 base = getattr(prompt, field)
                 if base is not None and (base not in known or base == prompt.id):

@@ -18,5 +18,5 @@ BY_ENDING = {".json": read_json, ".jsonl": json_lines, ".txt": lines, ".csv": ta
 
 def read_other(path: Path) -> PromptSet | None:
     """A set in another suite's format, by the file's ending; None for our own YAML. Raises `PromptError`."""
-    reader = BY_ENDING.get(path.suffix)
+    reader = BY_ENDING.get(path.suffix.lower())
     return reader(path) if reader else None

@@ -88,7 +88,7 @@ def fetv(path: Path, found: list[tuple[int, dict[str, Any]]]) -> PromptSet:
         content = _labels(data, "major content", path, line)
         controlled = _labels(data, "attribute control", path, line)
         levels = data.get("prompt complexity")
-        if not isinstance(levels, list) or not levels or levels[0] not in FETV_DIFFICULTY:
+        if not isinstance(levels, list) or not levels or str(levels[0]) not in FETV_DIFFICULTY:
             raise PromptError(
                 f"'prompt complexity' is a list of one of {', '.join(FETV_DIFFICULTY)}", path, line
             )
@@ -109,7 +109,10 @@ def _labels(data: dict[str, Any], key: str, path: Path, line: int) -> list[str]:
     parts = data.get(key)
     if not isinstance(parts, dict):
         raise PromptError(f"lacks {key!r}, an object with 'spatial' and 'temporal'", path, line)
-    found = [x for side in ("temporal", "spatial") for x in parts.get(side) or []]
+    sides = [parts.get(side) or [] for side in ("temporal", "spatial")]
+    if not all(isinstance(side, list) for side in sides):
+        raise PromptError(f"'temporal' and 'spatial' of {key!r} are lists, or null", path, line)
+    found = [x for side in sides for x in side]
     if not all(isinstance(x, str) and x.strip() for x in found):
         raise PromptError(f"{key!r} holds something that is no text", path, line)
     return found

@@ -13,6 +13,7 @@ from evals.prompts.document import MAX_FILE_BYTES
 from evals.prompts.readers.common import id_of, listed, prompt, prompt_set, slug, text_of, words_of
 from evals.records import Prompt, PromptSet
 
+MORE = "\0more"  # the key of cells that no column has
 YES = frozenset({"1", "1.0", "true", "yes"})
 
 
@@ -20,26 +21,42 @@ def table(path: Path) -> PromptSet:
     """A CSV file, by its header: the column `prompt` (or `text`) and perhaps `id`, `category`, `action`,
     `place`, `motion`, `camera` and `difficulty`; VideoPhy's with `caption`; else Physics-IQ's
     `descriptions.csv`. Raises `PromptError`."""
-    header = next(csv.reader(io.StringIO(text_of(path), newline="")), [])
+    header = _header(path)
     if {"prompt", "text"} & set(header):
         return own(path)
     return videophy(path) if "caption" in header else physics_iq(path)
 
 
+def _header(path: Path) -> list[str]:
+    csv.field_size_limit(MAX_FILE_BYTES)
+    try:
+        found = [name.strip() for name in next(csv.reader(io.StringIO(text_of(path), newline="")), [])]
+    except csv.Error as error:
+        raise PromptError(f"not valid CSV: {error}", path, 1) from None
+    if not any(found):
+        raise PromptError("holds no table: the first line names the columns, such as 'id,prompt'", path, 1)
+    return found
+
+
 def rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """A table's rows with the lines where they end. Raises `PromptError`."""
-    csv.field_size_limit(MAX_FILE_BYTES)
-    reader = csv.DictReader(io.StringIO(text_of(path), newline=""), restval="")
+    header = _header(path)
+    reader = csv.DictReader(io.StringIO(text_of(path), newline=""), header, restkey=MORE, restval="")
     try:
-        header = reader.fieldnames or []
         if lacks := [c for c in needed if c not in header]:
             raise PromptError(
                 f"the header lacks {' and '.join(map(repr, lacks))} (columns are separated by commas); it has"
                 f" {', '.join(map(repr, header)) or 'nothing'!s:.200}",
                 path, 1,
             )  # fmt: skip
+        next(reader, None)  # the header
         for row in reader:
-            yield reader.line_num, {k: v for k, v in row.items() if isinstance(k, str)}
+            if MORE in row:
+                raise PromptError(
+                    f"a row has more than {len(header)} cells: a text with commas needs quotes round it",
+                    path, reader.line_num,
+                )  # fmt: skip
+            yield reader.line_num, row
     except csv.Error as error:
         raise PromptError(f"not valid CSV: {error}", path, reader.line_num) from None
 
