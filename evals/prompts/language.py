@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection
+from collections.abc import Set
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
@@ -83,7 +83,7 @@ def plain(name: str) -> str:
     return name.replace("-", " ").lower()
 
 
-def named(found: list[Word], kinds: Collection[str]) -> set[str]:
+def named(found: list[Word], kinds: Set[str]) -> set[str]:
     """Those of `kinds` (as `plain` has them) that words name by a noun, in the singular or the plural; of
     "tennis ball" and "ball" the longer. A word right after another noun is taken for a verb, as in "does the
     pendulum swing", after "every" for an event, and a colour for a colour."""
@@ -98,7 +98,7 @@ def named(found: list[Word], kinds: Collection[str]) -> set[str]:
             if last.part != "noun" or (length == 1 and first.colour and not first.plural):
                 continue
             spellings = product(*({w.text.lower(), w.base} for w in found[i : i + length]))
-            if hit := {" ".join(spelling) for spelling in spellings} & set(kinds):
+            if hit := {" ".join(spelling) for spelling in spellings} & kinds:
                 made |= hit
                 taken = i + length
                 break

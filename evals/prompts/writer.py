@@ -13,6 +13,7 @@ from evals.records import PromptSet
 
 WIDTH = 120
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_RESOLVER: Any = yaml.resolver.Resolver()
 _TEXT = "tag:yaml.org,2002:str"
 _PLAIN = re.compile(r"[A-Za-z0-9][^?:#\[\]{},\"'&*!|>%@`\\\x00-\x1f\x7f-\xa0]*")
 
@@ -57,8 +58,7 @@ def _flow(value: Any, top: bool = False) -> str:
 def _scalar(text: str, top: bool) -> str:
     """A text without quotes where YAML reads it as that text."""
     plain = _PLAIN.fullmatch(text.replace(", ", " ") if top else text)
-    resolver: Any = yaml.SafeLoader("")
-    if plain and not text.endswith(" ") and resolver.resolve(yaml.ScalarNode, text, (True, False)) == _TEXT:
+    if plain and not text.endswith(" ") and _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) == _TEXT:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)

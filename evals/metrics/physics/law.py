@@ -26,6 +26,11 @@ UNEARTHLY = Skip("the prompt asks for another outcome than the ordinary one", Re
 NO_LAW = Skip("the prompt names no law", Reason.PROMPT_EXCLUDES)
 
 
+def _excluded(clip: Clip) -> Skip | None:
+    """Why a prompt asks for something that no law can be tested on."""
+    return CUT_ASKED if clip.prompt.cuts else UNEARTHLY if clip.prompt.counterfactual else None
+
+
 def scene(clip: Clip) -> Scene:
     """The tracks of a clip."""
     return scene_of(clip[TRACKS], clip.times)
@@ -54,10 +59,8 @@ class PhysicsLaw(VideoMetric):
     reads = ("law", "cuts", "subjects", "counterfactual")
 
     def score(self, clip: Clip) -> Value | Skip:
-        if clip.prompt.cuts:
-            return CUT_ASKED
-        if clip.prompt.counterfactual:
-            return UNEARTHLY
+        if excluded := _excluded(clip):
+            return excluded
         law = clip.prompt.law
         if law is None:
             return NO_LAW
@@ -87,10 +90,8 @@ class Gravity(VideoMetric):
     reads = ("law", "subjects", "cuts", "counterfactual")
 
     def score(self, clip: Clip) -> Value | Skip:
-        if clip.prompt.cuts:
-            return CUT_ASKED
-        if clip.prompt.counterfactual:
-            return UNEARTHLY
+        if excluded := _excluded(clip):
+            return excluded
         if clip.prompt.law not in ("gravity", "projectile", "restitution"):
             return Skip("the prompt names no law of falling", Reason.PROMPT_EXCLUDES)
         sized = [s for s in clip.prompt.subjects if s.metres is not None and s.action not in ("stand", "lie")]
@@ -172,10 +173,8 @@ class PhysicsPermanence(VideoMetric):
     reads = ("law", "cuts", "subjects", "counterfactual")
 
     def score(self, clip: Clip) -> Value | Skip:
-        if clip.prompt.cuts:
-            return CUT_ASKED
-        if clip.prompt.counterfactual:
-            return UNEARTHLY
+        if excluded := _excluded(clip):
+            return excluded
         return _of_things(
             clip, lambda s: permanence.of_tracks(s, clip.prompt.law in PLANAR), permanence.of_points
         )
@@ -195,8 +194,6 @@ class PhysicsContinuity(VideoMetric):
     reads = ("cuts", "subjects", "counterfactual")
 
     def score(self, clip: Clip) -> Value | Skip:
-        if clip.prompt.cuts:
-            return CUT_ASKED
-        if clip.prompt.counterfactual:
-            return UNEARTHLY
+        if excluded := _excluded(clip):
+            return excluded
         return _of_things(clip, continuity.of_tracks, continuity.of_points)

@@ -39,20 +39,22 @@ class _Scene:
 
     def __init__(self, prompt: Prompt) -> None:
         self.said, self.text = prompt.text, words(prompt.text)
-        self.kinds = {plain(s.kind) for s in prompt.subjects}
         around = [s.target for s in prompt.subjects] + [prompt.place]
         self.around = {plain(name) for name in around if name}
-        self.colours = {c for s in prompt.subjects if s.colour for c in plain(s.colour).split()}
-        self.by_kind: dict[str, set[str]] = {}
-        self.counts: Counter[str] = Counter()
-        for subject in prompt.subjects:
-            self.counts[plain(subject.kind)] += subject.count
-            self.by_kind.setdefault(plain(subject.kind), set()).add(plain(subject.colour or ""))
+        self.counts: Counter[str] = Counter()  # of a kind in all, then what its entries say
         self.groups: dict[str, set[int]] = {}
+        self.by_kind: dict[str, set[str]] = {}
         self.sizes: dict[str, set[str]] = {}
         for subject in prompt.subjects:
-            self.groups.setdefault(plain(subject.kind), set()).add(subject.count)
-            self.sizes.setdefault(plain(subject.kind), set()).update({subject.size} if subject.size else ())
+            kind = plain(subject.kind)
+            self.counts[kind] += subject.count
+            self.groups.setdefault(kind, set()).add(subject.count)
+            self.by_kind.setdefault(kind, set()).add(plain(subject.colour or ""))
+            self.sizes.setdefault(kind, set()).update({subject.size} if subject.size else ())
+        self.kinds = set(self.counts)
+        self.colours = {
+            name for names in self.by_kind.values() for colour in names for name in colour.split()
+        }
 
     def untold(self) -> Iterator[str]:
         """Colours that the text gives a subject, and its annotation does not."""

@@ -35,15 +35,15 @@ def similarity(one: frozenset[Any], other: frozenset[Any]) -> float:
 
 def alike(one: Sequence[str], other: Sequence[str]) -> dict[tuple[int, int], float]:
     """The pairs of texts, one from each list, whose shingles have a similarity of `SAME_WORDS` or more."""
-    sets = [shingles(text) for text in one]
+    sets, others = [shingles(text) for text in one], [shingles(text) for text in other]
     index: dict[tuple[str, ...], list[int]] = {}
-    for j, text in enumerate(other):
-        for run in shingles(text):
+    for j, theirs in enumerate(others):
+        for run in theirs:
             index.setdefault(run, []).append(j)
     found: dict[tuple[int, int], float] = {}
     for i, mine in enumerate(sets):
         for j in {j for run in mine for j in index.get(run, [])}:
-            if (value := similarity(mine, shingles(other[j]))) >= SAME_WORDS:
+            if (value := similarity(mine, others[j])) >= SAME_WORDS:
                 found[i, j] = value
     return found
 

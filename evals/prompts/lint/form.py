@@ -11,17 +11,7 @@ from evals.prompts.subsets import choose
 from evals.records import Prompt, PromptSet
 
 LONGEST_ID = 80
-ANNOTATIONS = (
-    "category",
-    "tags",
-    "difficulty",
-    "subjects",
-    "action",
-    "place",
-    "motion",
-    "camera",
-    "questions",
-)
+ANNOTATIONS = ("tags", "difficulty", "subjects", "action", "place", "motion", "camera", "questions")
 PRAISE = re.compile(
     r"\b(beautiful|stunning|breathtaking|majestic|epic|cinematic|award.winning|masterpiece|(photo.?)?realistic"
     r"|high.quality|highly detailed|[48]k|uhd|trending|in the style of)\b",
