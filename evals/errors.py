@@ -10,7 +10,8 @@
     │   ├── ManifestError
     │   ├── ConfigError
     │   ├── StatisticsError        a reference file
-    │   └── BaselineError          a gate's baseline file
+    │   ├── BaselineError          a gate's baseline file
+    │   └── LabelsError            people's labels or votes
     ├── RunError                   a run folder cannot be used as asked
     │   ├── RunMismatch            another generator or other settings live there
     │   ├── RunLocked              another process writes to it
@@ -25,6 +26,7 @@
         │   └── FileUnavailable    it is gone, or another one than was recorded
         ├── CannotDraw             a simulated world cannot show what the prompt asks for
         ├── DoesNotApply           a metric or normalization has no meaning for this video: skipped, final
+        ├── NoAnswer               a judge gave no answer that can be used
         └── DecoderDied            the decoder process crashed or ran past a limit
 """
 
@@ -100,6 +102,16 @@ class Reason(StrEnum):
     NO_OTHER_PROMPT = "no_other_prompt"
     NO_KNOWN_SUBJECT = "no_known_subject"
     NO_PROMPT_TEXT = "no_prompt_text"
+    NO_QUESTIONS = "no_questions"
+    # A judge gave no answer that can be used.
+    JUDGE_UNAVAILABLE = "judge_unavailable"
+    JUDGE_REJECTED = "judge_rejected"
+    ANSWER_REFUSED = "answer_refused"
+    ANSWER_TRUNCATED = "answer_truncated"
+    ANSWER_EMPTY = "answer_empty"
+    ANSWER_UNPARSABLE = "answer_unparsable"
+    NO_PROBABILITIES = "no_probabilities"
+    OTHER_MODEL = "other_model"
     # A component failed.
     EXTRACTOR_ERROR = "extractor_error"
     METRIC_ERROR = "metric_error"
@@ -121,13 +133,16 @@ class Reason(StrEnum):
     LESS_SHARPNESS = "less_sharpness"
     NOTHING_VARIES = "nothing_varies"
     NO_MARGIN = "no_margin"
+    JUDGE_UNPINNED = "judge_unpinned"
+    JUDGE_UNCALIBRATED = "judge_uncalibrated"
+    JUDGE_FAILED = "judge_failed"
     OTHER_PLATFORM = "other_platform"
     NO_CLIPS = "no_clips"
 
 
 BECAUSE_OF_THE_PROMPT = frozenset({
     Reason.PROMPT_EXCLUDES, Reason.UNKNOWN_WORDS, Reason.NO_OTHER_PROMPT, Reason.NO_KNOWN_SUBJECT,
-    Reason.NO_PROMPT_TEXT,
+    Reason.NO_PROMPT_TEXT, Reason.NO_QUESTIONS,
 })  # fmt: skip
 """Reasons to skip that no video could help: they cost a model nothing. Any other is the video's."""
 
@@ -220,6 +235,12 @@ class BaselineError(InputError):
     """A gate's baseline file is missing, damaged or cannot be made."""
 
     code = "baseline"
+
+
+class LabelsError(InputError):
+    """A file of people's labels or votes breaks the format."""
+
+    code = "labels"
 
 
 class RunError(EvalsError):
@@ -316,6 +337,16 @@ class DoesNotApply(SampleError):
     """A metric or a normalization has no meaning for this video."""
 
     reason = Reason.DOES_NOT_APPLY
+
+
+class NoAnswer(SampleError):
+    """A judge gave no answer that can be used."""
+
+    reason = Reason.ANSWER_UNPARSABLE
+
+    def __init__(self, message: str, reason: Reason | None = None, transient: bool = False) -> None:
+        super().__init__(message, reason)
+        self.transient = transient
 
 
 class DecoderDied(SampleError):

@@ -12,16 +12,19 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from evals.errors import UnknownName, UsageError
-from evals.records import Spec, digest, file_sha256, is_regular
+from pydantic import ValidationError
+
+from evals.errors import UnknownName, UsageError, nearest
+from evals.records import Record, Spec, digest, explain, file_sha256, is_regular
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 _HASH = "__evals_sha256__"
 
 
@@ -74,6 +77,22 @@ class Registry:
             module, _, attribute = found.partition(":")
             return getattr(importlib.import_module(module), attribute)
         return found
+
+
+def options_of(model: type[R], options: Mapping[str, str], given_by: str, kind: str) -> R:
+    """A component's options, typed and checked. `given_by` is the option of the command line that gave them.
+    Raises `UsageError`, which names the nearest one."""
+    for key in options:
+        if key not in model.model_fields:
+            known = ", ".join(model.model_fields) or "none"
+            raise UsageError(
+                f"{given_by} {key}: {kind} has no such option{nearest(key, model.model_fields)}"
+                f" (known: {known})"
+            )
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        raise UsageError(f"{given_by}: {explain(error)}") from None
 
 
 def with_code(component: T) -> T:

@@ -18,7 +18,7 @@ from evals.annotate.model import INSTRUCTIONS
 from evals.errors import UsageError
 from evals.prompts.writer import dump
 from evals.records import Prompt, PromptSet, Question
-from evals.remote import chat
+from evals.remote import pacing
 from evals.remote.chat import Chat
 from tests.conftest import Cli, examples
 from tests.videoserver import Handler, World, serve
@@ -141,7 +141,7 @@ class Model(Handler):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "PAUSE", 0.01)
+    monkeypatch.setattr(pacing, "PAUSE", 0.01)
 
 
 def test_a_model_is_asked_first_and_rules_fill_the_rest(cli: Cli, tmp_path: Path) -> None:

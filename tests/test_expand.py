@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.remote import chat
+from evals.remote import pacing
 from evals.runs.folder import RunFolder
 from tests.conftest import Cli
 from tests.test_jobs import samples, write_prompts
@@ -49,7 +49,7 @@ def generate(prompt, seed):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "PAUSE", 0.01)
+    monkeypatch.setattr(pacing, "PAUSE", 0.01)
 
 
 def test_the_generator_gets_other_words_and_metrics_the_original(

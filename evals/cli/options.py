@@ -272,15 +272,23 @@ class Choosing:
     metrics: str | None
     weights: dict[str, Path]
     precision: Precision
+    judges: tuple[str, ...]
+    judging: dict[str, str]
 
     def chosen(self) -> Metrics:
         """The metrics, ready to work. Raises `UsageError`, `UnknownName` or `WeightsError`."""
         from evals.scoring import prepare
 
-        return prepare(self.metric_ids(), self.weights, self.precision)
+        return prepare(self.metric_ids(), self.weights, self.precision, judging=self.judging)
 
     def metric_ids(self) -> list[str]:
-        """Their ids."""
+        """Their ids: those of the suite, or given, with what each judge is asked."""
+        from evals.metrics.judged import JUDGED
+
+        asked = [f"{name}[{judge}]" for judge in self.judges for name in JUDGED]
+        return list(dict.fromkeys([*self._given(), *asked]))
+
+    def _given(self) -> list[str]:
         from evals.metrics import suites
 
         given, suite = self.metrics, self.suite
@@ -309,7 +317,11 @@ choosing = group(
     click.option("--metrics", help="Metric ids with commas between them, instead of a suite."),
     weights,
     precision,
-)
+    click.option("--judge", "judges", multiple=True, metavar="KIND:MODEL",
+                 help="Also ask a video language model: openai-chat:MODEL@URL, transformers:NAME."),
+    click.option("--judge-option", "judging", multiple=True, callback=values.key_values, metavar="KEY=VALUE",
+                 help="Option of the judge, such as votes=3 or revision=…."),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ FRAME_EXTRACTORS = Registry(
         "dis": "evals.extractors.dis:Dis",
         "dis-between": "evals.extractors.between:DisBetween",
         "dis-strided": "evals.extractors.dis:DisStrided",
+        "stills:*": "evals.extractors.stills:Stills",
         "moving": "evals.extractors.moving:Moving",
         "lk-points": "evals.extractors.points:LkPoints",
         "dis-points": "evals.extractors.points:DisPoints",

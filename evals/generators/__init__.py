@@ -6,12 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
-from evals.errors import UsageError, nearest
+from evals.errors import UsageError
 from evals.generators.base import Generation, Generator
-from evals.records import Record, explain
-from evals.registry import Registry, with_code
+from evals.records import Record
+from evals.registry import Registry, options_of, with_code
 
 __all__ = ["GENERATORS", "Generation", "Generator", "create", "scalar"]
 
@@ -44,16 +42,7 @@ def create(name: str, options: Mapping[str, str] | None = None) -> Generator:
     if getattr(maker, "takes_others", False):  # arguments of what it calls, which it checks itself
         extra = {k: v for k, v in options.items() if k not in model.model_fields}
         options = {k: v for k, v in options.items() if k in model.model_fields}
-    for key in options:
-        if key not in model.model_fields:
-            known = ", ".join(model.model_fields) or "none"
-            raise UsageError(
-                f"-o {key}: {kind} has no such option{nearest(key, model.model_fields)} (known: {known})"
-            )
-    try:
-        parsed = model.model_validate(dict(options))
-    except ValidationError as error:
-        raise UsageError(f"-o: {explain(error)}") from None
+    parsed = options_of(model, options, "-o", kind)
     generator = maker(argument, parsed, extra) if extra else maker(argument, parsed)
     if not isinstance(generator, Generator):
         raise UsageError(f"{kind} is not a generator: its class does not extend evals.Generator")

@@ -26,13 +26,12 @@ from evals.remote.budget import Budget, BudgetStopped, OverBudget
 from evals.remote.client import Client
 from evals.remote.job_log import JobLog
 from evals.remote.outcomes import UNKNOWN, JobStatus, Rejected, RemoteJob, Trouble, Unknown
+from evals.remote.pacing import TRIES, Pacing, Stopped
 from evals.runs.journal import settle
 from evals.runs.keys import job_key
 from evals.runs.secrets import redacted
 
 T = TypeVar("T")
-TRIES = 6  # of anything that may be tried again
-LONGEST_PAUSE = 60.0
 LONGEST_ID = 1000  # characters
 LOST = 3  # polls in a row that must not find a job
 SKEW = 3600.0  # seconds by which a clock may differ that nobody has compared
@@ -61,10 +60,9 @@ class JobGenerator(Generator):
         self._log: JobLog | None = None
         self._asking: dict[tuple[str, int], threading.Lock] = defaultdict(threading.Lock)
         self._slots = threading.Lock()
-        self._next_submit = 0.0
+        self.pacing = Pacing(options.pause, options.rpm)
         self._budget = Budget(options.price, options.max_cost)
         self._probe: Probe | None = None
-        self._stopping = threading.Event()
 
     def kept_options(self) -> dict[str, Any]:
         """The options that shape videos, for the spec."""
@@ -109,7 +107,7 @@ class JobGenerator(Generator):
 
     def begin(self, folder: Path, probe: Probe) -> None:
         """Open the job log in a run's folder."""
-        self._stopping.clear()
+        self.pacing.start()
         self._probe = probe
         self._log = JobLog(folder / "jobs.jsonl")
         self.http.wire.seconds = min(self.http.wire.seconds, self.options.deadline)
@@ -117,7 +115,7 @@ class JobGenerator(Generator):
 
     def stop(self) -> None:
         """Have every thread that waits come back; its jobs stay open in the log."""
-        self._stopping.set()
+        self.pacing.stop()
         self._budget.stop()
         self.cancel()
 
@@ -149,11 +147,11 @@ class JobGenerator(Generator):
             job = job or self._accepted(request, key)
         except NoJob as no:
             return no.generation
-        except _Stopped:
+        except Stopped:
             return stopped()
         try:
             return self._follow(job, key, out, time.monotonic() + self.options.deadline)
-        except _Stopped:
+        except Stopped:
             return stopped(job.id)
         finally:
             self._budget.leave(key)
@@ -175,16 +173,16 @@ class JobGenerator(Generator):
         except OverBudget as over:
             raise NoJob(failed(Reason.BUDGET, str(over), transient=True)) from None
         except BudgetStopped:
-            raise _Stopped from None
+            raise Stopped from None
         waited = 0.0
         try:
             for attempt in range(TRIES):
-                self._wait_for_rate()
+                self.pacing.wait_for_rate()
                 with self._like(request):  # a look-up must not see a job whose id is not logged yet
                     sent = self._intent(request, key)
-                    if self._stopping.is_set():
+                    if self.pacing.stopped:
                         self._log.write(key, "rejected")  # it was not sent
-                        raise _Stopped
+                        raise Stopped
                     try:
                         return self._logged(self.submit(request, key), key)
                     except Rejected as no:
@@ -193,17 +191,17 @@ class JobGenerator(Generator):
                             raise NoJob(refused(str(no))) from None
                         if not no.again or attempt == TRIES - 1:
                             raise NoJob(failed(Reason.REJECTED, str(no), no.again)) from None
-                        pause = self._pause(attempt, no.after)
+                        pause = self.pacing.before(attempt, no.after)
                     except Unknown as unknown:
                         found = self._look_up(request, key, sent, str(unknown))
                         if found is not None:
                             return found
-                        pause = self._pause(attempt, None)
+                        pause = self.pacing.before(attempt, None)
                 waited += pause
                 if waited > self.options.deadline:
                     message = "no job was accepted in time"
                     raise NoJob(failed(Reason.TIME_LIMIT, message, transient=True))
-                self._wait(pause)
+                self.pacing.wait(pause)
             raise NoJob(failed(Reason.REJECTED, f"{TRIES} submits failed", transient=True))
         except (
             BaseException
@@ -275,7 +273,7 @@ class JobGenerator(Generator):
             )
             if job is not None or attempt:
                 return job
-            self._wait(self._pause(0, None))
+            self.pacing.wait(self.pacing.before(0, None))
         raise AssertionError
 
     def _follow(self, job: RemoteJob, key: str, out: Path, deadline: float) -> Generation:
@@ -288,7 +286,7 @@ class JobGenerator(Generator):
                 troubles, lost = 0, lost + 1 if status.state == "lost" else 0
             except Trouble as trouble:
                 troubles += 1
-                if not self._sleep(self._pause(troubles, trouble.after), deadline):
+                if not self._sleep(self.pacing.before(troubles, trouble.after), deadline):
                     return late(job, str(trouble))
                 continue
             if status.state == "waiting" or 0 < lost < LOST:
@@ -304,7 +302,11 @@ class JobGenerator(Generator):
                 self._fetch(job, status, out, deadline)
             except Trouble as trouble:
                 expired += trouble.expired
-                if trouble.expired and expired < TRIES and self._sleep(self._pause(expired, None), deadline):
+                if (
+                    trouble.expired
+                    and expired < TRIES
+                    and self._sleep(self.pacing.before(expired, None), deadline)
+                ):
                     continue  # a fresh poll may give a fresh address
                 message = f"the job is done, its video could not be fetched: {trouble}"
                 return failed(Reason.DOWNLOAD_FAILED, message, transient=True, job_id=job.id)
@@ -348,35 +350,17 @@ class JobGenerator(Generator):
             try:
                 return action()
             except Trouble as trouble:
-                pause = self._pause(attempt, trouble.after)
+                pause = self.pacing.before(attempt, trouble.after)
                 if attempt == TRIES - 1 or trouble.expired or time.monotonic() + pause > end:
                     raise
-                self._wait(pause)
+                self.pacing.wait(pause)
         raise AssertionError
-
-    def _wait(self, seconds: float) -> None:
-        """Sleep. Raises `_Stopped` where the run is."""
-        if self._stopping.wait(max(0.0, seconds)):
-            raise _Stopped
-
-    def _wait_for_rate(self) -> None:
-        if self.options.rpm:
-            with self._slots:
-                mine = max(self._next_submit, time.monotonic())
-                self._next_submit = mine + 60 / self.options.rpm
-            self._wait(mine - time.monotonic())
-
-    def _pause(self, attempt: int, after: float | None) -> float:
-        """Seconds before the next try: what the server asks for, or longer and longer, with jitter."""
-        if after is not None:
-            return min(after, 10 * LONGEST_PAUSE)
-        return min(LONGEST_PAUSE, self.options.pause * 2.0**attempt) * random.uniform(0.5, 1.0)
 
     def _sleep(self, seconds: float, deadline: float) -> bool:
         """Sleep; False where the deadline comes first."""
         if time.monotonic() + seconds > deadline:
             return False
-        self._wait(seconds)
+        self.pacing.wait(seconds)
         return True
 
 
@@ -386,7 +370,3 @@ def _server_times(sent: dict[str, Any]) -> tuple[float, float]:
     written, ahead = datetime.fromisoformat(sent["time"]).timestamp(), sent.get("ahead")
     since = written - SKEW
     return since, since if ahead is None else written + float(ahead) - SLACK
-
-
-class _Stopped(Exception):
-    """The run is being stopped; what is open stays open."""

@@ -20,10 +20,11 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Value:
-    """A finite number, with notes on how it came about."""
+    """A finite number, with notes on how it came about, and sub-scores by name in the same unit."""
 
     value: float
     notes: tuple[str, ...] = ()
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

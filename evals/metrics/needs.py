@@ -17,35 +17,40 @@ from evals.encoders import derivations
 from evals.encoders.base import Encoder, TextEncoder
 from evals.encoders.derivations import Derivation
 from evals.errors import UsageError
+from evals.judges import forms
+from evals.judges.base import Judge
 from evals.metrics.base import DistributionMetric, VideoMetric
-from evals.records import MetricInfo, Need, NeedKind, Normalization, Spec
+from evals.records import MetricInfo, Need, NeedKind, Normalization, Prompt, Spec
 from evals.runs.features import Features, FeatureStore
-from evals.runs.keys import derived_key, feature_key, pair_key, text_key, texts_spec
+from evals.runs.keys import answers_key, derived_key, feature_key, pair_key, text_key, texts_spec
 
 Specs = Mapping[Need, Spec]
 
 
 @dataclass(frozen=True)
 class VideoAndText:
-    """What features are of: a video by its SHA-256, its prompt's text, all texts of the run, and the SHA-256
-    of the other video of a pair."""
+    """What features are of: a video by its SHA-256, its prompt's text, all texts of the run, the SHA-256 of
+    the other video of a pair, and the prompt whose questions a judge was asked."""
 
     sha256: str
     text: str = ""
     texts: Sequence[str] = ()
     other: str = ""
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Everything that makes features, found and ready before any work starts: specs of frame extractors,
-    encoders, derivations and pair extractors, by id; `weights` are local files of frame extractors."""
+    encoders, derivations, pair extractors and judges, by id; `weights` are local files of frame
+    extractors."""
 
     frames: Mapping[str, Spec] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
     encoders: Mapping[str, Encoder] = field(default_factory=dict)
     derivations: Mapping[str, Derivation] = field(default_factory=dict)
     pairs: Mapping[str, Spec] = field(default_factory=dict)
+    judges: Mapping[str, Judge] = field(default_factory=dict)
 
     def specs(self, texts: Sequence[str] = ()) -> dict[Need, Spec]:
         """The identity of every need's features, in a run with these texts."""
@@ -57,6 +62,11 @@ class Prepared:
             found[Need("texts", name)] = texts_spec(encoder.spec, texts)
         for name, derivation in self.derivations.items():
             found[Need("derived", name)] = derivation.spec
+        for name, judge in self.judges.items():
+            for form in forms.FORMS:
+                params = {**judge.spec.params, "form": form}
+                spec = judge.spec.model_copy(update={"params": params})
+                found[Need("answers", f"{form}:{name}")] = spec
         return found | {Need("pair", name): spec for name, spec in self.pairs.items()}
 
     @property
@@ -137,6 +147,17 @@ class _Derived(Resolver):
         return derivations.inputs(need.id)
 
 
+class _Answers(Resolver):
+    def key(self, need: Need, of: VideoAndText) -> str:
+        assert of.prompt is not None
+        read = forms.read_of(need.id.partition(":")[0], of.prompt)
+        return answers_key(of.sha256, self.normalization, self.specs[need], read)
+
+    def inputs(self, need: Need) -> tuple[Need, ...]:
+        spec = self.specs.get(need)  # the judge's options say what it is shown
+        return (Need("frames", spec.params["pictures"]),) if spec is not None else ()
+
+
 RESOLVERS: dict[NeedKind, type[Resolver]] = {
     "frames": _OfVideo,
     "encoder": _OfVideo,
@@ -144,6 +165,7 @@ RESOLVERS: dict[NeedKind, type[Resolver]] = {
     "texts": _OfTexts,
     "derived": _Derived,
     "pair": _OfPair,
+    "answers": _Answers,
 }
 
 

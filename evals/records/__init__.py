@@ -18,6 +18,7 @@ from evals.records.base import (
     file_sha256,
     is_regular,
 )
+from evals.records.judging import Calibration, Control, Rate
 from evals.records.prompts import (
     CameraMove,
     Difficulty,
@@ -54,9 +55,11 @@ __all__ = [
     "PROMPT_ID",
     "SCHEMA",
     "Aspect",
+    "Calibration",
     "CameraMove",
     "Category",
     "Clip",
+    "Control",
     "Difficulty",
     "Direction",
     "Kind",
@@ -73,6 +76,7 @@ __all__ = [
     "Question",
     "QuestionId",
     "QuestionKind",
+    "Rate",
     "Record",
     "Request",
     "Reward",

@@ -18,7 +18,7 @@ ASPECTS: tuple[Aspect, ...] = get_args(Aspect)  # in the order of tables
 Role = Literal["primary", "diagnostic"]
 Kind = Literal["video", "pair", "distribution", "sample"]
 Reward = Literal["stillness", "blur", "noise", "flicker", "jitter", "hue drift", "saturation", "low contrast"]
-NeedKind = Literal["frames", "encoder", "text", "texts", "derived", "pair"]
+NeedKind = Literal["frames", "encoder", "text", "texts", "derived", "pair", "answers"]
 
 
 class Need(NamedTuple):
@@ -28,7 +28,8 @@ class Need(NamedTuple):
     - `encoder`: features of an encoder, such as `i3d`;
     - `text`: an encoder's features of the prompt; `texts`: of all prompts of the run;
     - `derived`: features made from features, such as `cross:xclip`;
-    - `pair`: of a video beside another of the same prompt and seed, such as `pixels`.
+    - `pair`: of a video beside another of the same prompt and seed, such as `pixels`;
+    - `answers`: of a judge about the video, such as `questions:openai-chat:MODEL`.
     """
 
     kind: NeedKind
@@ -49,7 +50,8 @@ class Need(NamedTuple):
 class Score(Record):
     """One metric's result for one video: a finite value, or the reason there is none.
 
-    `metric_digest` is `MetricInfo.digest`; `fields_digest` that of the prompt fields the metric read.
+    `parts` are sub-scores by name, in the metric's unit. `metric_digest` is `MetricInfo.digest`;
+    `fields_digest` that of the prompt fields the metric read.
     """
 
     status: Literal["ok", "skipped", "failed"]
@@ -58,6 +60,7 @@ class Score(Record):
     message: str = ""
     transient: bool = False
     notes: tuple[str, ...] = ()
+    parts: dict[str, float] = {}
     metric_digest: str = ""
     fields_digest: str = ""
 
@@ -65,7 +68,7 @@ class Score(Record):
     def _complete(self) -> Self:
         if (self.status == "ok") != (self.value is not None):
             raise ValueError("a score has a value exactly when its status is ok")
-        if self.value is not None and not math.isfinite(self.value):
+        if not all(math.isfinite(x) for x in (self.value or 0.0, *self.parts.values())):
             raise ValueError("a score is finite")
         if self.status != "ok" and (self.reason is None or not self.message):
             raise ValueError("a missing score has a reason and a message")

@@ -1,1 +1,1 @@
-"""What generators, and later judges, share on a wire: client, outcomes of requests, budget, job log."""
+"""What generators and judges share on a wire: client, pace, outcomes of requests, budget, job log."""

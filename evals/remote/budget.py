@@ -20,8 +20,9 @@ class BudgetStopped(Exception):
 class Budget:
     """What jobs have cost, and whether another one fits under the cap."""
 
-    def __init__(self, price: float | None, cap: float | None) -> None:
-        self._price, self._cap = price, cap
+    def __init__(self, price: float | None, cap: float | None, remedy: str = "give -o price=…") -> None:
+        """`remedy` is what to do where the API reports no cost."""
+        self._price, self._cap, self._remedy = price, cap, remedy
         self._spent = 0.0  # by jobs that have ended
         self._held: dict[str, float] = {}  # what jobs that have not ended may cost, by key
         self._running: set[str] = set()
@@ -40,6 +41,10 @@ class Budget:
             elif record["event"] in ("accepted", "unknown", "intent"):
                 self._held[record["key"]] = self._price or 0.0
 
+    def has_spent(self, amount: float) -> None:
+        """Take over what was spent before."""
+        self._spent = amount
+
     def reserve(self, key: str) -> None:
         """Set a job's price aside. Raises `OverBudget` where it doesn't fit, `BudgetStopped` where the run is
         stopped. Where no price is known yet, one job at a time goes ahead to learn it."""
@@ -54,7 +59,7 @@ class Budget:
                     break
                 self._changed.wait()
             if not known and self._silent:
-                raise OverBudget("there is a --max-cost, and the API reports no cost: give -o price=…")
+                raise OverBudget(f"there is a cap on costs, and the API reports none: {self._remedy}")
             estimate = self._price if self._price is not None else self._reported
             others = sum(v for k, v in self._held.items() if k != key)
             together = self._spent + others + estimate

@@ -95,7 +95,7 @@ class Client:
         ]
         if code not in NO_REFUSAL and is_refusal(words_of(_object(answer)), str(prompt)):
             raise Rejected(said, again=False, refusal=True)
-        raise Rejected(said, again=code in TOO_EARLY, after=_retry_after(answer))
+        raise Rejected(said, again=code in TOO_EARLY, after=retry_after(answer))
 
     def get(self, url: str, **options: Any) -> dict[str, Any] | None:
         """GET a JSON object, None where there is none (404, 410). Raises `Trouble`."""
@@ -109,7 +109,7 @@ class Client:
         if answer.status_code in (404, 410):
             return None
         if answer.status_code != 200:
-            raise Trouble(self._said(answer), _retry_after(answer))
+            raise Trouble(self._said(answer), retry_after(answer))
         found = _object(answer)
         if found is None:
             raise Trouble("an answer without a JSON object")
@@ -137,7 +137,7 @@ class Client:
                 if code in (401, 403, 404, 410):
                     raise Trouble(f"HTTP {code} for the video", expired=True)
                 if code != 200:
-                    raise Trouble(f"HTTP {code} for the video", _retry_after(answer))
+                    raise Trouble(f"HTTP {code} for the video", retry_after(answer))
                 kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
                 if kind.startswith("text/") or kind == "application/json":
                     raise Trouble(f"{kind:.60} instead of a video")
@@ -183,7 +183,7 @@ def _object(answer: httpx.Response) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
+def retry_after(answer: httpx.Response) -> float | None:
     """Seconds from a `Retry-After` header, as a number or a date."""
     value = answer.headers.get("retry-after")
     if not value:

@@ -6,6 +6,7 @@
     prompts/<digest>.json    every prompt set that was asked for, once
     samples.jsonl            one line per sample, after its video is in place
     scores.jsonl             one line per video with its scores, after their features are committed
+    answers.jsonl            one line per answer of a judge, as it came
     features/                immutable shards
     videos/                  what the generator wrote
 
@@ -28,6 +29,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from evals.errors import OutsideRun, RunError, RunMismatch, UsageError
 from evals.records import (
     SCHEMA,
+    Calibration,
     MetricInfo,
     Prompt,
     PromptSet,
@@ -58,7 +60,8 @@ class RunInfo(Record):
 
     `id` is random: journals carry it, so that lines of two runs cannot mix. `prompt_sets` are digests, oldest
     first; `seeds` the seeds of every prompt by its id; `metrics` the record of every metric by normalization
-    and id; `generated` and `scored` (by normalization) where and when the work was last done.
+    and id; `generated` and `scored` (by normalization) where and when the work was last done; `calibrations`
+    what was measured of each judge, by its name.
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")
@@ -72,6 +75,7 @@ class RunInfo(Record):
     metrics: dict[str, dict[str, MetricInfo]] = {}
     generated: Provenance | None = None
     scored: dict[str, Provenance] = {}
+    calibrations: dict[str, Calibration] = {}
     status: Literal["started", "generated", "scored"] = "started"
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

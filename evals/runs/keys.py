@@ -55,6 +55,12 @@ def derived_key(derivation: Spec, inputs: Sequence[str]) -> str:
     return digest(["derived", derivation.to_json(), list(inputs)])
 
 
+def answers_key(sha256: str, normalization: Normalization, spec: Spec, read: Any) -> str:
+    """A judge's answers about a video, as features: the form of the questions stands in the spec, and what of
+    the prompt they hold in `read`."""
+    return digest(["answers", sha256, str(normalization), spec.to_json(), read])
+
+
 def texts_spec(encoder: Spec, texts: Iterable[str]) -> Spec:
     """The identity of an encoder's features of all texts of a run, whatever their order."""
     params = {"encoder": encoder.digest, "prompts": digest(sorted(set(texts)))}

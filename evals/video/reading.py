@@ -39,7 +39,8 @@ class FrameCountDiffers(VideoError):
 
 @dataclass
 class Chunk:
-    """Consecutive frames (n, H, W, 3), uint8 RGB; the first `lead` of them were in the chunk before.
+    """Consecutive frames (n, H, W, 3), uint8 RGB; the first `lead` of them were in the chunk before. The
+    video has `total` frames.
 
     What several extractors need is computed once: `grey`, and what they keep in `memo`.
     """
@@ -49,6 +50,7 @@ class Chunk:
     lead: int
     fps: float
     memo: dict[Any, Any] = field(default_factory=dict)
+    total: int = 0
 
     @property
     def new(self) -> Frames:
@@ -159,7 +161,7 @@ def decode(
                 pending.append(image)
                 position += 1
                 if (len(pending) + 2) * image.nbytes > chunk_bytes:  # the lead frame counts
-                    yield _chunk(pending, lead, start, fps)
+                    yield _chunk(pending, lead, start, fps, len(wanted))
                     lead, start, pending = pending[-1], start + len(pending), []
     if decoded != expected:
         if video.declared and video.declared - decoded > 1:
@@ -169,7 +171,7 @@ def decode(
             )
         raise FrameCountDiffers(expected, decoded)
     if pending:
-        yield _chunk(pending, lead, start, fps)
+        yield _chunk(pending, lead, start, fps, len(wanted))
     if notes is not None and (errors := [m for level, _, m in said if level <= av.logging.ERROR]):
         notes.append(f"the decoder reports {len(errors)} errors, such as: {errors[0].strip():.100}")
     if picture.convert.composited and notes is not None:
@@ -197,9 +199,9 @@ def _decoded(video: Video) -> Generator[VideoFrame | Frames]:
         yield from video.display.frames(stream, container.decode(stream))
 
 
-def _chunk(pending: list[Frames], lead: Frames | None, start: int, fps: float) -> Chunk:
+def _chunk(pending: list[Frames], lead: Frames | None, start: int, fps: float, total: int) -> Chunk:
     frames = np.stack(pending if lead is None else [lead, *pending])
-    return Chunk(frames, start, 0 if lead is None else 1, fps)
+    return Chunk(frames, start, 0 if lead is None else 1, fps, total=total)
 
 
 def read(path: Path, normalization: Normalization | None = None) -> tuple[Frames, VideoFacts]:
