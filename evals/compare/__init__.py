@@ -16,7 +16,8 @@ from evals.compare.costs import with_costs
 from evals.compare.decide import decide
 from evals.compare.distributions import Measuring
 from evals.compare.flips import FLIPS
-from evals.compare.means import means
+from evals.compare.judges import judge_uses
+from evals.compare.means import means, part_means
 from evals.compare.pairs import Estimate, measure
 from evals.compare.reference import RunReference, Statistics
 from evals.compare.results import (
@@ -99,6 +100,8 @@ def compare_scores(
             for p, seed, metric, note in run.notes
         ),
         scores=_scores(sources, [info.id for info in scored if info.kind == "video"]),
+        parts=tuple(part_means(runs, infos)),
+        judges=tuple(judge_uses(runs, infos)),
         left_out=tuple(left_out),
         baseline=rules.baseline,
         family=rules.family,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from evals.compare import statistics
-from evals.compare.results import Distribution, Mean
+from evals.compare.results import Distribution, Mean, PartMean
 from evals.compare.run_scores import RunScores
 from evals.records import ALL, MetricInfo
 
@@ -62,3 +62,26 @@ def _of_distribution(one: Distribution) -> Mean:
         run=one.run, metric=one.metric, category=ALL, mean=one.value, ci_low=one.ci_low,
         ci_high=one.ci_high, n_ok=one.n, n_failed=0, n_skipped=0, n_refused=0, n_missing=0, n_prompts=None,
     )  # fmt: skip
+
+
+def part_means(runs: Sequence[RunScores], infos: Mapping[str, MetricInfo]) -> list[PartMean]:
+    """A row per run, metric and sub-score; the seeds of a prompt are averaged first."""
+    rows: list[tuple[str, str, str]] = []
+    scores: list[statistics.Scores] = []
+    for run in runs:
+        found: dict[tuple[str, str], dict[str, list[float]]] = {}
+        for prompt_id, metric, part, value in run.parts:
+            if metric in infos and metric in run.metrics:
+                found.setdefault((metric, part), {}).setdefault(prompt_id, []).append(value)
+        for (metric, part), by_prompt in found.items():
+            values = np.array([np.mean(one) for one in by_prompt.values()], np.float64)
+            count, info = sum(map(len, by_prompt.values())), infos[metric]
+            rows.append((run.label, metric, part))
+            scores.append(statistics.Scores(values, count, False, info.low, info.high))
+    return [
+        PartMean(
+            run=run, metric=metric, part=part, mean=float(one.mean), ci_low=one.low, ci_high=one.high,
+            n_prompts=one.n,
+        )
+        for (run, metric, part), one in zip(rows, statistics.mean_intervals(scores), strict=True)
+    ]  # fmt: skip

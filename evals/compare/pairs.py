@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evals.compare import statistics
 from evals.compare.aligned import Aligned, align
 from evals.compare.flips import FLIPS, SignFlip, sign_flips
+from evals.compare.judges import doubt_of
 from evals.compare.results import Pair
 from evals.compare.rules import MARGIN, Rules
 from evals.compare.run_scores import RunScores, why_not_comparable
@@ -80,6 +81,10 @@ def _not_comparable(name: str, a: RunScores, b: RunScores) -> dict[str, object] 
     if a.digests[name] != b.digests[name]:
         reason, message = why_not_comparable(a.metrics[name], b.metrics[name])
         return {"verdict": "not comparable", "reason": reason, "message": message}
+    for run in (a, b):
+        if (doubt := doubt_of(run.metrics[name], run.calibrations)) is not None:
+            message = f"{run.label}: {doubt[1]}"
+            return {"verdict": "not comparable", "reason": doubt[0], "message": message}
     return None
 
 

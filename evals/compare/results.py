@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from evals.errors import Reason
-from evals.records import Aspect, MetricInfo, Record
+from evals.records import Aspect, Calibration, MetricInfo, Record
 from evals.runs.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -248,6 +248,31 @@ class ScoreNote(Record):
     note: str
 
 
+class PartMean(Record):
+    """The mean over prompts of a metric's sub-score, with its 95 % interval where one is valid; `n_prompts`
+    have it."""
+
+    run: str
+    metric: str
+    part: str
+    mean: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n_prompts: int
+
+
+class JudgeUse(Record):
+    """A judge whose answers a run's metrics rest on, with what it answered to the controls. `reason` and
+    `message` say why numbers of these metrics have no verdicts; both are empty where they have."""
+
+    run: str
+    judge: str
+    metrics: tuple[str, ...]
+    calibration: Calibration | None = None
+    reason: Reason | None = None
+    message: str = ""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What `compare` found. `left_out` are metrics that suit none of the videos. `scores` is one row per
@@ -266,6 +291,8 @@ class Comparison:
     notes: tuple[ScoreNote, ...]
     scores: pd.DataFrame
     controls: tuple[Control, ...] = ()
+    parts: tuple[PartMean, ...] = ()
+    judges: tuple[JudgeUse, ...] = ()
     left_out: tuple[str, ...] = ()
     baseline: str | None = None
     family: Literal["pair", "report"] = "pair"
@@ -288,6 +315,8 @@ class Comparison:
             "metrics": {name: info.model_dump(mode="json") for name, info in self.metrics.items()},
             "means": _dump(self.means),
             "controls": _dump(self.controls),
+            "parts": _dump(self.parts),
+            "judges": _dump(self.judges),
             "left_out": list(self.left_out),
             "baseline": self.baseline,
             "family": self.family,
@@ -301,7 +330,9 @@ class Comparison:
 
     def frame(
         self,
-        name: Literal["means", "pairs", "standings", "categories", "distributions", "problems", "notes"],
+        name: Literal[
+            "means", "pairs", "standings", "categories", "distributions", "parts", "problems", "notes"
+        ],
     ) -> pd.DataFrame:
         """One list of records as a DataFrame, a column per field; of standings, a row per aspect, of
         categories, one per pair of runs, aspect and category."""
@@ -315,6 +346,7 @@ class Comparison:
             "means": (Mean, self.means),
             "pairs": (Pair, self.pairs),
             "distributions": (Distribution, self.distributions),
+            "parts": (PartMean, self.parts),
             "problems": (Problem, self.problems),
             "notes": (ScoreNote, self.notes),
         }

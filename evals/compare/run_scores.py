@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evals.compare.vector_sets import Vectors
 from evals.errors import BECAUSE_OF_THE_PROMPT, Reason, UsageError
-from evals.records import MetricInfo, Normalization, Prompt, Sample, Score
+from evals.records import Calibration, MetricInfo, Normalization, Prompt, Sample, Score
 from evals.runs.folder import RunFolder, SampleId
 from evals.runs.keys import metric_digest
 from evals.runs.provenance import Provenance
@@ -45,7 +45,8 @@ class RunScores:
     `label` is unique among the runs compared. `samples` has a row per planned sample, `scores` one per
     planned sample and video metric; a status is `ok`, `skipped`, `refused`, `failed` or `missing`. Where
     there is no video, a score has its sample's status and is not `recorded`. `notes` are (prompt id, seed,
-    metric, note). `folder` is the run folder with features and videos, None for scores from elsewhere."""
+    metric, note), `parts` (prompt id, metric, sub-score, value); `calibrations` are those of judges, by
+    name. `folder` is the run folder with features and videos, None for scores from elsewhere."""
 
     label: str
     generator: str
@@ -55,6 +56,8 @@ class RunScores:
     scores: pd.DataFrame
     metrics: Mapping[str, MetricInfo]
     notes: Sequence[tuple[str, int, str, str]] = ()
+    parts: Sequence[tuple[str, str, str, float]] = ()
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     generated: Provenance | None = None
     scored: Provenance | None = None
     folder: RunFolder | None = field(default=None, repr=False)
@@ -187,7 +190,7 @@ def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
     scores = run.scores(normalization, samples)
     metrics = dict(run.info.metrics.get(normalization, {}))
     video = [name for name, info in metrics.items() if info.kind == "video"]
-    sample_rows, score_rows, notes = [], [], []
+    sample_rows, score_rows, notes, parts = [], [], [], []
     for at in run.sample_ids():
         sample, category = samples.get(at), run.prompts[at[0]].category
         why = _status(sample)
@@ -202,12 +205,14 @@ def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
             score_rows.append((*at, category, name, status, value, reason, message, recorded))
             if name in mine:
                 notes += [(*at, name, note) for note in mine[name].notes]
+                parts += [(at[0], name, part, x) for part, x in mine[name].parts.items()]
     table = pd.DataFrame(score_rows, columns=SCORE_COLUMNS)
     return RunScores(
         label=label, generator=run.info.label, normalization=normalization, prompts=run.prompts,
         samples=pd.DataFrame(sample_rows, columns=SAMPLE_COLUMNS),
         scores=table.astype({"value": "float64", "recorded": "bool"}),
-        metrics=metrics, notes=notes, generated=run.info.generated,
+        metrics=metrics, notes=notes, parts=parts, calibrations=run.info.calibrations,
+        generated=run.info.generated,
         scored=run.info.scored.get(normalization), folder=run,
         videos={at: sample for at, sample in samples.items() if sample.status == "ok"},
     )  # fmt: skip

@@ -16,7 +16,6 @@ from evals.errors import Reason
 from evals.judges import wording
 from evals.records import Record, Spec
 
-CHANCE = 0.5
 PINNED, REVISION = "pinned", "revision"
 
 
@@ -81,16 +80,12 @@ class JudgeOptions(Record):
     controls: Path | None = None
 
 
-NOT_ASKED = {"concurrency", "controls", "votes", "revision"}
-"""Options that shape no single answer."""
-
-
 class Judge(ABC):
     """A model behind one interface. A subclass sets in `__init__` its `spec` with `describe`, and gives
     `ask`; `name` is the id in a metric's brackets.
 
-    `waits` says that its time goes by elsewhere, so that several questions are asked at once. `limits` says
-    what it may cost, `None` for one that costs nothing."""
+    `waits` says that its time goes by elsewhere, so that several questions are asked at once; `max_cost`
+    bounds what it may cost."""
 
     Options: ClassVar[type[JudgeOptions]] = JudgeOptions
     spec: Spec

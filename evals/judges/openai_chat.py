@@ -49,7 +49,9 @@ class OpenAIChat(Judge):
         """`temperature`: none for a model that takes no other than its own; `answers`: whether the server is
         held to a JSON schema (`auto`: where it can); `detail` of the pictures; `max_tokens` of an answer;
         `rpm`: requests a minute; `deadline`: seconds for one; `price_in` and `price_out` of a million tokens,
-        and `max_cost` of the whole run, in one currency; `key_env`: the environment variable with the key."""
+        and `max_cost` of the whole run, in one currency; `key_env`: the environment variable with the key;
+        `base_url`: the server, for a name without one. It stands in what a number is tied to unless a
+        `revision` says which weights answer, wherever they are served."""
 
         temperature: Annotated[float, Field(ge=0, le=2)] | Literal["none"] = 0.0
         answers: Literal["auto", "schema", "plain"] = "auto"
@@ -62,12 +64,15 @@ class OpenAIChat(Judge):
         price_out: Annotated[float, Field(ge=0)] | None = None
         max_cost: Annotated[float, Field(ge=0)] | None = None
         key_env: str | None = None
+        base_url: str | None = None
 
     waits = True
 
     def __init__(self, name: str, argument: str, options: Options) -> None:
         super().__init__(name, options)
         self._sdk = _package()
+        if options.base_url is not None and "@" not in argument:
+            argument = f"{argument}@{options.base_url}"
         endpoint = Endpoint.named(argument, "judge", options.key_env)
         self.model, self.max_cost = endpoint.model, options.max_cost
         self._http = Client(endpoint.base, endpoint.key, options.deadline)
@@ -76,7 +81,8 @@ class OpenAIChat(Judge):
         self._schema = options.answers != "plain"
         self._client: Any = None
         params = {
-            "model": self.model, "server": self._http.base, "temperature": options.temperature,
+            "model": self.model, "server": "" if options.revision else self._http.base,
+            "temperature": options.temperature,
             "answers": options.answers, "detail": options.detail, "max_tokens": options.max_tokens,
         }  # fmt: skip
         pinned = bool(options.revision) or bool(DATED.search(self.model))

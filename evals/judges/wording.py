@@ -34,8 +34,8 @@ SEMANTIC = (
 PHYSICS = (
     "Rate from 1 to 5 how well what happens in the video agrees with everyday physics, whatever it is meant"
     " to show: things keep their shape, number and identity, move without jumps, fall, roll, flow and collide"
-    " as real ones do. 1, it breaks physics plainly and all the time; 2, several plain violations; 3, one plain"
-    " violation; 4, small oddities only; 5, nothing that could not happen."
+    " as real ones do. 1, it breaks physics plainly and all the time; 2, several plain violations; 3, one"
+    " plain violation; 4, small oddities only; 5, nothing that could not happen."
 )
 """VideoPhy-2's two scales (Bansal et al. 2025) in this project's words."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from evals.compare import Comparison
 from evals.compare.results import Pair
+from evals.report import judging
 from evals.report.matrix import matrices
 from evals.report.numbers import interval, number, percent
 from evals.report.remedies import advice
@@ -66,10 +67,15 @@ def render(comparison: Comparison) -> str:
     lines += _aspects(comparison)
     if comparison.warnings:
         lines += _folded(_count(len(comparison.warnings), "warning"), _warnings(comparison))
+    if judges := judging.sentences(comparison):
+        lines += ["## Judges", "", *(f"- {escaped(line)}" for line in judges), ""]
     lines += _differences(comparison)
     lines += ["## Details", "", f"Videos scored: {comparison.normalization}.", ""]
     note = "Mean over prompts, [95 % interval], n scored; f failed, r refused, s skipped, m missing."
     lines += _folded("Means", [*_means(comparison), "", note])
+    for one in judging.kinds(comparison):
+        parts = [[part, *cells] for part, cells in one.lines]
+        lines += _folded(f"{escaped(one.metric)} by part", _table(["part", *comparison.labels], parts))
     lines += _distributions(comparison)
     if comparison.pairs:
         lines += _folded("All paired differences", _pairs(comparison.pairs))

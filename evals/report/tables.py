@@ -33,6 +33,7 @@ def frames(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "standings": comparison.frame("standings"),
         "categories": comparison.frame("categories"),
         "distributions": comparison.frame("distributions"),
+        "parts": comparison.frame("parts"),
         "problems": comparison.frame("problems"),
     }
 

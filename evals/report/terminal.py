@@ -13,6 +13,7 @@ from rich.text import Text
 
 from evals.compare.results import Comparison, Mean, Pair
 from evals.records import ALL, ASPECTS, Aspect, MetricInfo
+from evals.report import judging
 from evals.report.numbers import interval, number, percent
 from evals.report.words import answer, best_by_aspect, distances, sentences, verdict_of
 
@@ -204,6 +205,7 @@ def _legend(comparison: Comparison, rows: Sequence[_Row]) -> str:
         if rest:
             on.setdefault(rest.rstrip("]"), []).append(base)
     lines += [f"On {_plain(name)}: {', '.join(dict.fromkeys(bases))}." for name, bases in on.items()]
+    lines += judging.sentences(comparison)
     return "\n".join(lines)
 
 

@@ -178,9 +178,7 @@ def _answers(asker: Asker, job: _Job) -> dict[Need, Features | Problem]:
             found[need] = Problem(True, no.reason, str(no))
             continue
         try:
-            found[need] = ASKED[form](
-                job.item.prompt, partial(asker.votes, [job.sight], form=form, **about)
-            )
+            found[need] = ASKED[form](job.item.prompt, partial(asker.votes, [job.sight], form=form, **about))
         except NoAnswer as error:
             found[need] = Problem(False, error.reason, str(error), error.transient)
         except EvalsError:

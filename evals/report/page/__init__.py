@@ -17,7 +17,7 @@ from markupsafe import Markup
 from evals.compare import Comparison
 from evals.compare.rules import MARGIN
 from evals.records import ALL, MetricInfo
-from evals.report import physics, tables
+from evals.report import judging, physics, tables
 from evals.report.figures import FOLDER as FIGURES
 from evals.report.figures import Plot
 from evals.report.matrix import Cell, Matrix, base_of, matrices
@@ -79,6 +79,7 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         lstrip_blocks=True,
     )
     environment.filters.update(number=_number, short=partial(_number, digits=2))
+    environment.globals["beside"] = judging.beside(comparison)  # macros see it, too
     known = about(comparison.metrics)
     told = advice(comparison)
     scripts = _scripts(contents, media)
@@ -118,6 +119,10 @@ def render(comparison: Comparison, contents: Contents, figures: Path, media: Pat
         value_or_reason=value_or_reason,
         names=short_names(list(comparison.metrics)),
         flags=FLAGS,
+        judges=judging.sentences(comparison),
+        judge_columns=judging.columns(comparison),
+        judge_rows=judging.rows(comparison),
+        parts=judging.kinds(comparison),
         laws=physics.by_law(comparison),
         broken=any(each for _, each, _ in contents.violations),
         law_categories=physics.by_category(comparison),
