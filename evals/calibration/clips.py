@@ -10,6 +10,7 @@ from evals import generators, prompts
 from evals.decoding.resources import Resources
 from evals.errors import CannotDraw, UsageError
 from evals.generate import RunConfig, generate_run
+from evals.judges.base import Judge
 from evals.records import Prompt, PromptSet, Question
 from evals.runs.folder import RunFolder
 from evals.worlds import Film
@@ -41,6 +42,15 @@ def certain(prompt: Prompt) -> list[Question]:
 def is_moving(prompt: Prompt) -> bool:
     """Whether something plainly moves in a clip that shows the prompt."""
     return prompt.motion in MOVING
+
+
+def control_clips(judge: Judge, folder: Path, resources: Resources) -> tuple[list[ControlClip], str]:
+    """The control clips of a judge and what they are: those of the run that its options name, else simulated
+    ones, kept in `folder`."""
+    given = judge.options.controls
+    if given is not None:
+        return clips_of(RunFolder(given)), f"clips of run {given.resolve().name}"
+    return simulated_clips(folder, resources), "simulated clips"
 
 
 def simulated_clips(folder: Path, resources: Resources) -> list[ControlClip]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
+import cv2
 import numpy as np
 from scipy import stats
 
@@ -17,11 +18,23 @@ from evals.errors import NoAnswer
 from evals.judges import wording
 from evals.judges.asker import Asker
 from evals.judges.base import Ask, Sight
-from evals.judges.forms import CONTROLS, REQUIRED, Form, Votes, negated, rating, shows, yes_no
+from evals.judges.forms import (
+    CONTROLS,
+    PAIRWISE,
+    REQUIRED,
+    Form,
+    Votes,
+    better,
+    negated,
+    rating,
+    shows,
+    yes_no,
+)  # fmt: skip
 from evals.records import Calibration, Control, Rate
 from evals.runs.keys import random_seed
 
 LEAST_PROMPTS = 5  # for an interval
+BLUR = 0.04  # of the short side
 BOUNDS: dict[Control, tuple[float, float]] = {
     "answers": (0.9, 1.0),
     "yes_share": (0.35, 0.65),
@@ -31,6 +44,7 @@ BOUNDS: dict[Control, tuple[float, float]] = {
     "shows": (0.7, 1.0),
     "semantic": (0.7, 1.0),
     "physics": (0.7, 1.0),
+    "pairs": (0.7, 1.0),
 }
 """What a judge must reach. A judge that always says yes has a share of 1 and a consistency of 0; one that
 guesses has a consistency of 0.5, and 0.25 for pictures."""
@@ -57,9 +71,11 @@ class _Found:
 def calibrate(
     asker: Asker, clips: Sequence[ControlClip], sights: Callable[[ControlClip], Sight | None],
     forms: Sequence[Form], controls: str, rewrote: bool, advance: Callable[[], None] = lambda: None,
+    aspect: str | None = None,
 ) -> Calibration:  # fmt: skip
     """Ask everything about every control clip. `forms` are those that the run's metrics ask, `controls` says
-    what the clips are, `rewrote` whether the judge's model rewrote the run's prompts."""
+    what the clips are, `rewrote` whether the judge's model rewrote the run's prompts. An `aspect` in which
+    two videos are to be compared adds pairs."""
 
     def jobs() -> list[_Job]:
         made = []
@@ -70,12 +86,13 @@ def calibrate(
         return made
 
     found = []
-    for _, one in asker.each(lambda job: _controls(asker, job, forms), jobs()):
+    for _, one in asker.each(lambda job: _controls(asker, job, forms, aspect), jobs()):
         found.append(one)
         advance()
     judge = asker.judge
     rates = _rates(found)
     needed = dict.fromkeys(control for form in forms for control in REQUIRED[form])
+    needed |= dict.fromkeys(PAIRWISE) if aspect is not None else {}
     return Calibration(
         judge=judge.name, spec_digest=judge.spec.digest, pinned=bool(judge.spec.params["pinned"]),
         served=asker.log.served(judge.name), time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -117,7 +134,7 @@ def rate(values: Sequence[float]) -> Rate:
     return Rate(value=mean, n=n, low=max(0.0, mean - half), high=min(1.0, mean + half))
 
 
-def _controls(asker: Asker, job: _Job, forms: Sequence[Form]) -> _Found:
+def _controls(asker: Asker, job: _Job, forms: Sequence[Form], aspect: str | None) -> _Found:
     """All controls of one clip."""
     found, prompt = _Found({}), job.clip.prompt
 
@@ -164,7 +181,31 @@ def _controls(asker: Asker, job: _Job, forms: Sequence[Form]) -> _Found:
     if "shows" in forms:
         ask = shows(prompt.text)
         _compare(found, "shows", votes(job.own, ask), votes(job.other, ask))
+    if aspect is not None:
+        _prefer(asker, job, aspect, found)
     return found
+
+
+def _prefer(asker: Asker, job: _Job, aspect: str, found: _Found) -> None:
+    """Whether the clip is preferred, in both orders, to what is worse: its frames shuffled for how things
+    move, itself blurred for how it looks, another prompt's clip for what it shows."""
+    worse: Sight | None = job.other
+    if aspect in ("motion", "physics"):
+        worse = mixed(job.own, job.clip.prompt.id) if is_moving(job.clip.prompt) else None
+    elif aspect == "appearance":
+        worse = blurred(job.own)
+    if worse is None:
+        return
+    ask, right = better(aspect, job.clip.prompt.text), 0.0
+    for sights, expected in (((job.own, worse), "first"), ((worse, job.own), "second")):
+        found.asked += 1
+        try:
+            made = Votes(asker.votes(sights, ask, control=job.clip.prompt.id))
+        except NoAnswer:
+            return
+        found.answered += 1
+        right += float(made.share(expected) > 0.5)
+    found.values["pairs"] = float(right == 2)
 
 
 def _compare(found: _Found, control: Control, better: Votes | None, worse: Votes | None) -> None:
@@ -181,6 +222,17 @@ def _compare(found: _Found, control: Control, better: Votes | None, worse: Votes
 def still(sight: Sight) -> Sight:
     """The clip frozen: its first frame at every time."""
     return replace(sight, pictures=(sight.pictures[0],) * len(sight.pictures))
+
+
+def blurred(sight: Sight) -> Sight:
+    """The clip blurred, so that nothing of it is sharp."""
+    made = []
+    for picture in sight.pictures:
+        frame = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+        assert frame is not None  # we wrote it
+        soft = cv2.GaussianBlur(frame, (0, 0), BLUR * min(frame.shape[:2]))
+        made.append(cv2.imencode(".jpg", soft, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
+    return replace(sight, pictures=tuple(made))
 
 
 def mixed(sight: Sight, name: str) -> Sight:

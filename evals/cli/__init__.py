@@ -20,9 +20,11 @@ from evals.cli import (
     gate,
     generate,
     init,
+    judge,
     list_,
     physics_iq,
     prompts,
+    rate,
     reference,
     run,
     score,
@@ -43,8 +45,8 @@ def cli() -> None:
     """Evaluate text-to-video models: scores with intervals, sample counts and verdicts."""
 
 
-for _file in (demo, run, generate, score, compare, gate, show, list_, prompts, reference, distance,
-              physics_iq, weights, validate, init, doctor):  # fmt: skip
+for _file in (demo, run, generate, score, compare, gate, judge, rate, show, list_, prompts, reference,
+              distance, physics_iq, weights, validate, init, doctor):  # fmt: skip
     cli.add_command(_file.command)
 
 

@@ -19,6 +19,7 @@ FAILED: dict[Control, str] = {
     "shows": "does not rate a clip above another prompt's for showing the prompt",
     "semantic": "does not rate a clip above another prompt's",
     "physics": "does not rate a clip above itself with its frames shuffled",
+    "pairs": "does not prefer a clip, in both orders, to what is plainly worse",
 }
 
 

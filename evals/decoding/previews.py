@@ -11,7 +11,7 @@ import numpy as np
 
 from evals import video
 from evals.records import Normalization, VideoFacts
-from evals.video import Frames
+from evals.video import Codec, Frames
 
 QUALITY = 82  # of JPEG
 POSTER = 144  # pixels of its short side: a page of thousands holds many of them at a time
@@ -29,23 +29,24 @@ def shape(facts: VideoFacts) -> tuple[float, int]:
 
 def make(
     path: Path, limits: video.Limits, short_side: int, out: Path, stills: Mapping[str, int],
-    normalization: Normalization,
+    normalization: Normalization, codec: Codec = "preview", blur: float = 0.0,
 ) -> None:  # fmt: skip
-    """Write `out` (.mp4), of `shape`, at most `short_side` pixels on its short side. Beside it the middle
-    frame under the same name (.jpg, smaller), and for every name in `stills` the frame t of those that the
-    normalization keeps, next to the one after it. The copy appears last, so where it is, the others are."""
+    """Write `out` (.mp4), of `shape`, at most `short_side` pixels on its short side, blurred by `blur` (a
+    share of that side). Beside it the middle frame under the same name (.jpg, smaller), and for every name in
+    `stills` the frame t of those that the normalization keeps, next to the one after it. The copy appears
+    last, so where it is, the others are."""
     found = video.probe(path, limits)
     try:
-        _write(found, limits, short_side, out, stills, normalization, found.facts.frames)
+        _write(found, limits, short_side, out, stills, normalization, found.facts.frames, codec, blur)
     except video.FrameCountDiffers as error:
         if error.decoded == 0:
             raise
-        _write(found, limits, short_side, out, stills, normalization, error.decoded)
+        _write(found, limits, short_side, out, stills, normalization, error.decoded, codec, blur)
 
 
 def _write(
     found: video.Video, limits: video.Limits, short_side: int, out: Path, stills: Mapping[str, int],
-    normalization: Normalization, count: int,
+    normalization: Normalization, count: int, codec: Codec, blur: float,
 ) -> None:  # fmt: skip
     facts = found.facts
     side = min(short_side, facts.width, facts.height)
@@ -63,14 +64,20 @@ def _write(
             for frame in chunk.new:
                 if number in needed:
                     pictures[number] = frame.copy()
+                shown = _blurred(frame, blur) if blur else frame
                 for _ in range(repeats[number]):
-                    yield frame
+                    yield shown
                 number += 1
         _save(out.with_suffix(".jpg"), video.shrunk(pictures[count // 2], POSTER))
         for name, (a, b) in pairs.items():
             _save(out.with_name(name), np.concatenate([pictures[a], pictures[b]], axis=1))
 
-    video.encode(out, frames(), fps, "preview")
+    video.encode(out, frames(), fps, codec)
+
+
+def _blurred(frame: Frames, share: float) -> Frames:
+    sigma = share * min(frame.shape[:2])
+    return np.asarray(cv2.GaussianBlur(frame, (0, 0), sigma), np.uint8)
 
 
 def _repeats(found: video.Video, fps: float, length: int, count: int) -> list[int]:

@@ -114,7 +114,8 @@ def _preview(sock: socket.socket, job: dict[str, Any], limits: video.Limits) -> 
     """Small copies of a video for a report."""
     file = recorded_file(Path(job["path"]), job["sha256"])
     normalization = Normalization.model_validate(job["normalization"])
-    previews.make(file.path, limits, job["short_side"], Path(job["out"]), job["stills"], normalization)
+    how = (job.get("codec", "preview"), job.get("blur", 0.0))
+    previews.make(file.path, limits, job["short_side"], Path(job["out"]), job["stills"], normalization, *how)
     still_the_same(file)
     wire.send(sock, {"type": "done"})
 

@@ -66,6 +66,11 @@ def rating(form: Form, text: str) -> Ask:
     return Ask(words, wording.RATINGS)
 
 
+def better(aspect: str, text: str) -> Ask:
+    """Which of two videos is the better one in an aspect."""
+    return Ask(wording.BETTER[aspect].format(text=quoted(text)), wording.PREFERENCES)
+
+
 def kind_of(question: Question) -> str:
     return question.kind or OTHER
 
@@ -128,9 +133,11 @@ def read_of(form: str, prompt: Prompt) -> Any:
 
 
 CONTROLS: tuple[Control, ...] = (
-    "yes_share", "consistency", "pictures", "motion", "order", "shows", "semantic", "physics",
+    "yes_share", "consistency", "pictures", "motion", "order", "shows", "semantic", "physics", "pairs",
 )  # fmt: skip
 _BASE: tuple[Control, ...] = ("answers", "yes_share", "consistency", "pictures")
+PAIRWISE: tuple[Control, ...] = (*_BASE, "pairs")
+"""What preferences between two videos rest on."""
 REQUIRED: Mapping[Form, tuple[Control, ...]] = {
     "questions": _BASE,
     "shows": (*_BASE, "shows"),

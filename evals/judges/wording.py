@@ -47,7 +47,16 @@ BETTER = {
     "physics": "In which video does what happens agree better with everyday physics?",
     "appearance": "Which video looks better: sharper, cleaner, without artefacts?",
 }
-"""What two videos are compared for; people and judges are asked the same."""
+"""What two videos are compared for, as a judge is asked."""
+
+PEOPLE = {
+    "overall": "Which is the better video of this description?",
+    "alignment": "Which video shows this description more completely and correctly?",
+    "motion": "In which video do things move more naturally?",
+    "physics": "In which video does what happens agree better with everyday physics?",
+    "appearance": "Which video looks better: sharper, cleaner, without artefacts?",
+}
+"""The same as people are asked, with the description below the question."""
 
 
 def offered(choices: Sequence[str]) -> str:

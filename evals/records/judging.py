@@ -8,7 +8,7 @@ from evals.records.base import Record
 
 Control = Literal[
     "answers", "yes_share", "consistency", "pictures", "motion", "order", "shows", "semantic",
-    "physics",
+    "physics", "pairs",
 ]  # fmt: skip
 
 
@@ -34,7 +34,8 @@ class Calibration(Record):
     - `motion`: whether a clip moves, asked of the clip and of its first frame repeated, answered rightly;
     - `order`: whether frames are in order, asked of the clip and of its frames shuffled, answered rightly;
     - `shows`, `semantic`: the share of prompts whose own clip is rated above another's, ties half;
-    - `physics`: the share of clips rated above themselves shuffled, ties half.
+    - `physics`: the share of clips rated above themselves shuffled, ties half;
+    - `pairs`: the share of clips preferred, in both orders, to what is worse by construction.
 
     `fails` are the controls that were not passed. `rewrote`: the same model rewrote the prompts.
     """

@@ -22,6 +22,7 @@ SAID: dict[Control, str] = {
     "shows": "gives the right clip the higher probability",
     "semantic": "rates the right clip higher",
     "physics": "rates a clip above itself shuffled",
+    "pairs": "prefers the right clip in both orders",
 }
 MEANT: dict[Control, str] = {
     "answers": "share of control questions with an answer",
@@ -33,6 +34,7 @@ MEANT: dict[Control, str] = {
     "shows": "chance: 50 %",
     "semantic": "chance: 50 %",
     "physics": "chance: 50 %",
+    "pairs": "chance: 11 %",
 }
 
 

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from evals.calibration import ControlClip, calibrate, clips_of, simulated_clips
+from evals.calibration import Sights, calibrate, control_clips
 from evals.decoding.resources import Progress, Resources
 from evals.errors import EvalsError, EvalsWarning, NoAnswer, Reason
-from evals.extract import COMMIT_SECONDS, Hooks, Problem, Problems, Source, extract_features
+from evals.extract import COMMIT_SECONDS, Problem, Problems
 from evals.generate import Retry
 from evals.judges.answer_log import AnswerLog
 from evals.judges.asker import Asker
 from evals.judges.base import Judge, Sight
 from evals.judges.forms import ASKED, FORMS, REQUIRED, Form, excludes
-from evals.metrics.needs import Needs, Prepared, VideoAndText
 from evals.records import Calibration, Need, Normalization
-from evals.runs.facts import get_facts
-from evals.runs.features import Features, FeatureStore
+from evals.runs.features import Features
 from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal
 from evals.scoring.state import Item, Scoring
@@ -103,14 +98,9 @@ class Judging:
         known = work.run.info.calibrations.get(judge.name)
         if known is not None and _covers(known, judge, forms):
             return
-        given = judge.options.controls
-        if given is not None:
-            clips, said = clips_of(RunFolder(given)), f"run {given.resolve().name}"
-        else:
-            clips = simulated_clips(work.run.path / "controls", resources)
-            said = "simulated clips"
+        clips, said = control_clips(judge, work.run.path / "controls", resources)
         store, sights = work.store, Sights(judge, work.store, Normalization())
-        sights.extract(clips, resources)
+        sights.extract({clip.sha256: clip.path for clip in clips}, resources)
         progress.begin("controls", len(clips))
         rewrote = _rewrote(work.run, judge)
         if rewrote:
@@ -187,47 +177,6 @@ def _answers(asker: Asker, job: _Job) -> dict[Need, Features | Problem]:
             message = f"{asker.judge.name}: {type(error).__name__}: {error}"
             found[need] = Problem(False, Reason.EXTRACTOR_ERROR, message)
     return found
-
-
-class Sights:
-    """What a judge is shown of videos, from their stored stills."""
-
-    def __init__(self, judge: Judge, store: FeatureStore, normalization: Normalization) -> None:
-        self._need, self._store, self._normalization = Need("frames", judge.pictures), store, normalization
-        self._spec = _stills(judge).frames
-        self._needs = Needs(_stills(judge).specs(), normalization)
-
-    def of(self, sha256: str) -> Sight | None:
-        """The frames of a video, None where there are none."""
-        try:
-            found = self._store.get(self._needs.key(self._need, VideoAndText(sha256)))
-            times = get_facts(self._store, sha256, self._normalization).times
-        except KeyError:
-            return None
-        ends = np.cumsum(found["bytes"])
-        data = found["jpeg"].tobytes()
-        starts = [0, *ends[:-1]]
-        pictures = tuple(data[int(a) : int(b)] for a, b in zip(starts, ends, strict=True))
-        return Sight(pictures, tuple(round(float(times[i]), 3) for i in found["index"]))
-
-    def extract(self, clips: Sequence[ControlClip], resources: Resources) -> None:
-        """Bring the stills of clips into the store."""
-        places: Mapping[str, Path] = {clip.sha256: clip.path for clip in clips}
-        sources = [
-            Source(sha256, path) for sha256, path in places.items()
-            if self._needs.key(self._need, VideoAndText(sha256)) not in self._store
-        ]  # fmt: skip
-        prepared, hooks = Prepared(frames=self._spec), Hooks(lambda source, problems: None)
-        if sources:
-            extract_features(
-                sources, prepared, self._store, self._normalization, resources.pool, "cpu", hooks
-            )
-
-
-def _stills(judge: Judge) -> Prepared:
-    from evals import extractors
-
-    return Prepared(frames={judge.pictures: extractors.create(judge.pictures).spec})
 
 
 def _covers(known: Calibration, judge: Judge, forms: Sequence[Form]) -> bool:

@@ -1,0 +1,1 @@
+"""What people say: labels that correct a judge, and blind votes between two models."""
