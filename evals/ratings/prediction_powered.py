@@ -46,7 +46,7 @@ def corrected_mean(
         raise MetricError(f"{n} prompts are labelled; a corrected rate needs {LEAST}", Reason.TOO_FEW_PROMPTS)
     if weight is None:
         spread = float(np.var(np.concatenate([f, u]), ddof=1))
-        along = float(np.cov(y, f, ddof=1)[0, 1])
+        along = float(np.cov(y, f, ddof=0)[0, 1])
         weight = 0.0 if not m or spread == 0 else min(1.0, max(0.0, along / ((1 + n / m) * spread)))
     elif not m:
         weight = 0.0
