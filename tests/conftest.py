@@ -130,11 +130,13 @@ def run_of(folder: Path, out: Path, *more: object) -> tuple[object, ...]:
     return ("run", "--generator", f"folder:{folder}", "--out", out, *more)
 
 
-def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
+def start(
+    *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
     """Start the command line as a process of its own."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "run_eval.py"), *map(str, arguments)],
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 

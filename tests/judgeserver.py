@@ -41,23 +41,33 @@ def disc(colour: str, frames: int = 16, step: float = 3.0) -> Frames:
 
 
 def write_discs(
-    folder: Path, shown: dict[str, str] | None = None, extra: Sequence[dict[str, Any]] = (), step: float = 3.0
+    folder: Path,
+    shown: dict[str, str] | None = None,
+    extra: Sequence[dict[str, Any]] = (),
+    step: float = 3.0,
+    frames: int = 16,
+    fps: float = 8.0,
 ) -> Path:
     """A folder of clips with its prompts beside it (`discs.yaml`): for each colour a clip that shows the
     colour in `shown`, its own where that says nothing. `extra` questions belong to every prompt."""
     folder.mkdir(parents=True)
     rows, found = [], []
     for name in COLOURS:
-        encode(folder / f"{name}.mp4", disc((shown or {}).get(name, name), step=step), 8)
+        encode(folder / f"{name}.mp4", disc((shown or {}).get(name, name), frames, step), fps)
         text = f"A {name} disc rolls to the right"
         rows.append({"path": f"{name}.mp4", "prompt": text, "prompt_id": name})
         there = {"id": "there", "kind": "subject", "text": f"Is there a {name} disc in the video?"}
-        moves = {"id": "moves", "kind": "action", "text": f"Does the {name} disc move?", "depends_on": "there"}
+        moves = {
+            "id": "moves",
+            "kind": "action",
+            "text": f"Does the {name} disc move?",
+            "depends_on": "there",
+        }
         other = next(c for c in COLOURS if c != name)
         no = {"id": "other", "kind": "attribute", "text": f"Is there a {other} disc instead?", "answer": "no"}
         found.append({
             "id": name, "text": text, "motion": "high", "subjects": [{"kind": f"{name} disc"}],
-            "questions": [there, moves, no, *extra],
+            "questions": [there, moves, no, *(dict(one) for one in extra)],
         })  # fmt: skip
     (folder / "videos.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     place = folder.with_name(f"{folder.name}.yaml")
@@ -151,8 +161,10 @@ def _pictures(content: Any) -> list[list[Frames]]:
 
 
 def _places(frames: Sequence[Frames], colour: str) -> list[float]:
-    """Where a colour's middle is in each frame that shows it."""
-    found = []
+    """Where a colour's middle is in each frame that shows it; nowhere for a name that is no colour."""
+    found: list[float] = []
+    if colour not in COLOURS:
+        return found
     for frame in frames:
         mask = np.abs(frame.astype(int) - COLOURS[colour]).max(-1) < 40
         if mask.sum() > 20:

@@ -65,6 +65,7 @@ def _drawable() -> Iterator[Prompt]:
     """The first prompts of each set that can be drawn, move, and ask for a thing that none before did."""
     for name in SETS:
         seen: set[str] = set()
+        taken = 0
         for prompt in prompts.named(name).prompts:
             kinds = {subject.kind for subject in prompt.subjects}
             if not (certain(prompt) and is_moving(prompt)) or kinds & seen or prompt.paraphrase_of:
@@ -74,8 +75,9 @@ def _drawable() -> Iterator[Prompt]:
             except CannotDraw:
                 continue
             seen |= kinds
+            taken += 1
             yield prompt
-            if len(seen) >= CLIPS // len(SETS):
+            if taken == CLIPS // len(SETS):
                 break
 
 

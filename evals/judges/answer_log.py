@@ -28,7 +28,7 @@ class AnswerLog:
 
     def __init__(self, path: Path) -> None:
         self._last: dict[str, dict[str, Any]] = {}
-        self.spent: dict[str, float] = {}
+        self.costs: dict[str, list[float]] = {}
         for _, record in read(path):
             self._take(record)
         self._journal = Journal(path)
@@ -37,7 +37,8 @@ class AnswerLog:
     def _take(self, record: dict[str, Any]) -> None:
         judge = str(record["judge"])
         self._last[str(record["key"])] = {name: record.get(name) for name in KEPT}
-        self.spent[judge] = self.spent.get(judge, 0.0) + (record.get("cost") or 0.0)
+        if record.get("cost"):
+            self.costs.setdefault(judge, []).append(float(record["cost"]))
 
     def get(self, key: str) -> Reply | None:
         """The last reply under a key."""

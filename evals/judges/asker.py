@@ -26,7 +26,7 @@ class Asker:
     def __init__(self, judge: Judge, log: AnswerLog, retry: Retry = "transient") -> None:
         self.judge, self.log, self._retry = judge, log, retry
         self._budget = Budget(None, judge.max_cost, "give the judge's price_in and price_out")
-        self._budget.has_spent(log.spent.get(judge.name, 0.0))
+        self._budget.has_spent(log.costs.get(judge.name, []))
         self._asking: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self._tried: set[str] = set()

@@ -71,7 +71,7 @@ class Local(Judge):
                     self._folder, local_files_only=True, dtype=dtype
                 )
                 network = network.eval().to(device)
-            except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            except Exception as error:  # noqa: BLE001 - many libraries read a model's files
                 said = str(error).splitlines()[0] if str(error) else ""
                 raise WeightsError(f"judge {self.name}: {type(error).__name__}: {said:.200}") from None
             for file in self._files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from evals.remote.job_log import JobLog
@@ -41,9 +42,9 @@ class Budget:
             elif record["event"] in ("accepted", "unknown", "intent"):
                 self._held[record["key"]] = self._price or 0.0
 
-    def has_spent(self, amount: float) -> None:
-        """Take over what was spent before."""
-        self._spent = amount
+    def has_spent(self, costs: Sequence[float]) -> None:
+        """Take over what was paid before."""
+        self._spent, self._reported = sum(costs), max(costs, default=0.0)
 
     def reserve(self, key: str) -> None:
         """Set a job's price aside. Raises `OverBudget` where it doesn't fit, `BudgetStopped` where the run is

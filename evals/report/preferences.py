@@ -28,11 +28,11 @@ def _bounds(low: float | None, high: float | None) -> str:
 def answer(found: Preferences) -> str:
     """Who is preferred, in one sentence."""
     who = found.by if found.by == "people" else f"the judge {found.by}"
+    if found.doubt:
+        return f"No verdicts from {who}: {found.doubt}."
     if not found.n_votes:
         return f"No votes of {who} yet."
     said = [_said(pair) for pair in found.pairs if pair.p_holm <= ALPHA]
-    if found.doubt:
-        return f"No verdicts from {who}: {found.doubt}."
     if not said:
         return f"No preference shown: {found.n_votes} votes of {who} on {found.n_prompts} prompts."
     return f"Preferred by {who} ({found.aspect}): {'; '.join(said)}."
@@ -82,14 +82,18 @@ def render(found: Preferences, width: int, colour: bool = False) -> str:
 
 
 def _raters(found: Preferences, width: int, colour: bool) -> str:
+    """Raters and their checks; of a judge, how many pairs it decided alike in both orders."""
+    if found.by != "people":
+        return "\n".join(
+            f"{one.votes - one.inconsistent} of {one.votes} pairs decided alike in both orders"
+            for one in found.raters
+        )
     rows = []
     for one in found.raters:
         left = _percent(one.left_share)
         checks = f"{one.checks_passed} of {one.checks}" if one.checks else ""
         repeats = f"{one.repeats_alike} of {one.repeats}" if one.repeats else ""
         note = "" if one.kept else "left out"
-        if one.inconsistent:
-            note = f"{one.inconsistent} not the same in both orders"
         rows.append([one.rater, str(one.votes), checks, repeats, left, note])
     header = ["rater", "votes", "checks passed", "repeats alike", "left", ""]
     return _table(header, rows, width, colour) if rows else ""
