@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from evals.generators import create as create_generator
     from evals.generators.base import Generation, Generator
     from evals.generators.callables import Refused
+    from evals.judges import JUDGES
+    from evals.judges.base import Ask, Judge, JudgeOptions, Reply, Sight
     from evals.metrics import METRICS
     from evals.metrics.base import About, Clip, DistributionMetric, SetValue, Skip, Value, VideoMetric
     from evals.metrics.frechet import frechet_distance, frechet_distance_from_moments
@@ -75,6 +77,8 @@ _HOME = {
     "generators": ("GENERATORS", "create_generator"),
     "generators.base": ("Generation", "Generator"),
     "generators.callables": ("Refused",),
+    "judges": ("JUDGES",),
+    "judges.base": ("Ask", "Judge", "JudgeOptions", "Reply", "Sight"),
     "metrics": ("METRICS",),
     "metrics.base": ("About", "Clip", "DistributionMetric", "SetValue", "Skip", "Value", "VideoMetric"),
     "metrics.frechet": ("frechet_distance", "frechet_distance_from_moments"),
@@ -102,9 +106,11 @@ __all__ = [
     "ENCODERS",
     "FRAME_EXTRACTORS",
     "GENERATORS",
+    "JUDGES",
     "METRICS",
     "PAIR_EXTRACTORS",
     "About",
+    "Ask",
     "Bounded",
     "CenterCrop",
     "Check",
@@ -122,6 +128,8 @@ __all__ = [
     "FrameExtractor",
     "Generation",
     "Generator",
+    "Judge",
+    "JudgeOptions",
     "Moments",
     "Need",
     "Normalization",
@@ -132,6 +140,7 @@ __all__ = [
     "PromptSet",
     "Reason",
     "Refused",
+    "Reply",
     "Request",
     "Resources",
     "Result",

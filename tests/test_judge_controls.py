@@ -187,3 +187,15 @@ def test_every_control_that_decides_has_a_bound_and_a_sentence() -> None:
     assert needed == set(BOUNDS) == set(FAILED)
     assert set(CONTROLS) | {"answers"} == needed | {"order"}
     assert len(COLOURS) == 8
+
+
+def test_a_gate_asks_no_judge(cli: Cli, folder: Path, base: str, tmp_path: Path) -> None:
+    judge = f"openai-chat:looker-{DATE}@{base}"
+    runs = made(cli, folder, tmp_path, judge, every=False)
+    assert cli("score", runs[0], "--metrics", "sharpness").code == 0
+    place = tmp_path / "gate.json"
+    done = cli("gate", "baseline", runs[0], "--out", place, "--primary", f"judge_alignment[{judge}]")
+    assert done.code == 2 and "a gate asks no judge" in done.err
+    done = cli("gate", "baseline", runs[0], "--out", place, "--primary", "sharpness", "--margin", "3sd")
+    assert done.code == 0, done.err
+    assert "judge_alignment" not in place.read_text()

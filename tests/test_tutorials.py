@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.M | re.S)
 
 def test_there_is_one_for_each_kind_of_component() -> None:
     assert [page.stem for page in PAGES] == [
-        "add-a-figure", "add-a-generator", "add-a-metric", "add-an-encoder",
+        "add-a-figure", "add-a-generator", "add-a-judge", "add-a-metric", "add-an-encoder",
     ]  # fmt: skip
 
 

@@ -12,9 +12,11 @@ import click
 from evals.cli.options import PATH
 from evals.cli.output import tell, tell_json
 
+KINDS = ("prompts", "generators", "encoders", "judges", "metrics", "suites")
+
 
 @click.command(name="list")
-@click.argument("what", type=click.Choice(["prompts", "generators", "encoders", "metrics", "suites"]))
+@click.argument("what", type=click.Choice(KINDS))
 @click.option(
     "--plugin",
     "plugins",
@@ -24,7 +26,7 @@ from evals.cli.output import tell, tell_json
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(what: str, plugins: tuple[Path, ...], as_json: bool) -> int:
-    """What there is: prompts, generators, encoders, metrics or suites."""
+    """What there is: prompts, generators, encoders, judges, metrics or suites."""
     from evals.registry import load_plugin
 
     for plugin in plugins:
@@ -62,8 +64,9 @@ def catalogue(what: str) -> Iterator[dict[str, Any]]:
     else:
         from evals.encoders import ENCODERS
         from evals.generators import GENERATORS
+        from evals.judges import JUDGES
 
-        registry = {"generators": GENERATORS, "encoders": ENCODERS}[what]
+        registry = {"generators": GENERATORS, "encoders": ENCODERS, "judges": JUDGES}[what]
         for name in registry:
             shown = "ARCH/TAG" if name == "*/*" else name
             yield {"name": shown, "about": _first_sentence(registry.get(name))}

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from evals.compare.costs import FAILURE, REFUSAL
 from evals.compare.distributions import recorded_metric
+from evals.compare.judges import judged
 from evals.compare.run_scores import SAMPLE_COLUMNS, SCORE_COLUMNS, RunScores
 from evals.compare.vector_sets import Vectors
 from evals.compare.vectors import vectors_of
@@ -43,13 +44,15 @@ def deciding(
     metrics: Mapping[str, MetricInfo], chosen: Sequence[str] | None, margins: Mapping[str, object]
 ) -> dict[str, MetricInfo]:
     """The metrics that decide: the `chosen` ones, else the primary ones, and the rates. A distribution metric
-    is among them where it has a margin: a distance has no spread between prompts to take one from. Raises
-    `UsageError`."""
+    is among them where it has a margin: a distance has no spread between prompts to take one from. A judge's
+    are not among them: its controls are of one run and one day. Raises `UsageError`."""
     for name in chosen or ():
         if name not in metrics:
             raise UsageError(f"--primary {name}: the run was not scored with it{nearest(name, metrics)}")
         if metrics[name].direction == "none":
             raise UsageError(f"--primary {name}: has no better or worse")
+        if judged(metrics[name]):
+            raise UsageError(f"--primary {name}: a gate asks no judge; `t2v-evals compare` reads its numbers")
         if metrics[name].kind == "distribution" and name not in margins:
             raise UsageError(
                 f"--primary {name}: a distance has no spread between prompts, so it needs a margin of its"
@@ -60,6 +63,7 @@ def deciding(
         for name, info in metrics.items()
         if (info.role == "primary" if chosen is None else name in chosen)
         and (info.kind == "video" or (info.kind == "distribution" and name in margins))
+        and not judged(info)
     }
     return {**found, **RATES}
 
@@ -93,7 +97,8 @@ def of_run(
     ]  # fmt: skip
     scores: dict[str, list[float | None]] = {}
     absent: dict[str, dict[int, Absent]] = {}
-    for row in run.scores.to_dict("records"):
+    kept = {metric: info for metric, info in run.metrics.items() if not judged(info)}
+    for row in run.scores[run.scores["metric"].isin(kept)].to_dict("records"):
         metric, place = row["metric"], places[row["prompt_id"], row["seed"]]
         values = scores.setdefault(metric, [None] * len(samples))
         if row["status"] == "ok":
@@ -107,7 +112,7 @@ def of_run(
         name=name, made=now(), run=run.label, run_id=run.folder.info.id, generator=run.folder.info.generator,
         settings=run.folder.info.settings, normalization=run.normalization,
         platform=platform_of(run.folder.info, platform), generated=run.generated, scored=run.scored,
-        prompts=tuple(run.prompts.values()), samples=tuple(samples), metrics=dict(run.metrics),
+        prompts=tuple(run.prompts.values()), samples=tuple(samples), metrics=kept,
         scores={metric: tuple(values) for metric, values in scores.items()}, absent=absent,
         primary=tuple(primary), margins=dict(margins), tier=tier, vectors=_vector_sets(run, primary),
     )  # fmt: skip
