@@ -103,7 +103,9 @@ def test_parquet_is_what_the_tables_are(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     found = of({"a": 0.0, "b": 3.0})
     paths = {path.stem: path for path in export(found, "parquet", tmp_path)}
-    assert set(paths) == {"scores", "means", "pairs", "standings", "categories", "distributions", "problems"}
+    assert set(paths) == {
+        "scores", "means", "pairs", "standings", "categories", "distributions", "parts", "problems",
+    }  # fmt: skip
     pairs = pd.read_parquet(paths["pairs"])
     assert list(pairs["metric"]) == [p.metric for p in found.pairs]
     assert list(pairs["difference"]) == [p.difference for p in found.pairs]

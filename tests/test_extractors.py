@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from evals import metrics
-from evals.errors import DoesNotApply, Reason
+from evals.errors import DoesNotApply, Reason, UsageError
 from evals.extractors import FRAME_EXTRACTORS, create, dis
 from evals.metrics.base import Skip, Value
 from evals.metrics.temporal import cuts
@@ -28,14 +28,18 @@ def in_chunks(frames: Frames, sizes: list[int], fps: float = 8.0) -> list[Chunk]
     chunks, start = [], 0
     for size in sizes:
         lead = 1 if start else 0
-        chunks.append(Chunk(frames[start - lead : start + size], start, lead, fps))
+        chunks.append(Chunk(frames[start - lead : start + size], start, lead, fps, total=len(frames)))
         start += size
     assert start == len(frames)
     return chunks
 
 
+ONE_OF = {"stills:*": "stills:4x64"}
+"""An id that stands for a family of them."""
+
+
 def extracted(name: str, chunks: list[Chunk]) -> Features:
-    made = create(name)
+    made = create(ONE_OF.get(name, name))
     parts = [made.step(c) for c in chunks] + [made.finish()]
     names = dict.fromkeys(name for part in parts for name in part)
     return {k: np.concatenate([p[k] for p in parts if k in p]) for k in names}
@@ -61,7 +65,7 @@ def test_rows_do_not_depend_on_chunking(name: str) -> None:
         assert all(np.array_equal(whole[k], parts[k]) for k in whole)
 
 
-OF_OTHER_ROWS = {"moving", "dis-points", "lk-points"}  # a row per detection or window: tests/test_tracks.py
+OF_OTHER_ROWS = {"moving", "dis-points", "lk-points", "stills:*"}  # a row per detection, window or byte
 
 
 @pytest.mark.parametrize("name", [n for n in FRAME_EXTRACTORS if n not in OF_OTHER_ROWS])
@@ -287,3 +291,26 @@ def test_each_metric_answers_to_its_flaw(metric_id: str, degrade: Degrade, sign:
         flawed = degrade(clean.astype(np.float64), np.random.default_rng(seed)).clip(0, 255).astype(np.uint8)
         moved += sign * (number(metric_id, flawed) - number(metric_id, clean)) > 0
     assert moved == 6
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"), [(1, [0]), (3, [0, 1, 2]), (8, [1, 3, 5, 7]), (40, [5, 15, 25, 35])]
+)
+def test_stills_are_the_middles_of_equal_intervals(count: int, kept: list[int]) -> None:
+    frames = ball(count, (60, 80), step=0.5)
+    found = extracted("stills:4x64", in_chunks(frames, [count]))
+    assert found["index"].tolist() == kept
+    starts = np.cumsum(found["bytes"]) - found["bytes"]
+    for number, start, size in zip(kept, starts, found["bytes"], strict=True):
+        picture = cv2.imdecode(found["jpeg"][start : start + size], cv2.IMREAD_COLOR)
+        assert picture is not None and picture.shape == (48, 64, 3)  # 64 pixels on the longer side
+        small = cv2.resize(frames[number], (64, 48), interpolation=cv2.INTER_AREA)
+        assert np.abs(picture[..., ::-1].astype(int) - small).mean() < 6
+
+
+@pytest.mark.parametrize(
+    "name", ["stills:", "stills:8", "stills:0x64", "stills:65x64", "stills:8x32", "stills:8x9999"]
+)
+def test_a_still_has_bounds(name: str) -> None:
+    with pytest.raises(UsageError, match="write stills:COUNTxSIDE"):
+        create(name)

@@ -23,7 +23,7 @@ from evals.metrics import METRICS
 from evals.video import CenterCrop
 from evals.worlds import FLAWS, Film
 from tests.conftest import ball
-from tests.test_extractors import extracted, in_chunks
+from tests.test_extractors import ONE_OF, extracted, in_chunks
 
 LOCK = Path(__file__).with_name("lock.json")
 
@@ -36,8 +36,11 @@ def measure() -> dict[str, Any]:
     clips = [ball(9, (60, 80), seed=3, step=3.0), 255 - ball(9, (48, 64), seed=4, step=1.0)]
     for name in FRAME_EXTRACTORS:
         rows = [extracted(name, in_chunks(clip, [9])) for clip in clips]
-        means = {row: [float(r[row].mean()) for r in rows] for row in sorted(rows[0]) if len(rows[0][row])}
-        found[f"fold:{name}"] = {"version": create_extractor(name).spec.version, "values": means}
+        # JPEG's bytes are another library's, and its next version's are others.
+        kept = [row for row in sorted(rows[0]) if len(rows[0][row]) and row not in ("jpeg", "bytes")]
+        means = {row: [float(r[row].mean()) for r in rows] for row in kept}
+        version = create_extractor(ONE_OF.get(name, name)).spec.version
+        found[f"fold:{name}"] = {"version": version, "values": means}
     for name in PAIR_EXTRACTORS:
         extractor = create_pair(name)
         pair = extractor.step(clips[0], clips[0][::-1]) | extractor.finish()

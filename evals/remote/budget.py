@@ -60,7 +60,7 @@ class Budget:
                     break
                 self._changed.wait()
             if not known and self._silent:
-                raise OverBudget(f"there is a cap on costs, and the API reports none: {self._remedy}")
+                raise OverBudget(f"there is a cap on costs, and the API reports no cost: {self._remedy}")
             estimate = self._price if self._price is not None else self._reported
             others = sum(v for k, v in self._held.items() if k != key)
             together = self._spent + others + estimate
