@@ -86,11 +86,19 @@ class Judges(Handler):
         question = content[-1]["text"]
         self.world.submits[question.partition("\n")[0] + _shown(content), str(raw.get("seed"))] += 1
         fault = self.world.fault("judge", question, str(raw.get("seed")))
-        if fault in ("429", "500", "400", "403"):
+        if fault in ("429", "500", "400", "401", "402", "403", "404"):
             after = {"Retry_After": "0.2"} if fault == "429" else {}
             return self.error(int(fault), "not now", **after)
         if fault == "filter":
             return self.error(400, "content_policy_violation", "content_policy_violation")
+        if fault == "flagged":
+            return self.error(403, "the input was flagged by moderation")
+        if fault == "gateway":
+            return self.send(200, {"error": {"code": 502, "message": "the provider is away"}})
+        if fault == "page":
+            return self.send(200, b"<html>Welcome</html>", "text/html")
+        if fault == "shape":
+            return self.send(200, {"id": "x", "model": raw["model"], "choices": [{"message": "yes"}]})
         if fault == "reset":
             return self.reset()
         if fault == "slow":

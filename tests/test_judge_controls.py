@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,20 @@ from evals.decoding.resources import Resources
 from evals.errors import Reason, UsageError
 from evals.judges import Sight
 from evals.judges.forms import CONTROLS, PAIRWISE, REQUIRED
+from evals.records import Calibration
 from evals.report import markdown, terminal
 from evals.runs.folder import RunFolder
 from tests.conftest import Cli
 from tests.helpers import edit_run
 from tests.judgeserver import COLOURS, DATE, Judges, World, write_discs
 from tests.videoserver import serve
+
+
+def only(calibrations: Mapping[str, Calibration]) -> Calibration:
+    """The one that is there."""
+    (found,) = calibrations.values()
+    return found
+
 
 WRONG = {"red": "blue", "green": "blue", "white": "red", "yellow": "red", "cyan": "orange", "purple": "red"}
 
@@ -64,7 +72,7 @@ def test_only_a_judge_that_looks_passes_and_decides(
 ) -> None:
     judge = f"openai-chat:{model}-{DATE}@{base}"
     runs = made(cli, folder, tmp_path, judge)
-    found = RunFolder(runs[0]).info.calibrations[judge]
+    found = only(RunFolder(runs[0]).info.calibrations)
     assert found.pinned and found.served == (f"{model}-{DATE}",) and found.prompts == 8
     comparison = compare_scores(load_runs(runs))
     judged = [pair for pair in comparison.pairs if "judge" in pair.metric or "vqa" in pair.metric]
@@ -76,8 +84,6 @@ def test_only_a_judge_that_looks_passes_and_decides(
         )
         assert found.rates["yes_share"].value == 0.5
         alignment = next(p for p in judged if p.metric.startswith("judge_alignment"))
-        # Six clips show another colour: of "there", "moves" and "another instead" only the first and the
-        # last count, and the other colour that is asked for is red, or green on the red prompt.
         assert alignment.verdict not in (None, "not comparable") and alignment.difference is not None
         assert alignment.difference > 0
         assert comparison.judges[0].reason is None
@@ -180,6 +186,29 @@ def test_rates_have_t_intervals_over_prompts() -> None:
     low, high = stats.t.interval(0.95, 5, loc=np.mean(values), scale=stats.sem(values))
     assert (found.low, found.high) == pytest.approx((low, min(1, high)))
     assert rate([1.0] * 9).low is None and rate([0.0, 1.0]).low is None
+
+
+def test_a_narrower_scoring_leaves_what_is_known(cli: Cli, folder: Path, base: str, tmp_path: Path) -> None:
+    judge = f"openai-chat:looker-{DATE}@{base}"
+    runs = made(cli, folder, tmp_path, judge)
+    for run in runs:
+        given = ("--judge-option", f"controls={runs[0]}", "--metrics", f"judge_semantic[{judge}]")
+        assert cli("score", run, *given, "--rescore").code == 0
+    lines = (runs[0] / "scores.jsonl").read_text().splitlines()
+    assert len(lines) == 8 * 3  # what needs no judge, what does, and this; none twice
+    pairs = [p for p in compare_scores(load_runs(runs)).pairs if "judge" in p.metric or "vqa" in p.metric]
+    assert len(pairs) == 5 and all(p.verdict != "not comparable" for p in pairs)
+
+
+def test_other_controls_measure_anew(cli: Cli, folder: Path, base: str, tmp_path: Path) -> None:
+    judge = f"openai-chat:looker-{DATE}@{base}"
+    runs = made(cli, folder, tmp_path, judge, every=False)
+    first = only(RunFolder(runs[1]).info.calibrations)
+    given = ("--judge-option", f"controls={runs[1]}", "--metrics", f"judge_alignment[{judge}]")
+    assert cli("score", runs[1], *given).code == 0
+    second = only(RunFolder(runs[1]).info.calibrations)
+    assert (first.controls, second.controls) == ("clips of run good", "clips of run bad")
+    assert second.rates["pictures"].value < first.rates["pictures"].value  # they do not show their prompts
 
 
 def test_every_control_that_decides_has_a_bound_and_a_sentence() -> None:

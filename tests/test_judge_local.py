@@ -12,6 +12,7 @@ import pytest
 
 from evals.errors import EvalsError, Reason
 from evals.judges import Ask, Sight, create
+from evals.judges.local import _tokens
 from evals.judges.wording import RATINGS, YES_NO
 from evals.runs.folder import RunFolder
 from tests.conftest import Cli
@@ -139,12 +140,12 @@ def test_a_run_is_scored_by_it(model: Path, cli: Cli, tmp_path: Path) -> None:
     assert cli("generate", *arguments, "--name", "r").code == 0
     judge, run = f"transformers:{model}", tmp_path / "runs" / "r"
     options = [
-        x for one in ("precision=fp32", f"controls={run}", "frames=2") for x in ("--judge-option", one)
+        x for one in ("precision=fp32", f"controls={run}", "frames=4") for x in ("--judge-option", one)
     ]
     done = cli("score", run, "--judge", judge, "--metrics", f"vqa_score[{judge}]", *options)
     assert done.code == 0, done.err
     folder = RunFolder(run)
-    found = folder.info.calibrations[judge]
+    (found,) = folder.info.calibrations.values()
     assert found.pinned and "pictures" in found.fails  # random weights see nothing
     scores = folder.scores("native")
     assert {s.status for mine in scores.values() for s in mine.values()} == {"ok"}
@@ -167,6 +168,24 @@ def test_weights_are_part_of_what_it_is(model: Path, tmp_path: Path) -> None:
         create(f"transformers:{copy}", OPTIONS).ask([sight(1)], Ask("x", YES_NO), 0)
     with pytest.raises(EvalsError, match="holds no weights"):
         create(f"transformers:{tmp_path}", OPTIONS)
+
+
+def test_it_has_one_vote(model: Path) -> None:
+    with pytest.raises(EvalsError, match="one vote"):
+        create(f"transformers:{model}", {**OPTIONS, "votes": "3"})
+
+
+def test_a_bare_space_is_no_beginning_of_an_answer() -> None:
+    class Spaced:
+        """Puts a token of its own before every word, as Llama's does."""
+
+        def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+            return [0, ord(text.strip()[0])]
+
+        def decode(self, tokens: list[int]) -> str:
+            return " " if tokens == [0] else chr(tokens[0])
+
+    assert _tokens(Spaced(), RATINGS) == {one: [ord(one)] for one in RATINGS}
 
 
 def test_a_model_that_would_say_something_else_has_no_answer(model: Path) -> None:

@@ -34,12 +34,16 @@ def alignment(yes: Sequence[float], questions: list[dict[str, Any]] = DOG) -> Va
     [
         ([1, 1, 1, 0], 1.0, {"subject": 1.0, "attribute": 1.0, "action": 1.0}),
         ([1, 0, 1, 0], 0.75, {"subject": 1.0, "attribute": 0.0, "action": 1.0}),
-        ([0, np.nan, np.nan, 0], 0.5, {"subject": 0.5}),  # colour and action of no dog do not count
-        ([0, np.nan, np.nan, 1], 0.0, {"subject": 0.0}),
+        # Colour and action of a dog that is not there are not as asked for (DSG).
+        ([0, np.nan, np.nan, 0], 0.25, {"subject": 0.5, "attribute": 0.0, "action": 0.0}),
+        ([0, np.nan, np.nan, 1], 0.0, {"subject": 0.0, "attribute": 0.0, "action": 0.0}),
+        ([1, 0, 0, 0], 0.5, {"subject": 1.0, "attribute": 0.0, "action": 0.0}),
         ([1, 0.5, 2 / 3, 1 / 3], 0.875, {"subject": 1.0, "attribute": 0.5, "action": 1.0}),  # votes
     ],
 )
-def test_alignment_counts_what_can_be_asked(yes: list[float], value: float, parts: dict[str, float]) -> None:
+def test_alignment_counts_what_is_as_asked_for(
+    yes: list[float], value: float, parts: dict[str, float]
+) -> None:
     found = alignment(yes)
     assert number(found) == pytest.approx(value)
     assert isinstance(found, Value) and found.parts == pytest.approx(parts)

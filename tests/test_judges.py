@@ -66,6 +66,10 @@ FAULTS = {
     "empty": Reason.ANSWER_EMPTY,
     "cut": Reason.ANSWER_TRUNCATED,
     "model": Reason.OTHER_MODEL,
+    "gateway*9": Reason.JUDGE_UNAVAILABLE,
+    "page*9": Reason.JUDGE_UNAVAILABLE,
+    "shape": Reason.ANSWER_UNPARSABLE,
+    "flagged": Reason.ANSWER_REFUSED,
 }
 
 
@@ -100,6 +104,41 @@ def test_a_wrong_key_or_model_stops_the_run(base: str) -> None:
     with pytest.raises(UsageError, match="check the model's name, the address and the key"):
         judge.ask([sight()], Ask("x [judge=403]", YES_NO), 0)
     judge.close()
+
+
+@pytest.mark.parametrize("fault", ["401", "402", "404"])
+def test_an_account_that_is_at_its_end_stops_the_run(base: str, fault: str) -> None:
+    judge = create(f"openai-chat:{LOOKER}@{base}", QUICK)
+    with pytest.raises(UsageError, match=f"HTTP {fault}"):
+        judge.ask([sight()], Ask(f"x [judge={fault}]", YES_NO), 0)
+    judge.close()
+
+
+def test_another_model_all_the_time_stops_the_run_unless_it_is_vouched_for(base: str) -> None:
+    name = f"openai-chat:{LOOKER}@{base}"
+    judge = create(name, QUICK)
+    asks = [Ask(f"Is there a red disc? {i} [judge=model]", YES_NO) for i in range(5)]
+    assert all(judge.ask([sight()], ask, 0).reason == Reason.OTHER_MODEL for ask in asks[:4])
+    with pytest.raises(UsageError, match="served=another-model"):
+        judge.ask([sight()], asks[4], 0)
+    judge.close()
+    vouched = create(name, {**QUICK, "served": "another-model"})
+    assert vouched.ask([sight()], Ask("Is there a red disc? [judge=model]", YES_NO), 0).choice == "yes"
+    vouched.close()
+
+
+def test_prices_belong_together() -> None:
+    with pytest.raises(UsageError, match="belong together"):
+        create("openai-chat:m@http://127.0.0.1:9/v1", {"price_in": "1"})
+
+
+def test_the_first_vote_and_seed_are_in_the_log(base: str, tmp_path: Path) -> None:
+    judge = create(f"openai-chat:{LOOKER}@{base}", QUICK)
+    with AnswerLog(tmp_path / "answers.jsonl") as log:
+        Asker(judge, log).votes([sight()], Ask("Is there a red disc?", YES_NO), seed=0)
+    judge.close()
+    ((_, record),) = read(tmp_path / "answers.jsonl")
+    assert record["vote"] == 0 and record["seed"] == 0 and record["tokens_in"] == 1000
 
 
 def test_a_server_without_schemas_is_asked_in_plain_words(base: str, world: World) -> None:
@@ -163,9 +202,10 @@ def test_only_what_is_clear_is_an_answer(text: str, found: str | None) -> None:
 @pytest.mark.parametrize(
     ("name", "pinned"),
     [
-        ("gpt-4o-2024-08-06", True), ("claude-sonnet-4-20250514", True), ("gpt-4-0613", True),
-        ("mistral-large-2411", True), ("gpt-4o", False), ("chatgpt-4o-latest", False),
-        ("Qwen/Qwen2.5-VL-7B-Instruct", False), ("model-2048", False), ("model-1234x", False),
+        ("gpt-4o-2024-08-06", True), ("claude-sonnet-4-20250514", True), ("gpt-4-0613", False),
+        ("claude-3-5-sonnet-20241022-v2:0", True), ("m-2024-08-06-latest", False),
+        ("gpt-4o", False), ("chatgpt-4o-latest", False),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", False), ("model-2048", False), ("internvl-1024", False),
     ],
 )  # fmt: skip
 def test_a_release_date_pins_a_name(name: str, pinned: bool) -> None:
@@ -312,7 +352,7 @@ def test_nothing_answered_is_asked_twice_after_a_kill(discs: Path, tmp_path: Pat
         assert sum(world.submits.values()) == before
     run = RunFolder(discs)
     values = [s.value for mine in run.scores("native").values() for s in mine.values()]
-    assert values == [1.0] * 8 and run.info.calibrations[name].fails == ()
+    assert values == [1.0] * 8 and [c.fails for c in run.info.calibrations.values()] == [()]
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -368,7 +408,7 @@ def test_the_judge_that_rewrote_the_prompts_is_told(discs: Path, tmp_path: Path)
         edit_run(discs, rewrite)
         done = call(*judged(discs, name))
         assert done.code == 0 and "rewrote itself" in done.err
-        assert RunFolder(discs).info.calibrations[name].rewrote
+        assert all(c.rewrote for c in RunFolder(discs).info.calibrations.values())
         assert "It rewrote these prompts itself" in done.out
 
 
@@ -376,9 +416,23 @@ def test_a_judge_that_is_away_is_measured_when_it_is_back(discs: Path, cli: Cli,
     name = f"openai-chat:{LOOKER}@http://127.0.0.1:9/v1"
     arguments = [*judged(discs, name, "deadline=0.2"), "--retry", "transient"]
     done = cli(*arguments)
-    assert done.code == 4 and "answers" in RunFolder(discs).info.calibrations[name].fails
+    (found,) = RunFolder(discs).info.calibrations.values()
+    assert done.code == 4 and "answers" in found.fails
     reasons = {s.reason for mine in RunFolder(discs).scores("native").values() for s in mine.values()}
     assert reasons == {Reason.JUDGE_UNAVAILABLE}
+
+
+def test_a_dry_run_counts_questions_and_asks_none(discs: Path, cli: Cli, tmp_path: Path) -> None:
+    world = World(tmp_path / "server")
+    with serve(world, Judges) as base:
+        done = cli(
+            "run", "--generator", f"folder:{tmp_path / 'good'}", "--prompts", tmp_path / "good.yaml",
+            "--dry-run", "--json", "--metrics", "sharpness", "--judge", f"openai-chat:{LOOKER}@{base}",
+            "--judge-option", "votes=2",
+        )  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["questions_to_judges"] == 8 * (3 + 1 + 1) * 2
+    assert not world.submits
 
 
 def test_a_broken_log_is_named(discs: Path, cli: Cli, tmp_path: Path) -> None:

@@ -119,14 +119,13 @@ def test_labels_correct_a_run(cli: Cli, tmp_path: Path) -> None:
     found = {one["metric"].partition("[")[0]: one for one in json.loads(done.out)["metrics"]}
     alignment, semantic = found["judge_alignment"], found["judge_semantic"]
     assert alignment["judge"] == pytest.approx(2 / 3)  # it says yes to "another instead", too
-    # By people: red, white, yellow, purple, cyan and green show another colour. "Moves" counts only where the
-    # disc is there; "other" asks for red, and of red for green.
+    # By people: red, white, yellow, purple, cyan and green show another colour, so that neither the disc nor
+    # its motion is as asked for; "other" asks for red, and of red for green.
     people = []
     for name in COLOURS:
         there = name not in WRONG
         other = next(c for c in COLOURS if c != name)
-        right = [float(there), float(WRONG.get(name, name) != other)] + ([1.0] if there else [])
-        people.append(np.mean(right))
+        people.append(np.mean([float(there), float(there), float(WRONG.get(name, name) != other)]))
     assert alignment["people"] == pytest.approx(np.mean(people))
     assert alignment["corrected"] is None and "needs 10" in alignment["why_none"]
     assert alignment["kappa"] is None or abs(alignment["kappa"]["value"]) < 1e-9  # it says one thing only
@@ -136,5 +135,10 @@ def test_labels_correct_a_run(cli: Cli, tmp_path: Path) -> None:
     labels.write_text("prompt_id,question,answer\nred,nothing,yes\n")
     done = cli("judge", "calibrate", run, "--labels", labels)
     assert done.code == 2 and "which has there, moves, other" in done.err
+    labels.write_text("prompt_id,question,answer\nred,there,yes\nred,other,no\n")
+    done = cli("judge", "calibrate", run, "--labels", labels)
+    assert done.code == 2 and "lack question 'moves'" in done.err
+    labels.write_text("prompt_id,question,answer\nred,there,no\nred,other,no\n")  # no disc, so it can't move
+    assert cli("judge", "calibrate", run, "--labels", labels).code == 0
     labels.write_text("prompt_id,question,answer\npink,there,yes\n")
     assert "which" in cli("judge", "calibrate", run, "--labels", labels).err

@@ -11,7 +11,7 @@ from evals.ratings.study import StudyFolder, Vote
 from evals.runs.journal import Journal
 from tests.conftest import Cli
 from tests.judgeserver import COLOURS, DATE, Judges, World, write_discs
-from tests.test_judge_controls import WRONG
+from tests.test_judge_controls import WRONG, only
 from tests.videoserver import serve
 
 
@@ -41,7 +41,7 @@ def test_only_what_holds_in_both_orders_is_a_vote(
         before = sum(world.submits.values())
         assert cli(*arguments).code == 0 and sum(world.submits.values()) == before
     study = StudyFolder(tmp_path / "study")
-    assert study.study.calibrations[judge].rates["pairs"].value == (1.0 if model == "looker" else 0.0)
+    assert only(study.study.calibrations).rates["pairs"].value == (1.0 if model == "looker" else 0.0)
     votes = {study.pairs[vote.pair].prompt_id: vote for vote in study.votes()}
     assert set(votes) == set(COLOURS)
     if model == "yes":  # it says "first" whatever the order
@@ -78,9 +78,38 @@ def test_other_aspects_have_controls_of_their_own(
                    "--out", tmp_path / "study", "--aspect", aspect, "--limit", "3")  # fmt: skip
     assert done.code == 0, done.err
     study = StudyFolder(tmp_path / "study")
-    rates = study.study.calibrations[judge].rates
+    rates = only(study.study.calibrations).rates
     assert rates["pairs"].n == 8 and rates["pairs"].value < 0.7
     assert len(study.study.pairs) == 3 and "No verdicts from" in done.out
+
+
+def test_votes_of_the_judge_in_another_form_are_others(cli: Cli, runs: list[Path], tmp_path: Path) -> None:
+    with serve(World(tmp_path / "server"), Judges) as base:
+        arguments = ("judge", "compare", *runs, "--judge", f"openai-chat:looker@{base}", "--judge-option",
+                     f"controls={runs[0]}", "--out", tmp_path / "study", "--json")  # fmt: skip
+        assert "another model" in json.loads(cli(*arguments).out)["doubt"]
+        pinned = json.loads(cli(*arguments, "--judge-option", "revision=abc").out)
+        assert pinned["doubt"] == "" and pinned["n_votes"] == 8
+    votes = StudyFolder(tmp_path / "study").votes()
+    assert len(votes) == 16 and len({vote.judge for vote in votes}) == 2
+
+
+def test_a_study_is_of_these_runs_and_these_clips(cli: Cli, runs: list[Path], tmp_path: Path) -> None:
+    prompts, study = tmp_path / "good.yaml", tmp_path / "study"
+    again = ("generate", "--generator", f"folder:{tmp_path / 'good'}", "--prompts", prompts, "--name", "good")
+    assert cli("rate", "export", *runs, "--study", study, "--out", tmp_path / "tasks").code == 0
+    assert cli(*again, "--out", tmp_path / "other").code == 0
+    with serve(World(tmp_path / "server"), Judges) as base:
+        arguments = ("--judge", f"openai-chat:looker-{DATE}@{base}", "--judge-option", f"controls={runs[1]}",
+                     "--out", study)  # fmt: skip
+        assert cli("judge", "compare", *runs, *arguments, "--limit", "3").code == 2
+        done = cli("judge", "compare", tmp_path / "other" / "good", runs[1], *arguments)
+        assert done.code == 2 and "other runs of these names" in done.err
+        (tmp_path / "good" / "red.mp4").write_bytes((tmp_path / "good" / "blue.mp4").read_bytes())
+        assert cli(*again, "--out", tmp_path / "runs").code == 0
+        done = cli("judge", "compare", *runs, *arguments)
+        assert done.code == 4 and "a clip is gone, or another one now" in done.err
+    assert len(StudyFolder(study).votes()) == 7
 
 
 def test_a_pair_without_an_answer_is_told_and_tried_again(cli: Cli, runs: list[Path], tmp_path: Path) -> None:

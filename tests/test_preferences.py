@@ -274,7 +274,8 @@ def test_crowd_tasks_go_out_and_come_back(tmp_path: Path) -> None:
     def prefers_m0(row: dict[str, str]) -> str:
         left = (tmp_path / "out" / row["left"]).read_text()
         right = (tmp_path / "out" / row["right"]).read_text()
-        better = right.startswith("blurred") or (not left.startswith("blurred") and left.endswith("0"))
+        checked = left.startswith("blurred") or right.startswith("blurred")
+        better = right.startswith("blurred") if checked else left.endswith("0")
         return "left" if better else "right"
 
     with answers.open("w") as file:

@@ -11,11 +11,11 @@ from evals.decoding.resources import Resources
 from evals.errors import CannotDraw, UsageError
 from evals.generate import RunConfig, generate_run
 from evals.judges.base import Judge
-from evals.records import Prompt, PromptSet, Question
+from evals.records import Prompt, PromptSet, Question, digest
 from evals.runs.folder import RunFolder
 from evals.worlds import Film
 
-CLIPS = 12
+CLIPS, MOST = 12, 24
 SETS = ("parks", "animals")
 MOVING = ("medium", "high")
 
@@ -53,6 +53,11 @@ def control_clips(judge: Judge, folder: Path, resources: Resources) -> tuple[lis
     return simulated_clips(folder, resources), "simulated clips"
 
 
+def clips_digest(clips: Sequence[ControlClip]) -> str:
+    """Of the clips and their prompts."""
+    return digest([[clip.sha256, clip.prompt.to_json()] for clip in clips])
+
+
 def simulated_clips(folder: Path, resources: Resources) -> list[ControlClip]:
     """Simulated clips of the same prompts for every judge, kept as a run in `folder`."""
     chosen = PromptSet(name="controls", prompts=tuple(_drawable()))
@@ -82,13 +87,15 @@ def _drawable() -> Iterator[Prompt]:
 
 
 def clips_of(run: RunFolder) -> list[ControlClip]:
-    """The clips of a run whose prompts ask whether a thing is there. Raises `UsageError` where they are too
-    few to control anything."""
-    samples, found = run.samples(), []
+    """The clips of a run whose prompts ask whether a thing is there: the first seed of at most 24 prompts,
+    drawn by their ids. Raises `UsageError` where they are too few to control anything."""
+    samples, by_prompt = run.samples(), dict[str, ControlClip]()
     for at in run.sample_ids():
         sample, prompt = samples.get(at), run.prompts[at[0]]
-        if sample is not None and sample.status == "ok" and certain(prompt):
-            found.append(ControlClip(prompt, str(sample.sha256), run.video_path(sample)))
+        if sample is not None and sample.status == "ok" and certain(prompt) and at[0] not in by_prompt:
+            by_prompt[at[0]] = ControlClip(prompt, str(sample.sha256), run.video_path(sample))
+    chosen = sorted(by_prompt, key=lambda name: digest(["control", name]))[:MOST]
+    found = [clip for name, clip in by_prompt.items() if name in chosen]
     if len(found) < 2 or not any(others(found)):
         raise UsageError(
             f"{run.path}: controls need clips of two prompts or more with different subjects, and questions"

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy import stats
 
-from evals.calibration.clips import ControlClip, certain, is_moving, others
+from evals.calibration.clips import ControlClip, certain, clips_digest, is_moving, others
 from evals.errors import NoAnswer
 from evals.judges import wording
 from evals.judges.asker import Asker
@@ -85,18 +85,20 @@ def calibrate(
                 made.append(_Job(clip, own, sights(other) if other is not None else None))
         return made
 
-    found = []
-    for _, one in asker.each(lambda job: _controls(asker, job, forms, aspect), jobs()):
-        found.append(one)
+    made, found = jobs(), dict[str, _Found]()
+    for job, one in asker.each(lambda job: _controls(asker, job, forms, aspect), made):
+        found[job.clip.prompt.id] = one
         advance()
+    measured = [found[job.clip.prompt.id] for job in made]
     judge = asker.judge
-    rates = _rates(found)
+    rates = _rates(measured)
     needed = dict.fromkeys(control for form in forms for control in REQUIRED[form])
     needed |= dict.fromkeys(PAIRWISE) if aspect is not None else {}
     return Calibration(
         judge=judge.name, spec_digest=judge.spec.digest, pinned=bool(judge.spec.params["pinned"]),
         served=asker.log.served(judge.name), time=datetime.now(UTC).isoformat(timespec="seconds"),
-        controls=controls, prompts=len(found), asked=sum(one.asked for one in found), rates=rates,
+        controls=controls, clips_digest=clips_digest(clips), prompts=len(measured),
+        asked=sum(one.asked for one in measured), rates=rates,
         fails=tuple(one for one in needed if not _holds(one, rates)), rewrote=rewrote,
     )  # fmt: skip
 
@@ -153,12 +155,13 @@ def _controls(asker: Asker, job: _Job, forms: Sequence[Form], aspect: str | None
         made = votes(sight, ask)
         return None if made is None else made.share("yes")
 
-    pairs = [(yes(job.own, yes_no(q.text)), yes(job.own, negated(q.text))) for q in prompt.questions]
+    on_own = {q.text: yes(job.own, yes_no(q.text)) for q in prompt.questions}
+    pairs = [(on_own[q.text], yes(job.own, negated(q.text))) for q in prompt.questions]
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
     if both:
         found.values["yes_share"] = float(np.mean(both))
         found.values["consistency"] = float(np.mean([abs(a - b) for a, b in both]))
-    sure = [(yes(job.own, yes_no(q.text)), yes(job.other, yes_no(q.text))) for q in certain(prompt)]
+    sure = [(on_own[q.text], yes(job.other, yes_no(q.text))) for q in certain(prompt)]
     seen = [own * (1 - other) for own, other in sure if own is not None and other is not None]
     if seen:
         found.values["pictures"] = float(np.mean(seen))
@@ -243,4 +246,6 @@ def mixed(sight: Sight, name: str) -> Sight:
         made.shuffle(order)
         if all(abs(a - b) != 1 for a, b in pairwise(order)):
             break
+    if order == sorted(order):  # few frames: at least another order
+        order.reverse()
     return replace(sight, pictures=tuple(sight.pictures[i] for i in order))

@@ -13,6 +13,7 @@ from evals.cli.output import tell, tell_json
 from evals.decoding.resources import Resources
 from evals.extract import Hooks, Source, extract_features
 from evals.generate import RunConfig, Task, tasks_of
+from evals.judges import forms
 from evals.records import Normalization, file_sha256, is_regular
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
@@ -95,12 +96,25 @@ def _scoring(
         "seconds_to_score": None,
         "bytes_of_features": None,
     }
+    if metrics.prepared.judges:
+        facts["questions_to_judges"] = _questions(unscored, metrics)
     clips = sorted(_clips(unscored), key=lambda path: path.stat().st_size)
     if clips and (measured := _measured(clips[len(clips) // 2], metrics, normalization, resources)):
         seconds, size = measured
         facts["seconds_to_score"] = _rounded(seconds * len(unscored))
         facts["bytes_of_features"] = size * len(unscored)
     return facts
+
+
+def _questions(tasks: Sequence[Task], metrics: Metrics) -> int:
+    """How many questions judges are asked about videos, at most; their controls are about 190 more."""
+    asked = {need for metric in metrics.video.values() for need in metric.needs if need.kind == "answers"}
+    found = 0
+    for need in asked:
+        form, _, judge = need.id.partition(":")
+        votes = metrics.prepared.judges[judge].options.votes
+        found += votes * sum(forms.count(form, task.request.prompt) for task in tasks)
+    return found
 
 
 def _clips(tasks: Sequence[Task]) -> list[Path]:

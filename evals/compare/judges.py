@@ -42,14 +42,9 @@ def doubt_of(info: MetricInfo, calibrations: Mapping[str, Calibration]) -> tuple
                 f"the name {judge} can come to mean another model; name a dated release, or say which weights"
                 " it is with --judge-option revision=…"
             )
-        known = calibrations.get(judge)
-        asked = {name: value for name, value in spec.params.items() if name != "form"}
+        known = calibrations.get(_digest(spec))
         required = REQUIRED.get(form, ())  # type: ignore[call-overload]
-        if (
-            known is None
-            or known.spec_digest != spec.model_copy(update={"params": asked}).digest
-            or not {"answers", *required} <= {*known.rates, *known.fails}
-        ):
+        if known is None or not {"answers", *required} <= {*known.rates, *known.fails}:
             return (
                 Reason.JUDGE_UNCALIBRATED,
                 f"{judge} was not asked its controls in this run; score it again",
@@ -59,18 +54,24 @@ def doubt_of(info: MetricInfo, calibrations: Mapping[str, Calibration]) -> tuple
     return None
 
 
+def _digest(spec: Spec) -> str:
+    """Of the judge alone, whatever form it was asked in."""
+    params = {name: value for name, value in spec.params.items() if name != "form"}
+    return spec.model_copy(update={"params": params}).digest
+
+
 def judge_uses(runs: Sequence[RunScores], infos: Mapping[str, MetricInfo]) -> Iterator[JudgeUse]:
     """A record per run and judge, and per reason where its metrics differ in that."""
     for run in runs:
-        found: dict[tuple[str, Reason | None, str], list[str]] = {}
+        found: dict[tuple[str, str, Reason | None, str], list[str]] = {}
         for name, info in run.metrics.items():
             if name not in infos or not (forms := judged(info)):
                 continue
-            judge = next(iter(forms.values()))[0]
+            judge, spec = next(iter(forms.values()))
             reason, message = doubt_of(info, run.calibrations) or (None, "")
-            found.setdefault((judge, reason, message), []).append(name)
-        for (judge, reason, message), metrics in found.items():
+            found.setdefault((judge, _digest(spec), reason, message), []).append(name)
+        for (judge, digest, reason, message), metrics in found.items():
             yield JudgeUse(
                 run=run.label, judge=judge, metrics=tuple(metrics), reason=reason, message=message,
-                calibration=run.calibrations.get(judge),
+                calibration=run.calibrations.get(digest),
             )  # fmt: skip

@@ -46,7 +46,8 @@ class RunScores:
     planned sample and video metric; a status is `ok`, `skipped`, `refused`, `failed` or `missing`. Where
     there is no video, a score has its sample's status and is not `recorded`. `notes` are (prompt id, seed,
     metric, note), `parts` (prompt id, metric, sub-score, value); `calibrations` are those of judges, by
-    name. `folder` is the run folder with features and videos, None for scores from elsewhere."""
+    their specs' digests. `folder` is the run folder with features and videos, None for scores from
+    elsewhere."""
 
     label: str
     generator: str

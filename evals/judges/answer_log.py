@@ -69,7 +69,7 @@ class AnswerLog:
             "fingerprint": reply.fingerprint, "tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out,
             "cost": reply.cost,
         }  # fmt: skip
-        told = recordable({k: v for k, v in record.items() if v not in (None, "", {}, False)})
+        told = recordable({k: v for k, v in record.items() if not (v is None or v is False or v in ("", {}))})
         with self._lock:
             self._journal.append(told)
             self._take(told)

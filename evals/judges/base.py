@@ -71,7 +71,7 @@ class JudgeOptions(Record):
     `concurrency`: questions at once. `controls`: a run of clips that are known to show their prompts, in
     place of simulated ones."""
 
-    frames: Annotated[int, Field(ge=1, le=64)] = 8
+    frames: Annotated[int, Field(ge=4, le=64)] = 8
     size: Annotated[int, Field(ge=64, le=2048)] = 512
     votes: Annotated[int, Field(ge=1, le=25)] = 1
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0

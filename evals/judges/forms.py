@@ -4,7 +4,8 @@ A form turns answers into features, which metrics read and which are stored like
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -79,16 +80,29 @@ def of_questions(prompt: Prompt, answering: Answering) -> Features:
     """`yes` (n,): the share of votes that say yes, NaN where a question was not asked because the one it
     depends on was not answered as expected."""
     found: list[float] = []
-    holds: dict[str | None, bool] = {}
     for question in prompt.questions:
-        if not all(holds[other] for other in question.depends_on):
-            holds[question.id] = False
-            found.append(np.nan)
-            continue
-        share = Votes(answering(yes_no(question.text))).share("yes")
-        holds[question.id] = share > 0.5 if question.answer == "yes" else share < 0.5
-        found.append(share)
+        right = as_expected(prompt.questions[: len(found)], found)
+        holds = {q.id: value > 0.5 for q, value in zip(prompt.questions, right, strict=False)}
+        if all(holds[other] for other in question.depends_on):
+            found.append(Votes(answering(yes_no(question.text))).share("yes"))
+        else:
+            found.append(math.nan)
     return {"yes": np.array(found, np.float64)}
+
+
+def as_expected(questions: Sequence[Question], yes: Sequence[float]) -> list[float]:
+    """Whether each question was answered as its prompt expects: 1, 0, or 0.5 for split votes. `yes` are
+    shares of votes that say yes; NaN, and what depends on a question that was not answered so, count as 0."""
+    found: dict[str | None, float] = {}
+    made = []
+    for question, share in zip(questions, yes, strict=True):
+        expected = share if question.answer == "yes" else 1 - share
+        right = 0.5 if expected == 0.5 else float(expected > 0.5)
+        if math.isnan(share) or any(found[other] <= 0.5 for other in question.depends_on):
+            right = 0.0
+        found[question.id] = right
+        made.append(right)
+    return made
 
 
 def _of_shows(prompt: Prompt, answering: Answering) -> Features:
@@ -123,6 +137,13 @@ def excludes(form: str, prompt: Prompt) -> DoesNotApply | None:
     if form == "physics" and prompt.counterfactual:
         return DoesNotApply("the prompt asks for what everyday physics rules out", Reason.PROMPT_EXCLUDES)
     return None
+
+
+def count(form: str, prompt: Prompt) -> int:
+    """How many questions a form asks about a prompt's video, at most."""
+    if excludes(form, prompt) is not None:
+        return 0
+    return len(prompt.questions) if form == "questions" else 1
 
 
 def read_of(form: str, prompt: Prompt) -> Any:

@@ -1,7 +1,7 @@
 """`transformers:NAME`: a video language model on this machine (the extra `backbones`).
 
 It is not made to write: the probability that its next token begins one of the answers offered is read off, so
-every question has an answer, and the same one each time."""
+a question has the same answer each time. Where hardly any of it goes to these, there is no answer."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Local(Judge):
 
     def __init__(self, name: str, argument: str, options: Options) -> None:
         super().__init__(name, options)
+        if options.votes > 1:
+            raise UsageError(f"judge {name}: gives the same answer each time, so it has one vote")
         self._set = options
         self._folder = _folder(argument, options.revision)
         found = sorted({path for pattern in FILES for path in self._folder.glob(pattern)})
@@ -134,7 +136,9 @@ def _tokens(tokenizer: Any, choices: Sequence[str]) -> dict[str, list[int]]:
     for one in choices:
         forms = {form for word in (one, one.capitalize()) for form in (word, f" {word}")}
         encoded = (tokenizer.encode(form, add_special_tokens=False) for form in forms)
-        found[one] = {ids[0] for ids in encoded if ids}
+        # Some tokenizers put a bare space before a word: what tells words apart comes after it.
+        starts = (next((t for t in ids if tokenizer.decode([t]).strip()), None) for ids in encoded)
+        found[one] = {token for token in starts if token is not None}
     every = [token for ids in found.values() for token in ids]
     return {one: sorted(t for t in ids if every.count(t) == 1) for one, ids in found.items()}
 

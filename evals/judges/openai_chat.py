@@ -8,10 +8,10 @@ import logging
 import math
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import httpx
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from evals.errors import Reason, UsageError
 from evals.judges import wording
@@ -26,12 +26,12 @@ from evals.remote.wire import BoundedTransport
 
 logging.getLogger("openai").setLevel(logging.WARNING)  # it would log whole requests
 
-DATED = re.compile(
-    r"[-_@:](20\d\d-?[01]\d-?[0-3]\d|(0[1-9]|1[0-2])[0-3]\d|2[3-9](0[1-9]|1[0-2]))(?![0-9a-zA-Z])"
-)
+DATED = re.compile(r"[-_@:]20\d\d-?[01]\d-?[0-3]\d(-v\d+(:\d+)?)?$")
 """A name that ends in its release's date, and so means one model for good."""
-FATAL = {401, 403, 404}
+FATAL = {401, 402, 403, 404}
+STRANGERS = 5  # answers of another model, and none of the one asked, after which nobody is asked
 AGAIN = {408, 409, 425, 429}
+LONGEST = 20_000  # characters of an answer that are kept
 TOP = 20  # most probable first tokens that are asked for
 LEAST = 0.01  # of a first token's probability that must go to the answers offered
 
@@ -50,6 +50,7 @@ class OpenAIChat(Judge):
         held to a JSON schema (`auto`: where it can); `detail` of the pictures; `max_tokens` of an answer;
         `rpm`: requests a minute; `deadline`: seconds for one; `price_in` and `price_out` of a million tokens,
         and `max_cost` of the whole run, in one currency; `key_env`: the environment variable with the key;
+        `served`: what the server may call the model in its answers;
         `base_url`: the server, for a name without one. It stands in what a number is tied to unless a
         `revision` says which weights answer, wherever they are served."""
 
@@ -65,6 +66,13 @@ class OpenAIChat(Judge):
         max_cost: Annotated[float, Field(ge=0)] | None = None
         key_env: str | None = None
         base_url: str | None = None
+        served: str | None = None
+
+        @model_validator(mode="after")
+        def _priced(self) -> Self:
+            if (self.price_in is None) != (self.price_out is None):
+                raise ValueError("price_in and price_out belong together")
+            return self
 
     waits = True
 
@@ -80,6 +88,7 @@ class OpenAIChat(Judge):
         self._pacing = Pacing(options.pause, options.rpm)
         self._schema = options.answers != "plain"
         self._client: Any = None
+        self._strangers: int | None = 0  # None once the model asked has answered
         params = {
             "model": self.model, "server": "" if options.revision else self._http.base,
             "temperature": options.temperature,
@@ -103,7 +112,7 @@ class OpenAIChat(Judge):
 
     def ask(self, sights: Sequence[Sight], ask: Ask, seed: int) -> Reply:
         try:
-            return self._read(self._pacing.tried(lambda: self._sent(sights, ask, seed)), ask)
+            return self._checked(self._pacing.tried(lambda: self._sent(sights, ask, seed)), ask)
         except Stopped:
             return Reply(reason=Reason.STOPPED, message="the run was stopped", transient=True)
         except Unknown as error:
@@ -158,7 +167,10 @@ class OpenAIChat(Judge):
     def _once(self, body: dict[str, Any], ask: Ask, constrained: bool) -> Any:
         sdk = self._sdk
         try:
-            return self.client.chat.completions.create(**body)
+            answer = self.client.chat.completions.create(**body)
+            if not isinstance(getattr(answer, "choices", None), list) or not answer.choices:
+                raise Unknown("what came holds no choice; a gateway says so where its model is away")
+            return answer
         except sdk.APIStatusError as error:
             raise self._refused(error, ask, constrained) from None
         except sdk.APIConnectionError as error:
@@ -172,14 +184,34 @@ class OpenAIChat(Judge):
         """What a status other than 200 means. Raises `UsageError` where every question would end so."""
         code, body = error.status_code, error.body
         said = self._http.clean(f"HTTP {code}: {words_of(body) or error.message}")
-        if code in FATAL:
+        refusal = code not in (*AGAIN, 401, 402, 404) and is_refusal(words_of(body), ask.text)
+        if code in FATAL and not refusal:
             raise UsageError(f"judge {self.name}: {said}; check the model's name, the address and the key")
         if code == 400 and constrained and self._set.answers == "auto" and _is_about(error, SCHEMA_WORDS):
             return Unconstrained()
         if code >= 500 or 300 <= code < 400:
             return Unknown(said)
-        refusal = code not in AGAIN and is_refusal(words_of(body), ask.text)
         return Rejected(said, again=code in AGAIN, after=retry_after(error.response), refusal=refusal)
+
+    def _checked(self, answer: Any, ask: Ask) -> Reply:
+        """The answer's reply, whatever shape the answer has. Raises `UsageError` where another model
+        answers all the time."""
+        try:
+            found = self._read(answer, ask)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            message = f"{self.model} gives an answer of another shape ({type(error).__name__})"
+            raw = str(answer)[:LONGEST]
+            return Reply(reason=Reason.ANSWER_UNPARSABLE, message=message, raw=raw)
+        if found.reason != Reason.OTHER_MODEL:
+            self._strangers = None
+        elif self._strangers is not None:
+            self._strangers += 1
+            if self._strangers >= STRANGERS:
+                raise UsageError(
+                    f"judge {self.name}: {found.model:.80} answers in its place; if that is the same model,"
+                    f" add --judge-option served={found.model:.80}"
+                )
+        return found
 
     def _read(self, answer: Any, ask: Ask) -> Reply:
         """An answer of the protocol: the choice, or why there is none."""
@@ -190,13 +222,11 @@ class OpenAIChat(Judge):
             return Reply(reason=reason, message=f"{self.model} {message}", **found)
 
         served = found["model"]
-        if served and not _is_same(self.model, served):
+        if served and served != self._set.served and not _is_same(self.model, served):
             return no(Reason.OTHER_MODEL, f"was asked, and {served:.80} answers")
-        choice = (getattr(answer, "choices", None) or [None])[0]
-        message = getattr(choice, "message", None)
-        if message is None:
-            return no(Reason.ANSWER_EMPTY, "gives an answer without a message")
-        found["raw"] = str(message.content or message.refusal or "")[:20_000]
+        choice = answer.choices[0]
+        message = choice.message
+        found["raw"] = str(message.content or message.refusal or "")[:LONGEST]
         if message.refusal or choice.finish_reason == "content_filter":
             return no(Reason.ANSWER_REFUSED, f"refuses: {found['raw']:.200}")
         if message.tool_calls or choice.finish_reason in ("tool_calls", "function_call"):
@@ -223,10 +253,12 @@ class OpenAIChat(Judge):
         usage, options = getattr(answer, "usage", None), self._set
         if usage is None:
             return None
-        if options.price_in is None and options.price_out is None:
+        if options.price_in is None or options.price_out is None:
             return cost_of((getattr(usage, "model_extra", None) or {}).get("cost"))
-        spent = (usage.prompt_tokens or 0) * (options.price_in or 0.0)
-        return (spent + (usage.completion_tokens or 0) * (options.price_out or 0.0)) / 1e6
+        read, written = usage.prompt_tokens, usage.completion_tokens
+        if not isinstance(read, int) or not isinstance(written, int):
+            return None
+        return (read * options.price_in + written * options.price_out) / 1e6
 
     def stop(self) -> None:
         self._pacing.stop()

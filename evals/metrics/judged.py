@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evals.errors import Reason
-from evals.judges.forms import KINDS, OTHER, Form, kind_of
+from evals.judges.forms import KINDS, OTHER, Form, as_expected, kind_of
 from evals.metrics.base import About, Clip, Skip, Value, VideoMetric
 from evals.records import Need, Spec
 
@@ -25,15 +25,14 @@ class Judged(VideoMetric):
 
 class JudgeAlignment(Judged):
     """The share of the prompt's yes/no questions that the judge answers as the prompt expects; a question
-    that depends on another counts only where that one is answered as expected. The answer is the majority's
-    of the votes, half where they are split. Sub-scores by kind of question.
+    that depends on another counts as answered so only where that one is. The answer is the majority's of the
+    votes, half where they are split. Sub-scores by kind of question.
 
     Does not apply to prompts without questions."""
 
     spec = Spec(name="judge_alignment", version=1)
     about = About(
-        "higher", 0.0, 1.0, unit="share",
-        source="after DSG (Cho et al. 2024), on questions written by people",
+        "higher", 0.0, 1.0, unit="share", source="DSG (Cho et al. 2024), on the prompts' own questions",
         note="what the judge cannot see in the frames it is shown; read it beside the judge's controls",
         aspect="alignment",
     )  # fmt: skip
@@ -45,18 +44,15 @@ class JudgeAlignment(Judged):
         if not questions:
             return Skip("the prompt has no questions", Reason.NO_QUESTIONS)
         shares = np.asarray(clip[self.needs[0]]["yes"], np.float64)
-        asked = ~np.isnan(shares)
-        yes = np.where(shares == 0.5, 0.5, np.round(np.where(asked, shares, 0)))
-        right = np.array([y if q.answer == "yes" else 1 - y for y, q in zip(yes, questions, strict=True)])
+        right = np.array(as_expected(questions, [float(x) for x in shares]))
         kinds = np.array([kind_of(question) for question in questions])
         parts = {
-            kind: float(right[asked & (kinds == kind)].mean())
-            for kind in (*KINDS, OTHER)
-            if (asked & (kinds == kind)).any()
+            kind: float(right[kinds == kind].mean()) for kind in (*KINDS, OTHER) if (kinds == kind).any()
         }
+        asked = ~np.isnan(shares)
         split = int(((shares[asked] > 0) & (shares[asked] < 1)).sum())
         notes = (f"{ADRIFT} on {split} of {int(asked.sum())} questions",) if split else ()
-        return Value(float(right[asked].mean()), notes, parts)
+        return Value(float(right.mean()), notes, parts)
 
 
 class VqaScore(Judged):

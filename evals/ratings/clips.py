@@ -18,9 +18,15 @@ EVERY = 8  # pairs, of which one gives a blurred check
 
 
 def checks(study: StudyFolder) -> list[Pair]:
-    """The pairs whose first clip is also shown beside itself blurred: one of eight, by chance."""
+    """The pairs of which one clip is also shown beside itself blurred: one of eight, by chance."""
     drawn = [pair for pair in study.study.pairs if int(study.study.hidden("check", pair.id), 16) % EVERY == 0]
     return drawn or list(study.study.pairs[:1])
+
+
+def checked_clip(study: StudyFolder, pair: Pair) -> str:
+    """The SHA-256 of the clip that a check shows: that of either model, by chance, so that checks tell
+    nothing of whose clips are whose."""
+    return (pair.sha256_a, pair.sha256_b)[int(study.study.hidden("checked", pair.id), 16) % 2]
 
 
 def prepare_clips(
@@ -42,7 +48,8 @@ def prepare_clips(
                 )
             wanted[sha256, False] = places[label, sha256]
     for pair in checks(study):
-        wanted[pair.sha256_a, True] = places[pair.a, pair.sha256_a]
+        sha256 = checked_clip(study, pair)
+        wanted[sha256, True] = places[pair.a if sha256 == pair.sha256_a else pair.b, sha256]
     study.clips.mkdir(exist_ok=True)
     jobs = []
     for (sha256, blurred), path in wanted.items():
@@ -57,7 +64,7 @@ def prepare_clips(
         if event.error is not None:
             raise RunError(f"{event.job.path}: {event.error}")
         if event.kind == "done":
-            out = event.job.tag
-            out.with_suffix(".jpg").unlink(missing_ok=True)
-            os.utime(out, (0, 0))  # the time of making would tell runs apart
+            event.job.tag.with_suffix(".jpg").unlink(missing_ok=True)
             progress.advance(False)
+    for sha256, blurred in wanted:
+        os.utime(study.clip(sha256, blurred), (0, 0))  # the time of making would tell runs apart

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from evals.errors import LabelsError, RunError
 from evals.judges.wording import PEOPLE
-from evals.ratings.clips import checks
+from evals.ratings.clips import checked_clip, checks
 from evals.ratings.study import Choice, Kind, Pair, StudyFolder, Vote, now
 from evals.records import is_regular
 from evals.runs.journal import Journal, write_atomically
@@ -49,7 +49,7 @@ def export(study: StudyFolder, out: Path) -> int:
         for side in ("left", "right"):
             whose = left if side == "left" else ("b" if left == "a" else "a")
             if kind == "blurred":
-                place = study.clip(pair.sha256_a, blurred=whose == "b")
+                place = study.clip(checked_clip(study, pair), blurred=whose == "b")
             else:
                 place = study.clip(pair.sha256_a if whose == "a" else pair.sha256_b)
             name = f"{CLIPS}/{study.study.hidden('crowd', task, side)}.mp4"

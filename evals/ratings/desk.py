@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evals.errors import UsageError
-from evals.ratings.clips import checks
+from evals.ratings.clips import checked_clip, checks
 from evals.ratings.study import Choice, Kind, Pair, StudyFolder, Vote, now
 from evals.runs.journal import Journal
 
@@ -73,14 +73,17 @@ class Desk:
     def next(self, rater: str) -> Trial | None:
         """The rater's next trial, the same until it is voted on; None where there is none."""
         with self._lock:
-            if rater not in self._open:
-                made = self._next(rater)
-                if made is None:
-                    return None
-                self._open[rater] = made
-                for side in ("left", "right"):
-                    self._files[self.clip_name(rater, made, side)] = self._file(made, side)
-            return self._open[rater]
+            return self._opened(rater)
+
+    def _opened(self, rater: str) -> Trial | None:
+        if rater not in self._open:
+            made = self._next(rater)
+            if made is None:
+                return None
+            self._open[rater] = made
+            for side in ("left", "right"):
+                self._files[self.clip_name(rater, made, side)] = self._file(made, side)
+        return self._open[rater]
 
     def _next(self, rater: str) -> Trial | None:
         mine = self._mine[rater]
@@ -110,7 +113,7 @@ class Desk:
         whose = trial.left if side == "left" else ("b" if trial.left == "a" else "a")
         pair = trial.pair
         if trial.kind == "blurred":
-            return self.study.clip(pair.sha256_a, blurred=whose == "b")
+            return self.study.clip(checked_clip(self.study, pair), blurred=whose == "b")
         return self.study.clip(pair.sha256_a if whose == "a" else pair.sha256_b)
 
     def clip_name(self, rater: str, trial: Trial, side: Side) -> str:
@@ -133,7 +136,7 @@ class Desk:
     def vote(self, rater: str, trial_id: str, choice: Side | Literal["tie"], seconds: float | None) -> Vote:
         """Record a vote; it is on the disk when this returns. Raises `UnknownTrial`."""
         with self._lock:
-            trial = self._open.get(rater)
+            trial = self._opened(rater)  # a trial that was given out before a restart is the same now
             if trial is None or trial.id != trial_id:
                 raise UnknownTrial("this pair is not open any more; reload the page")
             other: Choice = "b" if trial.left == "a" else "a"

@@ -16,6 +16,7 @@ from statistics import fmean
 import numpy as np
 
 from evals.errors import LabelsError, MetricError, UsageError
+from evals.judges.forms import as_expected
 from evals.judges.wording import RATINGS, YES_NO
 from evals.metrics.needs import Needs, VideoAndText, recorded_specs
 from evals.ratings.agreement import Agreement, kappa
@@ -119,9 +120,11 @@ def compare_labels(
 
 
 def _questions(run: RunFolder, labels: Sequence[Label], judge: str, normalization: str) -> LabelledMetric:
-    """Labels of the prompts' yes/no questions."""
+    """Labels of the prompts' yes/no questions: of a sample that is labelled, of all its questions, but for
+    those below one that people did not answer as expected."""
     metric = f"{QUESTIONS}[{judge}]"
-    said = _answers(run, metric, judge, normalization)
+    if metric not in run.info.metrics[normalization]:
+        raise UsageError(f"{run.path}: was not scored with {metric}; labels of questions are for that")
     by_sample: dict[SampleId, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for one in labels:
         prompt = run.prompts[one.at[0]]
@@ -131,41 +134,32 @@ def _questions(run: RunFolder, labels: Sequence[Label], judge: str, normalizatio
                 f" {', '.join(_ids(prompt.questions)) or 'none'}"
             )
         by_sample[one.at][one.question].append(one.answer)
-    people, judged, rated = _Means(), _Means(), _Means()
+    theirs = {at: _people(run.prompts[at[0]], given) for at, given in by_sample.items()}
+    said = _answers(run, metric, judge, normalization)
     pairs: list[tuple[float, float, str]] = []
-    for at, answers in said.items():
-        prompt = run.prompts[at[0]]
-        ids = _ids(prompt.questions)
-        if at not in by_sample:
-            rated.add(at, _share(prompt, dict(zip(ids, answers, strict=True))))
-            continue
-        theirs = {name: fmean(answer == "yes" for answer in given) for name, given in by_sample[at].items()}
-        mine = {name: yes for name, yes in zip(ids, answers, strict=True) if name in theirs}
-        both = _share(prompt, theirs), _share(prompt, mine)
-        if both[0] is None or both[1] is None:
-            continue
-        people.add(at, both[0])
-        judged.add(at, both[1])
-        for name, given in by_sample[at].items():
-            if not np.isnan(mine[name]) and mine[name] != 0.5:
-                pairs += [(float(mine[name] > 0.5), float(answer == "yes"), at[0]) for answer in given]
-    return _result(metric, people, judged, rated, pairs, (0.0, 1.0), False)
+    for at, given in by_sample.items():
+        mine = dict(zip(_ids(run.prompts[at[0]].questions), said.get(at, ()), strict=False))
+        for name, answers in given.items():
+            share = mine.get(name, np.nan)
+            if not np.isnan(share) and share != 0.5:
+                pairs += [(float(share > 0.5), float(answer == "yes"), at[0]) for answer in answers]
+    return _against(run, metric, normalization, theirs, pairs, (0.0, 1.0), False)
 
 
-def _share(prompt: Prompt, yes: Mapping[str, float]) -> float | None:
-    """The share of the answered questions that are answered as expected, as `judge_alignment` counts it."""
-    right: dict[str, float] = {}
-    counted = []
-    for name, question in zip(_ids(prompt.questions), prompt.questions, strict=True):
-        if name not in yes or np.isnan(yes[name]):
-            continue
-        if any(right.get(other, 1.0) <= 0.5 for other in question.depends_on):
-            right[name] = 0.0  # what depends on it does not count either
-            continue
-        as_expected = yes[name] if question.answer == "yes" else 1 - yes[name]
-        right[name] = 0.5 if as_expected == 0.5 else float(as_expected > 0.5)
-        counted.append(right[name])
-    return fmean(counted) if counted else None
+def _people(prompt: Prompt, given: Mapping[str, Sequence[str]]) -> float:
+    """The score that people's answers give. Raises `UsageError` for a question without an answer that counts
+    in it."""
+    ids = _ids(prompt.questions)
+    shares = [fmean(a == "yes" for a in given[name]) if name in given else np.nan for name in ids]
+    right = as_expected(prompt.questions, shares)
+    held = dict(zip((question.id for question in prompt.questions), right, strict=True))
+    for name, question, share in zip(ids, prompt.questions, shares, strict=True):
+        if np.isnan(share) and all(held[other] > 0.5 for other in question.depends_on):
+            raise UsageError(
+                f"labels of {prompt.id} lack question {name!r}: a labelled sample needs an answer to each"
+                " question that can be asked"
+            )
+    return fmean(right)
 
 
 def _ids(questions: Sequence[Question]) -> list[str]:
@@ -174,9 +168,7 @@ def _ids(questions: Sequence[Question]) -> list[str]:
 
 def _answers(run: RunFolder, metric: str, judge: str, normalization: str) -> dict[SampleId, list[float]]:
     """The judge's share of yes to every question, of every sample that it answered about."""
-    info = run.info.metrics[normalization].get(metric)
-    if info is None:
-        raise UsageError(f"{run.path}: was not scored with {metric}; labels of questions are for that")
+    info = run.info.metrics[normalization][metric]
     shape = Normalization.parse(normalization)
     needs, store = Needs(recorded_specs(info), shape), FeatureStore(run.features)
     need, found = Need("answers", f"questions:{judge}"), {}
@@ -190,25 +182,36 @@ def _answers(run: RunFolder, metric: str, judge: str, normalization: str) -> dic
 
 def _ratings(run: RunFolder, labels: Sequence[Label], metric: str, normalization: str) -> LabelledMetric:
     """Labels from 1 to 5."""
-    scores = run.scores(normalization)
     given: dict[SampleId, list[float]] = defaultdict(list)
     for one in labels:
         given[one.at].append(float(one.answer))
-    people, judged, rated = _Means(), _Means(), _Means()
     pairs: list[tuple[float, float, str]] = []
-    for at, mine in scores.items():
+    for at, mine in run.scores(normalization).items():
+        score = mine.get(metric)
+        if score is not None and score.value is not None:
+            pairs += [(float(round(score.value)), value, at[0]) for value in given.get(at, ())]
+    theirs = {at: fmean(values) for at, values in given.items()}
+    return _against(run, metric, normalization, theirs, pairs, (1.0, 5.0), True)
+
+
+def _against(
+    run: RunFolder, metric: str, normalization: str, theirs: Mapping[SampleId, float],
+    pairs: Sequence[tuple[float, float, str]], ends: tuple[float, float], ordered: bool,
+) -> LabelledMetric:  # fmt: skip
+    """A metric's scores beside what people's labels give for some of the samples."""
+    people, judged, rated = _Means(), _Means(), _Means()
+    for at, mine in run.scores(normalization).items():
         score = mine.get(metric)
         if score is None or score.value is None:
             continue
-        if at in given:
-            people.add(at, fmean(given[at]))
+        if at in theirs:
+            people.add(at, theirs[at])
             judged.add(at, score.value)
-            pairs += [(float(round(score.value)), value, at[0]) for value in given[at]]
         else:
             rated.add(at, score.value)
     if not people.prompts:
         raise UsageError(f"{run.path}: none of the labelled samples has a score of {metric}")
-    return _result(metric, people, judged, rated, pairs, (1.0, 5.0), True)
+    return _result(metric, people, judged, rated, pairs, ends, ordered)
 
 
 class _Means:
@@ -217,9 +220,8 @@ class _Means:
     def __init__(self) -> None:
         self.prompts: dict[str, list[float]] = {}
 
-    def add(self, at: SampleId, value: float | None) -> None:
-        if value is not None:
-            self.prompts.setdefault(at[0], []).append(value)
+    def add(self, at: SampleId, value: float) -> None:
+        self.prompts.setdefault(at[0], []).append(value)
 
     def of(self, prompts: Sequence[str]) -> list[float]:
         return [fmean(self.prompts[name]) for name in prompts]
@@ -232,8 +234,6 @@ def _result(
     labelled = sorted(people.prompts)
     others = sorted(set(rated.prompts) - set(labelled))
     y, f, u = people.of(labelled), judged.of(labelled), rated.of(others)
-    if not y:
-        raise UsageError(f"{metric}: no labelled sample has an answer of the judge")
     corrected, why = None, ""
     try:
         corrected = corrected_mean(y, f, u, *ends)

@@ -29,19 +29,27 @@ def judge_pairs(
     folder.mkdir(exist_ok=True)
     store = FeatureStore(folder)
     sights = Sights(judge, store, Normalization())
-    problems = sights.extract(_places(study, runs), resources)
-    voted = {vote.pair for vote in study.votes() if vote.rater == judge.name}
-    failures = list(problems.values())
+    places = _places(study, runs)
+    problems = sights.extract(places, resources)
+    voted = {vote.pair for vote in study.votes() if vote.judge == judge.spec.digest}
+    failures, ready = [], list[Pair]()
+    for pair in study.study.pairs:
+        clips = (pair.sha256_a, pair.sha256_b)
+        why = next((problems[sha] for sha in clips if sha in problems), "")
+        if not why and any(sights.of(sha) is None for sha in clips):
+            why = "a clip is gone, or another one now; make a new study with another --out"
+        if pair.id in voted:
+            continue
+        if why:
+            failures.append(f"{pair.prompt_id}, seed {pair.seed}: {why}")
+        else:
+            ready.append(pair)
     with AnswerLog(study.path / "answers.jsonl") as log, Journal(study.votes_file) as journal:
         asker = Asker(judge, log, retry)
         try:
             _calibrate(study, asker, sights, resources, progress)
-            left = [
-                pair for pair in study.study.pairs
-                if pair.id not in voted and sights.of(pair.sha256_a) and sights.of(pair.sha256_b)
-            ]  # fmt: skip
-            progress.begin("ask", len(left))
-            for _, found in asker.each(lambda pair: _vote(asker, sights, pair, study.study.aspect), left):
+            progress.begin("ask", len(ready))
+            for _, found in asker.each(lambda pair: _vote(asker, sights, pair, study.study.aspect), ready):
                 if isinstance(found, Vote):
                     journal.append(found.model_dump(mode="json", by_alias=True))
                 else:
@@ -103,5 +111,5 @@ def _vote(asker: Asker, sights: Sights, pair: Pair, aspect: str) -> Vote | str:
     agree = said[0] == said[1]
     return Vote(
         pair=pair.id, rater=asker.judge.name, choice=said[0] if agree else "tie", left="both",
-        inconsistent=not agree, time=now(),
+        judge=asker.judge.spec.digest, inconsistent=not agree, time=now(),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from scipy import stats
 
 Array = NDArray[np.float64]
 STEPS = 10_000
-PRIOR = 0.5
+PRIOR = 1.0
 """Ties that every two models have before the first vote: without them a model that always wins would be
 infinitely strong."""
 

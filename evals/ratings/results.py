@@ -166,9 +166,9 @@ def _models(
     low = high = None
     prompts = [pairs[vote.pair].prompt_id for vote in votes]
     if len(set(prompts)) >= LEAST_PROMPTS:
-        weights = _draws(prompts)
+        weights = _draws(prompts, 0)
         if over_raters:
-            weights = weights * _draws([vote.rater for vote in votes])
+            weights = weights * _draws([vote.rater for vote in votes], 1)
         drawn = chances(strengths((weights @ points).reshape(-1, k, k)))
         low, high = np.quantile(drawn, [0.025, 0.975], axis=0, method="inverted_cdf")
     return [
@@ -181,10 +181,11 @@ def _models(
     ]  # fmt: skip
 
 
-def _draws(groups: Sequence[str]) -> NDArray[np.float64]:
-    """How often each item is drawn when its groups are drawn with replacement (RESAMPLES, items)."""
+def _draws(groups: Sequence[str], factor: int) -> NDArray[np.float64]:
+    """How often each item is drawn when its groups are drawn with replacement (RESAMPLES, items); other
+    random numbers for another `factor`."""
     names = sorted(set(groups))
-    rng = np.random.default_rng([_SEED, len(names)])
+    rng = np.random.default_rng([_SEED, factor, len(names)])
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     rows = {name: i for i, name in enumerate(names)}
     return drawn[:, [rows[group] for group in groups]].astype(np.float64)
@@ -221,9 +222,9 @@ def _pairs(labels: Sequence[str], votes: Sequence[Vote], pairs: Mapping[str, Pai
     return [one.model_copy(update={"p_holm": p}) for one, p in zip(made, adjusted, strict=True)]
 
 
-def doubt_of_judge(study: Study, judge: str) -> str:
-    """Why a judge's preferences have no verdicts; empty for a good one."""
-    known = study.calibrations.get(judge)
+def doubt_of_judge(study: Study, digest: str) -> str:
+    """Why the preferences of a judge, by its spec's digest, have no verdicts; empty for a good one."""
+    known = study.calibrations.get(digest)
     if known is None:
         return "it was not asked its controls"
     if not known.pinned:
@@ -236,9 +237,10 @@ def doubt_of_judge(study: Study, judge: str) -> str:
 def metric_agreement(
     study: Study, votes: Sequence[Vote], metrics: Mapping[str, Mapping[str, MetricInfo]],
     scores: Mapping[str, Mapping[tuple[str, int], Mapping[str, Score]]], judges: Sequence[Vote] = (),
+    clips: Mapping[str, Mapping[tuple[str, int], str]] | None = None,
 ) -> list[MetricAgreement]:  # fmt: skip
-    """How often each metric and each judge agrees with people's decisive `votes`. `metrics` and `scores` are
-    by run."""
+    """How often each metric and each judge agrees with people's decisive `votes`. `metrics`, `scores` and the
+    SHA-256 of `clips` are by run; scores of other clips than were voted on don't count."""
     pairs = {pair.id: pair for pair in study.pairs}
     decisive = [vote for vote in votes if vote.kind == "pair" and vote.choice != "tie"]
     values: dict[str, list[tuple[float, str]]] = defaultdict(list)
@@ -248,6 +250,9 @@ def metric_agreement(
         pair = pairs[vote.pair]
         at = (pair.prompt_id, pair.seed)
         mine, theirs = (scores[run].get(at, {}) for run in (pair.a, pair.b))
+        now = None if clips is None else tuple(clips.get(run, {}).get(at) for run in (pair.a, pair.b))
+        if now not in (None, (pair.sha256_a, pair.sha256_b)):
+            mine = theirs = {}
         for name, info in metrics[pair.a].items():
             other = metrics[pair.b].get(name)
             if info.direction == "none" or other is None or metric_digest(other) != metric_digest(info):

@@ -27,7 +27,6 @@ from evals.errors import RunError, UsageError
 from evals.records import SCHEMA, Calibration, PromptId, Record, Text, digest, explain
 from evals.runs import journal
 from evals.runs.folder import RunFolder
-from evals.runs.naming import checked_name
 
 Choice = Literal["a", "b", "tie"]
 Kind = Literal["pair", "blurred", "repeat"]
@@ -36,10 +35,11 @@ BLUR = 0.04  # of the short side: plainly worse, and still the same clip
 
 
 class Run(Record):
-    """A run that is compared: its folder and what it is called in results."""
+    """A run that is compared: its folder, its own id, and what it is called in results."""
 
     label: str
     path: str
+    id: str = ""
 
 
 class Pair(Record):
@@ -56,8 +56,9 @@ class Pair(Record):
 
 
 class Study(Record):
-    """The contents of `study.json`. `raters` are names with their link tokens, `calibrations` what judges
-    answered to their controls."""
+    """The contents of `study.json`. `limit` is how many prompts were asked for, `port` where the page was
+    served last; `raters` are names with their link tokens, `calibrations` what judges answered to their
+    controls, by their specs' digests."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     id: str
@@ -66,6 +67,8 @@ class Study(Record):
     secret: str
     runs: tuple[Run, ...]
     pairs: tuple[Pair, ...]
+    limit: int | None = None
+    port: int = 0
     raters: dict[str, str] = {}
     calibrations: dict[str, Calibration] = {}
 
@@ -79,8 +82,9 @@ class Study(Record):
 
 class Vote(Record):
     """A vote on a pair: for the clip of model `a`, of `b`, or none. `kind`: `pair`; `blurred`, a check with
-    the clip of `a` beside the same clip blurred (as `b`); `repeat`, a pair shown once more. `left` says whose
-    clip was on the left. A judge's vote holds in both orders; `inconsistent` where the orders disagreed."""
+    one of its clips (as `a`) beside the same clip blurred (as `b`); `repeat`, a pair shown once more. `left`
+    says whose clip was on the left. A judge's vote is of the judge with that spec's digest and holds in both
+    orders; `inconsistent` where these disagreed."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     pair: str
@@ -89,6 +93,7 @@ class Vote(Record):
     choice: Choice
     left: Literal["a", "b", "both"]
     inconsistent: bool = False
+    judge: str = ""
     seconds: float | None = None
     time: str = ""
 
@@ -145,7 +150,11 @@ class StudyFolder:
 
     def add_calibration(self, found: Calibration) -> None:
         """Keep what a judge answered to its controls."""
-        self._update(calibrations={**self.study.calibrations, found.judge: found})
+        self._update(calibrations={**self.study.calibrations, found.spec_digest: found})
+
+    def set_port(self, port: int) -> None:
+        """Keep where the page is served, so that links hold."""
+        self._update(port=port)
 
     def _update(self, **changes: object) -> None:
         self.study = self.study.model_copy(update=changes)
@@ -155,33 +164,38 @@ class StudyFolder:
 def _write(path: Path, study: Study) -> None:
     # The secret and the tokens are what hides the models from raters; they are no keys of an account.
     data = study.model_dump(mode="json", by_alias=True)
-    journal.write_atomically(path / "study.json", json.dumps(data, indent=1, ensure_ascii=False).encode())
-    (path / "study.json").chmod(0o600)
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    journal.write_atomically(path / "study.json", text.encode(), mode=0o600)
 
 
 def open_study(
     path: Path, runs: Sequence[RunFolder], labels: Sequence[str], aspect: Aspect, limit: int | None = None
 ) -> StudyFolder:
-    """The study in a folder, made where there is none. Raises `UsageError` for runs that share no clip, and
-    for a folder that holds a study of other runs or another question."""
+    """The study in a folder that the caller has locked, made where there is none. Raises `UsageError` for
+    runs that share no clip, and for a folder that holds a study of other runs or another question."""
     if (path / "study.json").exists():
         found = StudyFolder(path)
-        before = {run.label: run.path for run in found.study.runs}
-        if set(before) != set(labels) or found.study.aspect != aspect:
+        before = {run.label: run.id for run in found.study.runs}
+        asked = {label: run.info.id for label, run in zip(labels, runs, strict=True)}
+        other_limit = limit is not None and limit != found.study.limit
+        if before != asked or found.study.aspect != aspect or other_limit:
+            limited = f", {found.study.limit} prompts" if found.study.limit else ""
+            what = "other runs of these names" if set(before) == set(asked) and before != asked else ""
             raise UsageError(
-                f"{path}: holds a study of {', '.join(before)} ({found.study.aspect}); give another --out"
+                f"{path}: holds a study of {what or ', '.join(before)} ({found.study.aspect}{limited}); give"
+                " another --out"
             )
         return found
-    checked_name(path.name)
     secret = secrets.token_hex(16)
     pairs = _pairs(runs, labels, secret, limit)
     if not pairs:
         raise UsageError("these runs share no prompt and seed of which both have a clip in the same words")
-    path.mkdir(parents=True, exist_ok=True)
     study = Study(
         id=secrets.token_hex(8), name=path.name, aspect=aspect, secret=secret, pairs=tuple(pairs),
+        limit=limit,
         runs=tuple(
-            Run(label=label, path=str(run.path.resolve())) for label, run in zip(labels, runs, strict=True)
+            Run(label=label, path=str(run.path.resolve()), id=run.info.id)
+            for label, run in zip(labels, runs, strict=True)
         ),
     )  # fmt: skip
     _write(path, study)

@@ -25,7 +25,7 @@ class Calibration(Record):
     """A judge's answers on controls, as they were measured in one run.
 
     `spec_digest` is that of the judge, `served` what its server calls the model. `controls` names the clips,
-    `asked` counts the questions. `rates` by control:
+    `clips_digest` is theirs, `asked` counts the questions. `rates` by control:
 
     - `answers`: the share of questions that got an answer;
     - `yes_share`: the share of yes over questions and their negations; half of these are right;
@@ -46,6 +46,7 @@ class Calibration(Record):
     served: tuple[str, ...] = ()
     time: str
     controls: str
+    clips_digest: str
     prompts: int
     asked: int
     rates: dict[Control, Rate]

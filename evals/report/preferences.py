@@ -47,7 +47,7 @@ def _said(pair: PairPreference) -> str:
 
 def render(found: Preferences, width: int, colour: bool = False) -> str:
     """Tables and the answer."""
-    parts = [answer(found)]
+    parts = [_plain(answer(found))]
     if found.models:
         over = "prompts and raters" if found.over_raters else "prompts"
         parts.append(_table(
@@ -125,12 +125,17 @@ def _kappa_bounds(one: LabelledMetric) -> str:
     return "" if k is None or k.low is None or k.high is None else f"[{k.low:.2f}, {k.high:.2f}]"
 
 
+def _plain(text: str) -> str:
+    """A name without control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int, colour: bool) -> str:
     grid = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
     for i, name in enumerate(header):
         grid.add_column(Text(name), justify="left" if not i else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text("".join(c if c.isprintable() else "?" for c in cell)) for cell in row))
+        grid.add_row(*(Text(_plain(cell)) for cell in row))
     out = io.StringIO()
     Console(
         file=out, width=width, force_terminal=colour, highlight=False,

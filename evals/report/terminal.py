@@ -205,7 +205,7 @@ def _legend(comparison: Comparison, rows: Sequence[_Row]) -> str:
         if rest:
             on.setdefault(rest.rstrip("]"), []).append(base)
     lines += [f"On {_plain(name)}: {', '.join(dict.fromkeys(bases))}." for name, bases in on.items()]
-    lines += judging.sentences(comparison)
+    lines += [_plain(line) for line in judging.sentences(comparison)]
     return "\n".join(lines)
 
 

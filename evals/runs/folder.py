@@ -61,7 +61,7 @@ class RunInfo(Record):
     `id` is random: journals carry it, so that lines of two runs cannot mix. `prompt_sets` are digests, oldest
     first; `seeds` the seeds of every prompt by its id; `metrics` the record of every metric by normalization
     and id; `generated` and `scored` (by normalization) where and when the work was last done; `calibrations`
-    what was measured of each judge, by its name.
+    what was measured of each judge, by its spec's digest.
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")

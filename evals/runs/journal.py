@@ -123,25 +123,26 @@ def _whole(line: bytes, owner: bytes) -> bytes:
     return next((x for x in (line, line[:-1]) if _record(x, owner) is not None), b"")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write, fsync, rename, fsync the folder: the file is old or new, never half, and stays.
+def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write, fsync, rename, fsync the folder: the file is old or new, never half, and stays. `mode` is the
+    file's.
 
     What lies there afterwards is read back, because a network file system can lose a rename that it
     confirmed, or confirm one twice, the second time as an error; then it is done once more.
     """
     try:
         path.parent.mkdir(exist_ok=True)
-        if not any(_renamed_into(path, data) for _ in range(2)):
+        if not any(_renamed_into(path, data, mode) for _ in range(2)):
             raise RunError(f"{path}: was written and is not there: the file system lost the renaming")
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _renamed_into(path: Path, data: bytes) -> bool:
+def _renamed_into(path: Path, data: bytes, mode: int) -> bool:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(partial, flags, 0o644), "wb") as file:
+        with os.fdopen(os.open(partial, flags, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

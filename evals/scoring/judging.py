@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from evals.calibration import Sights, calibrate, control_clips
+from evals.calibration import Sights, calibrate, clips_digest, control_clips
 from evals.decoding.resources import Progress, Resources
 from evals.errors import EvalsError, EvalsWarning, NoAnswer, Reason
 from evals.extract import COMMIT_SECONDS, Problem, Problems
@@ -18,7 +18,7 @@ from evals.judges.answer_log import AnswerLog
 from evals.judges.asker import Asker
 from evals.judges.base import Judge, Sight
 from evals.judges.forms import ASKED, FORMS, REQUIRED, Form, excludes
-from evals.records import Calibration, Need, Normalization
+from evals.records import Need, Normalization
 from evals.runs.features import Features
 from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal
@@ -42,40 +42,40 @@ class Judging:
 
     def __init__(self, work: Scoring, journal: Journal) -> None:
         self._work, self._journal = work, journal
-        self._waiting: list[Item] = []
+        self._waiting: list[tuple[Item, list[str]]] = []  # with the metrics that wait
 
     def write(self, item: Item, problems: Problems) -> None:
         """Write what can be written of a sample now."""
         work, now = self._work, item.metrics
         if work.judged:
-            later = [
-                name for name in item.metrics if name in work.judged and self._lacks(name, item, problems)
-            ]
+            problems = {**problems, **_excluded(work, item)}
+            later = [n for n in item.metrics if n in work.judged and self._lacks(n, item, problems)]
             now = [name for name in item.metrics if name not in later]
             if later:
-                self._waiting.append(item)
+                self._waiting.append((item, later))
         work.write(self._journal, item, problems, now)
 
     def _lacks(self, name: str, item: Item, problems: Problems) -> bool:
-        """Whether a metric waits for answers that can be had."""
-        return any(
-            need.kind == "answers"
-            and work_key not in self._work.store
-            and self._work.problem(need, item, problems) is None
-            for need in self._work.chosen.video[name].needs
-            for work_key in [self._work.needs.key(need, item.of)]
-        )
+        """Whether a metric waits for answers, and nothing stands against having them."""
+        needs = [need for need in self._work.chosen.video[name].needs if need.kind == "answers"]
+        if any(self._work.problem(need, item, problems) is not None for need in needs):
+            return False
+        return any(self._work.needs.key(need, item.of) not in self._work.store for need in needs)
 
     def ask(self, resources: Resources, retry: Retry, progress: Progress) -> None:
-        """Ask every judge about what waits for it."""
-        if not self._waiting:
-            return
-        with AnswerLog(self._work.run.path / "answers.jsonl") as log:
-            for judge in self._work.chosen.prepared.judges.values():
+        """Ask every judge about what waits for it, after its controls."""
+        for judge in self._work.chosen.prepared.judges.values():
+            mine = self._metrics(judge)
+            waiting = [(item, [n for n in names if n in mine]) for item, names in self._waiting]
+            waiting = [(item, names) for item, names in waiting if names]
+            measure = self._lacks_controls(judge) or judge.options.controls is not None
+            if not waiting and not (measure and self._has_scores(mine)):
+                continue
+            with AnswerLog(self._work.run.path / "answers.jsonl") as log:
                 asker = Asker(judge, log, retry)
                 try:
                     self._calibrate(asker, resources, progress)
-                    self._answer(asker, progress)
+                    self._answer(asker, mine, waiting, progress)
                 finally:
                     judge.close()
 
@@ -88,18 +88,53 @@ class Judging:
                 found[name] = needs
         return found
 
+    def _has_scores(self, metrics: Iterable[str]) -> bool:
+        """Whether the run has a score of any of these."""
+        found = self._work.run.scores(str(self._work.normalization))
+        return any(name in mine and mine[name].status == "ok" for mine in found.values() for name in metrics)
+
     # --- controls ---
 
+    def _forms(self, judge: Judge) -> list[Form]:
+        """What the run's metrics ask this judge, under whatever normalization they were scored."""
+        recorded = [
+            (Need.parse(name), spec)
+            for metrics in self._work.run.info.metrics.values()
+            for info in metrics.values()
+            for name, spec in info.extractors.items()
+            if name.startswith("answers:")
+        ]
+        asked = {
+            need.id.partition(":")[0]
+            for need, spec in recorded
+            if need.id.partition(":")[2] == judge.name
+            and {k: v for k, v in spec.params.items() if k != "form"} == judge.spec.params
+        }
+        return [form for form in FORMS if form in asked]
+
+    def _lacks_controls(self, judge: Judge) -> bool:
+        """Whether the judge was not asked all controls that its metrics rest on. Where it gave too few
+        answers it is asked again, since it may have been away."""
+        known = self._work.run.info.calibrations.get(judge.spec.digest)
+        needed = {control for form in self._forms(judge) for control in REQUIRED[form]}
+        return known is None or not needed <= set(known.rates) or "answers" in known.fails
+
     def _calibrate(self, asker: Asker, resources: Resources, progress: Progress) -> None:
-        """Measure the judge, unless this run has done so for all that it is asked."""
+        """Measure the judge, unless this run has done so, on the clips that are to be its controls, for all
+        that it is asked."""
         work, judge = self._work, asker.judge
-        used = {need.id.partition(":")[0] for needs in self._metrics(judge).values() for need in needs}
-        forms: list[Form] = [form for form in FORMS if form in used]
-        known = work.run.info.calibrations.get(judge.name)
-        if known is not None and _covers(known, judge, forms):
+        known = work.run.info.calibrations.get(judge.spec.digest)
+        given = judge.options.controls is not None
+        if not given and not self._lacks_controls(judge):
             return
         clips, said = control_clips(judge, work.run.path / "controls", resources)
-        store, sights = work.store, Sights(judge, work.store, Normalization())
+        if (
+            known is not None
+            and known.clips_digest == clips_digest(clips)
+            and not self._lacks_controls(judge)
+        ):
+            return
+        sights = Sights(judge, work.store, Normalization())
         sights.extract({clip.sha256: clip.path for clip in clips}, resources)
         progress.begin("controls", len(clips))
         rewrote = _rewrote(work.run, judge)
@@ -107,24 +142,25 @@ class Judging:
             message = f"{work.run.path}: {judge.name} judges videos of prompts that it rewrote itself"
             warnings.warn(message, EvalsWarning, stacklevel=2)
         made = calibrate(
-            asker, clips, lambda clip: sights.of(clip.sha256), forms, said, rewrote,
+            asker, clips, lambda clip: sights.of(clip.sha256), self._forms(judge), said, rewrote,
             lambda: progress.advance(False),
         )  # fmt: skip
-        store.commit()
-        work.run.update(calibrations={**work.run.info.calibrations, judge.name: made})
+        work.store.commit()
+        work.run.update(calibrations={**work.run.info.calibrations, judge.spec.digest: made})
 
     # --- the run's videos ---
 
-    def _answer(self, asker: Asker, progress: Progress) -> None:
-        work, mine = self._work, self._metrics(asker.judge)
+    def _answer(
+        self, asker: Asker, metrics: Mapping[str, list[Need]], waiting: Sequence[tuple[Item, list[str]]],
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        work = self._work
         sights = Sights(asker.judge, work.store, work.normalization)
-        waiting = [item for item in self._waiting if any(name in mine for name in item.metrics)]
         progress.begin("ask", len(waiting))
 
         def jobs() -> Iterator[_Job]:
-            for item in waiting:
-                names = [name for name in item.metrics if name in mine]
-                needs = dict.fromkeys(need for name in names for need in mine[name])
+            for item, names in waiting:
+                needs = dict.fromkeys(need for name in names for need in metrics[name])
                 left = [need for need in needs if work.needs.key(need, item.of) not in work.store]
                 sight = sights.of(item.of.sha256)
                 assert sight is not None  # what has no frames to show does not wait
@@ -164,9 +200,6 @@ def _answers(asker: Asker, job: _Job) -> dict[Need, Features | Problem]:
     }  # fmt: skip
     for need in job.needs:
         form = need.id.partition(":")[0]
-        if (no := excludes(form, job.item.prompt)) is not None:
-            found[need] = Problem(True, no.reason, str(no))
-            continue
         try:
             found[need] = ASKED[form](job.item.prompt, partial(asker.votes, [job.sight], form=form, **about))
         except NoAnswer as error:
@@ -179,13 +212,15 @@ def _answers(asker: Asker, job: _Job) -> dict[Need, Features | Problem]:
     return found
 
 
-def _covers(known: Calibration, judge: Judge, forms: Sequence[Form]) -> bool:
-    """Whether a calibration is of this judge and of all that it is asked. One without answers is made again,
-    since the judge may not have been there."""
-    needed = {control for form in forms for control in REQUIRED[form]}
-    return (
-        known.spec_digest == judge.spec.digest and needed <= set(known.rates) and "answers" not in known.fails
-    )
+def _excluded(work: Scoring, item: Item) -> dict[Need, Problem]:
+    """The answers that a judge is not asked for about a prompt's videos, with why."""
+    found = {}
+    for name in item.metrics:
+        for need in work.chosen.video[name].needs if name in work.judged else ():
+            no = excludes(need.id.partition(":")[0], item.prompt) if need.kind == "answers" else None
+            if no is not None:
+                found[need] = Problem(True, no.reason, str(no))
+    return found
 
 
 def _rewrote(run: RunFolder, judge: Judge) -> bool:

@@ -49,17 +49,19 @@ def command(
     from evals import judges
     from evals.cli.progress import Bar
     from evals.ratings.pairwise import judge_pairs
-    from evals.ratings.results import doubt_of_judge, is_judge, preferences
+    from evals.ratings.results import doubt_of_judge, preferences
     from evals.report.preferences import render
-    from evals.runs.lock import held
 
     common.start()
     asked = judges.create(judge, judging)
-    study, by_label = opened(runs, out, aspect, limit, allow_outside)
-    with held(study.path), common.resources() as resources, Bar(common.quiet) as bar:
+    with (
+        opened(runs, out, aspect, limit, allow_outside) as (study, by_label),
+        common.resources() as resources,
+        Bar(common.quiet) as bar,
+    ):
         failures = judge_pairs(study, by_label, asked, resources, bar, retrying.retry)
-    votes = [vote for vote in study.votes() if is_judge(vote) and vote.rater == asked.name]
-    found = preferences(study.study, votes, asked.name, doubt=doubt_of_judge(study.study, asked.name))
+    votes = [vote for vote in study.votes() if vote.judge == asked.spec.digest]
+    found = preferences(study.study, votes, asked.name, doubt=doubt_of_judge(study.study, asked.spec.digest))
     if common.as_json:
         tell_json({"study": str(study.path), "failed": len(failures), **found.model_dump(mode="json")})
     else:

@@ -34,11 +34,13 @@ def command(
     from evals.cli.progress import Bar
     from evals.ratings import crowd
     from evals.ratings.clips import prepare_clips
-    from evals.runs.lock import held
 
     common.start()
-    made, by_label = opened(runs, study, aspect, limit, allow_outside)
-    with held(made.path), common.resources() as resources, Bar(common.quiet) as bar:
+    with (
+        opened(runs, study, aspect, limit, allow_outside) as (made, by_label),
+        common.resources() as resources,
+        Bar(common.quiet) as bar,
+    ):
         prepare_clips(made, by_label, resources, bar)
         count = crowd.export(made, out)
     tell(f"wrote {out / crowd.TASKS}: {count} tasks; keep {made.path}, which knows whose clips they are")

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     help="How many raters, or their names with commas: each gets a link.",
 )
 @click.option("--pairs", type=click.IntRange(1), help="Pairs for each rater (default: all).")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port (default: a free one).")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port (default: the study's last one, or a free one).",
+)
 @allow_outside
 @common
 def command(
@@ -47,28 +52,26 @@ def command(
     from evals.ratings.clips import prepare_clips
     from evals.ratings.desk import Desk
     from evals.ratings.server import HOST, application, listen, serve
-    from evals.runs.lock import held
 
     common.start()
     names = _names(raters)
-    study, by_label = opened(runs, out, aspect, limit, allow_outside)
-    with held(study.path):
+    with opened(runs, out, aspect, limit, allow_outside) as (study, by_label):
         study.add_raters(names)
         with common.resources() as resources, Bar(common.quiet) as bar:
             prepare_clips(study, by_label, resources, bar)
         with Desk(study, pairs) as desk:
             question = PEOPLE[study.study.aspect]
             application(desk, question)  # says what is missing before links are given out
-            where = listen(port)
-            base = f"http://{HOST}:{where.getsockname()[1]}"
+            where = listen(port or study.study.port, strict=bool(port))
+            study.set_port(where.getsockname()[1])
+            base = f"http://{HOST}:{study.study.port}"
             links = {name: f"{base}/r/{study.study.raters[name]}/" for name in names}
-            facts = {name: f"{desk.done(name)} of {desk.target}" for name in names}
             if common.as_json:
                 tell_json({"study": str(study.path), "links": links})
             else:
                 tell(f"study: {study.path}, {len(study.pairs)} pairs; votes are kept there")
                 for name, link in links.items():
-                    tell(f"{name}: {link} ({facts[name]})")
+                    tell(f"{name}: {link} ({desk.done(name)} of {desk.target} done)")
             say("Ctrl-C stops the page")
             serve(desk, question, where)
     tell(f"results: t2v-evals rate show {study.path}")

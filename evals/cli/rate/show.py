@@ -30,6 +30,8 @@ def command(study: Path, keep_all: bool, as_json: bool) -> int:
     votes = opened.votes()
     people = [vote for vote in votes if not is_judge(vote)]
     judged = [vote for vote in votes if is_judge(vote)]
+    latest = {vote.rater: vote.judge for vote in judged}  # of a judge in several forms, the last
+    judged = [vote for vote in judged if vote.judge == latest[vote.rater]]
     runs = runs_of(opened)
     every = [run.label for run in opened.study.runs]
     shape = {label: _normalization(run) for label, run in runs.items()}
@@ -37,12 +39,17 @@ def command(study: Path, keep_all: bool, as_json: bool) -> int:
     scores = {n: runs[n].scores(shape[n]) if n in runs else {} for n in every}
     kept = {one.rater for one in preferences(opened.study, people, keep_all=keep_all).raters if one.kept}
     agreement = metric_agreement(
-        opened.study, [vote for vote in people if vote.rater in kept], metrics, scores, judged
+        opened.study,
+        [vote for vote in people if vote.rater in kept],
+        metrics,
+        scores,
+        judged,
+        {n: {at: str(s.sha256) for at, s in run.samples().items()} for n, run in runs.items()},
     )
     found = [preferences(opened.study, people, keep_all=keep_all, agreement=agreement)]
     for name in dict.fromkeys(vote.rater for vote in judged):
         mine = [vote for vote in judged if vote.rater == name]
-        doubt = doubt_of_judge(opened.study, name)
+        doubt = doubt_of_judge(opened.study, latest[name])
         found.append(preferences(opened.study, mine, name, keep_all, doubt=doubt))
     if judged and not people:
         found = found[1:]

@@ -70,7 +70,10 @@ def application(desk: Desk, question: str) -> Any:
         place = desk.file(request.path_params["name"])
         if place is None:
             return Response(status_code=404)
-        return FileResponse(place, media_type="video/mp4")
+        found = FileResponse(place, media_type="video/mp4", stat_result=place.stat())
+        # Starlette's tag is of the file, and would be the same under each of its names.
+        found.headers["ETag"] = f'"{request.path_params["name"]}"'
+        return found
 
     async def vote(request: Request, rater: str) -> Response:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
@@ -100,14 +103,17 @@ def application(desk: Desk, question: str) -> Any:
     return Starlette(routes=routes, middleware=[hosts])
 
 
-def listen(port: int) -> socket.socket:
-    """A socket on loopback; port 0 takes a free one. Raises `UsageError`."""
+def listen(port: int, strict: bool = True) -> socket.socket:
+    """A socket on loopback; port 0 takes a free one, and so does one in use unless `strict`. Raises
+    `UsageError`."""
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((HOST, port))
     except OSError as error:
         found.close()
+        if port and not strict:
+            return listen(0)
         raise UsageError(f"--port {port}: {error.strerror}; give another one, or 0 for a free one") from None
     return found
 

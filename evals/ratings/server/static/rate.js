@@ -68,7 +68,7 @@ async function vote(choice) {
       say("Saved.");
       show(found);
     } else if (answer.status === 409) {
-      say("This pair was voted on elsewhere; here is the next.");
+      say("This pair is not open any more; here is the one that is.");
       await load();
     } else {
       say(`The vote was not saved: ${found.error}`);
