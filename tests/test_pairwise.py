@@ -105,7 +105,7 @@ def test_a_study_is_of_these_runs_and_these_clips(cli: Cli, runs: list[Path], tm
         assert cli("judge", "compare", *runs, *arguments, "--limit", "3").code == 2
         done = cli("judge", "compare", tmp_path / "other" / "good", runs[1], *arguments)
         assert done.code == 2 and "other runs of these names" in done.err
-        (tmp_path / "good" / "red.mp4").write_bytes((tmp_path / "good" / "blue.mp4").read_bytes())
+        (tmp_path / "good" / "yellow.mp4").write_bytes((tmp_path / "good" / "blue.mp4").read_bytes())
         assert cli(*again, "--out", tmp_path / "runs").code == 0
         done = cli("judge", "compare", *runs, *arguments)
         assert done.code == 4 and "a clip is gone, or another one now" in done.err
