@@ -110,7 +110,7 @@ def test_the_page_prints_controls_beside_every_judge_number(
     runs = made(cli, folder, tmp_path, judge)
     assert cli("compare", *runs, "--out", tmp_path / "report").code == 0
     page = (tmp_path / "report" / "index.html").read_text()
-    assert page.count("judge: yes 100 %, looks 0 %, no verdict") >= 5 * 2  # means and differences
+    assert page.count("judge: yes 100 %, tells clips apart 0 %, no verdict") >= 5 * 2  # means and differences
     assert 'id="judges"' in page and "agrees with its answer to the negation" in page
     assert "judge_alignment by part" in page and "subject" in page
     data = json.loads((tmp_path / "report" / "comparison.json").read_text())

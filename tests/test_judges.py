@@ -280,12 +280,10 @@ def test_costs_are_counted_and_capped(base: str, tmp_path: Path) -> None:
 
 def test_without_a_price_a_cap_cannot_be_kept(base: str, tmp_path: Path) -> None:
     judge = create(f"openai-chat:{LOOKER}@{base}", {**QUICK, "max_cost": "1"})
-    from evals.errors import NoAnswer
-
     with AnswerLog(tmp_path / "answers.jsonl") as log:
         asker = Asker(judge, log)
         asker.votes([sight()], Ask("Is there a red disc? 0", YES_NO))
-        with pytest.raises(NoAnswer, match="price_in and price_out"):
+        with pytest.raises(UsageError, match="price_in and price_out"):
             asker.votes([sight()], Ask("Is there a red disc? 1", YES_NO))
     judge.close()
 
@@ -412,14 +410,17 @@ def test_the_judge_that_rewrote_the_prompts_is_told(discs: Path, tmp_path: Path)
         assert "It rewrote these prompts itself" in done.out
 
 
-def test_a_judge_that_is_away_is_measured_when_it_is_back(discs: Path, cli: Cli, tmp_path: Path) -> None:
-    name = f"openai-chat:{LOOKER}@http://127.0.0.1:9/v1"
-    arguments = [*judged(discs, name, "deadline=0.2"), "--retry", "transient"]
-    done = cli(*arguments)
+def test_a_judge_that_is_away_stops_the_run_with_the_reason(discs: Path, cli: Cli, tmp_path: Path) -> None:
+    world = World(tmp_path / "server")
+    with serve(world, Judges) as base:
+        name, port = f"openai-chat:{LOOKER}@{base}", int(base.rpartition(":")[2].partition("/")[0])
+    done = cli(*judged(discs, name, "deadline=0.2"))
+    assert done.code == 2 and "answered none of 3 questions" in done.err and "no connection" in done.err
+    assert not RunFolder(discs).info.calibrations
+    with serve(world, Judges, port):
+        assert cli(*judged(discs, name, "deadline=20")).code == 0  # and it goes on when the judge is back
     (found,) = RunFolder(discs).info.calibrations.values()
-    assert done.code == 4 and "answers" in found.fails
-    reasons = {s.reason for mine in RunFolder(discs).scores("native").values() for s in mine.values()}
-    assert reasons == {Reason.JUDGE_UNAVAILABLE}
+    assert found.fails == ()
 
 
 def test_a_dry_run_counts_questions_and_asks_none(discs: Path, cli: Cli, tmp_path: Path) -> None:

@@ -112,9 +112,9 @@ def test_a_study_is_of_these_runs_and_these_clips(cli: Cli, runs: list[Path], tm
     assert len(StudyFolder(study).votes()) == 7
 
 
-def test_a_pair_without_an_answer_is_told_and_tried_again(cli: Cli, runs: list[Path], tmp_path: Path) -> None:
+def test_a_judge_that_is_away_is_told(cli: Cli, runs: list[Path], tmp_path: Path) -> None:
     judge = f"openai-chat:looker-{DATE}@http://127.0.0.1:9/v1"
     done = cli("judge", "compare", *runs, "--judge", judge, "--judge-option", f"controls={runs[0]}",
                "--judge-option", "pause=0", "--out", tmp_path / "study")  # fmt: skip
-    assert done.code == 4 and "8 pairs have no vote" in done.err
+    assert done.code == 2 and "answered none of 3 questions" in done.err
     assert StudyFolder(tmp_path / "study").votes() == []

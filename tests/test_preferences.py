@@ -109,6 +109,7 @@ def test_kappa_is_scipys_and_by_hand() -> None:
     lin = 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
     assert ordered is not None and ordered.value == pytest.approx(lin)
     assert kappa([1, 1], [1, 1], ["a", "b"], [0, 1]) is None
+    assert kappa([1, 1, 1], [0, 1, 0], ["a", "b", "c"], [0, 1]) is None  # one of them says one thing only
 
 
 def test_the_interval_of_a_share_is_over_prompts() -> None:
@@ -172,8 +173,12 @@ def test_equal_models_are_told_apart_by_chance_only(tmp_path: Path) -> None:
 
 def test_raters_who_fail_the_checks_are_left_out(tmp_path: Path) -> None:
     found = study(tmp_path)
-    good = [vote(p.id, "a") for p in found.study.pairs] + [vote("0-01", "a", kind="blurred")]
-    bad = [vote(p.id, "b", "bob") for p in found.study.pairs] + [vote("0-01", "b", "bob", kind="blurred")]
+    good = [vote(p.id, "a") for p in found.study.pairs] + [
+        vote(f"{i}-01", "a", kind="blurred") for i in range(3)
+    ]
+    bad = [vote(p.id, "b", "bob") for p in found.study.pairs] + [
+        vote(f"{i}-01", "b", "bob", kind="blurred") for i in range(3)
+    ]
     made = preferences(found.study, good + bad)
     assert {r.rater: r.kept for r in made.raters} == {"ann": True, "bob": False}
     assert made.pairs[0].losses == 0

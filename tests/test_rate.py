@@ -205,7 +205,7 @@ def test_two_raters_vote_through_a_kill(
     with served(runs, study, "--raters", "ann,bob") as (links, process):
         page = chromium.new_page()
         page.goto(links["ann"])
-        assert votes(page, killed, ["ArrowLeft", "ArrowRight", "ArrowDown"]) == killed
+        assert votes(page, killed, ["ArrowLeft", "ArrowRight", "t"]) == killed
         process.send_signal(signal.SIGKILL)
         process.wait()
         page.wait_for_selector("[data-choice=left]:not([disabled])")

@@ -94,6 +94,8 @@ def calibrate(
     rates = _rates(measured)
     needed = dict.fromkeys(control for form in forms for control in REQUIRED[form])
     needed |= dict.fromkeys(PAIRWISE) if aspect is not None else {}
+    if not _holds("answers", rates):  # what has no answer is not measured, and so not failed
+        needed = {one: None for one in needed if one in rates}
     return Calibration(
         judge=judge.name, spec_digest=judge.spec.digest, pinned=bool(judge.spec.params["pinned"]),
         served=asker.log.served(judge.name), time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -112,7 +114,9 @@ def _rates(found: Sequence[_Found]) -> dict[Control, Rate]:
     """Means over prompts, in the order in which they are shown."""
     asked = sum(one.asked for one in found)
     rates: dict[Control, Rate] = {}
-    if asked:
+    if not sum(one.answered for one in found):
+        rates["answers"] = Rate(value=0.0, n=asked)
+    elif asked:
         share = sum(one.answered for one in found) / asked
         rates["answers"] = Rate(value=share, n=asked)
     for control in CONTROLS:

@@ -11,7 +11,7 @@ from evals.judges.forms import REQUIRED
 from evals.records import Calibration, Control, MetricInfo, Need, Spec
 
 FAILED: dict[Control, str] = {
-    "answers": "leaves too many control questions without an answer",
+    "answers": "left too many control questions without an answer",
     "yes_share": "gives one answer whatever is asked",
     "consistency": "contradicts itself when a question is negated",
     "pictures": "answers alike for another prompt's clip",
@@ -44,6 +44,9 @@ def doubt_of(info: MetricInfo, calibrations: Mapping[str, Calibration]) -> tuple
             )
         known = calibrations.get(_digest(spec))
         required = REQUIRED.get(form, ())  # type: ignore[call-overload]
+        if known is not None and "answers" in known.fails:
+            share = known.rates["answers"].value
+            return Reason.JUDGE_FAILED, f"the judge answered {share:.0%} of its control questions"
         if known is None or not {"answers", *required} <= {*known.rates, *known.fails}:
             return (
                 Reason.JUDGE_UNCALIBRATED,

@@ -9,15 +9,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
-from evals.errors import NoAnswer, Reason
+from evals.errors import NoAnswer, Reason, UsageError
 from evals.judges.answer_log import AnswerLog
 from evals.judges.base import Ask, Judge, Reply, Sight
 from evals.records import digest
-from evals.remote.budget import Budget, BudgetStopped, OverBudget
+from evals.remote.budget import Budget, BudgetStopped, NoPrice, OverBudget
 
 T = TypeVar("T")
 R = TypeVar("R")
 Retry = Literal["none", "transient", "all"]
+SILENT = 3  # questions in a row without an answer, from the first on, after which nobody is asked
 
 
 class Asker:
@@ -31,6 +32,7 @@ class Asker:
         self._lock = threading.Lock()
         self._tried: set[str] = set()
         self.asked = 0
+        self._silent: int | None = 0  # questions without an answer; None once there was one
 
     def votes(self, sights: Sequence[Sight], ask: Ask, **about: Any) -> list[Reply]:
         """All votes on a question about one video, or several in this order. `about` stands in the log.
@@ -59,6 +61,8 @@ class Asker:
     def _asked(self, key: str, sights: Sequence[Sight], ask: Ask, vote: int, about: dict[str, Any]) -> Reply:
         try:
             self._budget.reserve(key)
+        except NoPrice as error:
+            raise UsageError(f"judge {self.judge.name}: {error}") from None
         except OverBudget as error:
             raise NoAnswer(str(error), Reason.BUDGET, transient=True) from None
         except BudgetStopped:
@@ -77,6 +81,15 @@ class Asker:
         with self._lock:
             self._tried.add(key)
             self.asked += 1
+            if reply.reason != Reason.JUDGE_UNAVAILABLE:
+                self._silent = None
+            elif self._silent is not None:
+                self._silent += 1
+        if self._silent is not None and self._silent >= SILENT:
+            raise UsageError(
+                f"judge {self.judge.name} answered none of {self._silent} questions: {reply.message}; what is"
+                " done is kept, and the same command goes on from here"
+            )
         return reply
 
     def each(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:

@@ -121,7 +121,7 @@ class OpenAIChat(Judge):
         except Rejected as error:
             reason = Reason.JUDGE_UNAVAILABLE if error.again else Reason.JUDGE_REJECTED
             reason = Reason.ANSWER_REFUSED if error.refusal else reason
-            message = f"{self.model} takes no question: {error}"
+            message = f"{self.model} refuses the question: {error}"
             return Reply(reason=reason, message=message, transient=error.again)
 
     def _sent(self, sights: Sequence[Sight], ask: Ask, seed: int) -> Any:

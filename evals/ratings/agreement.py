@@ -28,7 +28,7 @@ def kappa(
     quadratic: bool = False,
 ) -> Agreement | None:  # fmt: skip
     """Cohen's kappa (1960) of two raters' answers, with quadratic weights (Cohen 1968) for ratings; None
-    where both give one and the same answer throughout, so that there is nothing to agree on. Its interval is
+    where one of them gives the same answer throughout, so that there is nothing to agree on. Its interval is
     a percentile bootstrap over prompts."""
     k = len(categories)
     place = {value: i for i, value in enumerate(categories)}
@@ -39,7 +39,7 @@ def kappa(
     np.add.at(counts, (np.array([rows[p] for p in prompts], np.intp), cells), 1.0)
     weights = _weights(categories, quadratic)
     value = _kappa(counts.sum(0)[None], weights)[0]
-    if np.isnan(value):
+    if np.isnan(value) or len(set(a)) == 1 or len(set(b)) == 1:
         return None
     found = Agreement(float(value), len(cells))
     if len(names) < LEAST:

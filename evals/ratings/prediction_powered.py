@@ -39,7 +39,7 @@ def corrected_mean(
     """The mean that people would give. `people` (n,) and `judge` (n,) are of the labelled prompts, `rated`
     (m,) the judge's of all others; the labelled ones must be a random sample of all. The interval is cut to
     `low` and `high`, the ends of the range. A `weight` that is given is taken. Raises `MetricError` for fewer
-    than 10 labelled prompts."""
+    than 10 labelled prompts, and for labels without any spread."""
     y, f, u = (np.asarray(x, np.float64) for x in (people, judge, rated))
     n, m = len(y), len(u)
     if n < LEAST:
@@ -58,6 +58,8 @@ def corrected_mean(
         parts.append(weight**2 * float(np.var(u, ddof=1)) / m)
         freedom.append(m - 1)
     error = math.sqrt(sum(parts))
+    if error == 0:
+        raise MetricError("people's labels are all alike, so nothing is known of their spread; label more")
     # Welch and Satterthwaite's degrees of freedom of a sum of two variances.
     degrees = sum(parts) ** 2 / sum(p**2 / d for p, d in zip(parts, freedom, strict=True)) if error else 1.0
     half = float(stats.t.ppf(0.975, degrees)) * error

@@ -21,7 +21,7 @@ from evals.runs.keys import metric_digest
 RESAMPLES = 1000
 LEAST_PROMPTS = 10  # for an interval
 LEAST_RATERS = 5  # that are drawn anew, too
-ATTENTIVE = 0.7  # of blurred checks
+ATTENTIVE, LEAST_CHECKS = 0.7, 3  # of blurred checks passed; of checks before anybody is left out
 _SEED = 0xB7A7
 
 
@@ -109,8 +109,8 @@ def preferences(
     study: Study, votes: Sequence[Vote], by: str = "people", keep_all: bool = False,
     agreement: Sequence[MetricAgreement] = (), doubt: str = "",
 ) -> Preferences:  # fmt: skip
-    """What votes of one kind say. Raters who fail more than 3 blurred checks in 10 are left out unless
-    `keep_all`."""
+    """What votes of one kind say. Raters who fail more than 3 blurred checks in 10, of at least 3, are left
+    out unless `keep_all`."""
     pairs = {pair.id: pair for pair in study.pairs}
     raters = [_rater(name, mine, keep_all) for name, mine in sorted(_by_rater(votes).items())]
     kept = {one.rater for one in raters if one.kept}
@@ -137,7 +137,7 @@ def _rater(name: str, votes: Sequence[Vote], keep_all: bool) -> RaterReport:
     checks = [vote.choice == "a" for vote in votes if vote.kind == "blurred"]
     repeats = [vote.choice == first.get(vote.pair) for vote in votes if vote.kind == "repeat"]
     sides = [v.choice == v.left for v in votes if v.kind == "pair" and v.choice != "tie" and v.left != "both"]
-    attentive = not checks or sum(checks) / len(checks) >= ATTENTIVE
+    attentive = len(checks) < LEAST_CHECKS or sum(checks) / len(checks) >= ATTENTIVE
     return RaterReport(
         rater=name, votes=len(first), checks_passed=sum(checks), checks=len(checks),
         repeats_alike=sum(repeats), repeats=len(repeats),

@@ -117,6 +117,9 @@ class StudyFolder:
             said = explain(error) if isinstance(error, ValidationError) else str(error)
             raise RunError(f"{place}: cannot be read: {said:.200}") from None
         self.pairs = {pair.id: pair for pair in self.study.pairs}
+        labels = {run.label for run in self.study.runs}
+        if any(not {pair.a, pair.b} <= labels for pair in self.study.pairs):
+            raise RunError(f"{place}: names runs that it does not have; it was edited")
 
     @property
     def clips(self) -> Path:
@@ -127,14 +130,18 @@ class StudyFolder:
         return self.path / "votes.jsonl"
 
     def votes(self) -> list[Vote]:
-        """All votes, oldest first. Raises `RunError` for a damaged line."""
-        found = []
+        """All votes, oldest first; of several by one rater on one trial the first. Raises `RunError` for a
+        damaged line."""
+        found: dict[tuple[str, ...], Vote] = {}
         for number, record in journal.read(self.votes_file):
             try:
-                found.append(Vote.model_validate(record))
+                vote = Vote.model_validate(record)
             except ValidationError as error:
                 raise RunError(f"{self.votes_file}:{number}: not a vote ({explain(error)})") from None
-        return found
+            if vote.pair not in self.pairs:
+                raise RunError(f"{self.votes_file}:{number}: a vote on a pair that study.json does not have")
+            found.setdefault((vote.rater, vote.judge, vote.kind, vote.pair), vote)
+        return list(found.values())
 
     def clip(self, sha256: str, blurred: bool = False) -> Path:
         """Where the copy of a clip lies."""
@@ -187,6 +194,11 @@ def open_study(
             )
         return found
     secret = secrets.token_hex(16)
+    if aspect in ("overall", "alignment") and not all(p.text_known for r in runs for p in r.prompts.values()):
+        raise UsageError(
+            "the prompts of these clips are not known, only their files' names; give --aspect motion, physics"
+            " or appearance, or a manifest with prompts"
+        )
     pairs = _pairs(runs, labels, secret, limit)
     if not pairs:
         raise UsageError("these runs share no prompt and seed of which both have a clip in the same words")

@@ -14,6 +14,10 @@ class OverBudget(Exception):
     """Another job would go beyond the cap; the message says by how much."""
 
 
+class NoPrice(OverBudget):
+    """There is a cap, and nobody knows what a job costs."""
+
+
 class BudgetStopped(Exception):
     """The run is being stopped."""
 
@@ -60,7 +64,7 @@ class Budget:
                     break
                 self._changed.wait()
             if not known and self._silent:
-                raise OverBudget(f"there is a cap on costs, and the API reports no cost: {self._remedy}")
+                raise NoPrice(f"there is a cap on costs, and the API reports no cost: {self._remedy}")
             estimate = self._price if self._price is not None else self._reported
             others = sum(v for k, v in self._held.items() if k != key)
             together = self._spent + others + estimate

@@ -202,7 +202,10 @@ def key_from(environment: str | None, default: str, needed: bool) -> str:
     name = environment or default
     found = os.environ.get(name, "").strip()
     if not found and needed:
-        raise UsageError(f"the key is read from the environment: set {name} (or name another: -o key_env=…)")
+        raise UsageError(
+            f"the key is read from the environment: set {name} (or name another: -o key_env=…, of a judge"
+            " --judge-option key_env=…)"
+        )
     if not all(33 <= ord(c) < 127 for c in found):
         raise UsageError(f"{name} holds a space, a line end or a letter beyond ASCII, which no key has")
     remember(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evals.calibration.measure import BOUNDS
 from evals.compare import Comparison
 from evals.compare.judges import FAILED
 from evals.compare.results import JudgeUse, PartMean
@@ -24,18 +25,20 @@ SAID: dict[Control, str] = {
     "physics": "rates a clip above itself shuffled",
     "pairs": "prefers the right clip in both orders",
 }
-MEANT: dict[Control, str] = {
-    "answers": "share of control questions with an answer",
-    "yes_share": "over questions and their negations: 50 % is right",
-    "consistency": "chance: 50 %",
-    "pictures": "chance: 25 %",
-    "motion": "chance: 50 %",
-    "order": "chance: 50 %; decides nothing",
-    "shows": "chance: 50 %",
-    "semantic": "chance: 50 %",
-    "physics": "chance: 50 %",
-    "pairs": "chance: 11 %",
-}
+CHANCE: dict[Control, str] = {
+    "yes_share": "50 % is right", "consistency": "chance 50 %", "pictures": "chance 25 %",
+    "motion": "chance 50 %", "order": "chance 50 %, decides nothing", "shows": "chance 50 %", "semantic": "chance 50 %",
+    "physics": "chance 50 %", "pairs": "chance 11 %",
+}  # fmt: skip
+
+
+def _meant(control: Control) -> str:
+    """What to compare a rate with: chance, and what must be reached."""
+    low, high = BOUNDS.get(control, (0.0, 1.0))
+    needed = "" if control not in BOUNDS else f"at least {100 * low:.0f} %"
+    if high < 1:
+        needed = f"{100 * low:.0f} to {100 * high:.0f} % passes"
+    return "; ".join(part for part in (CHANCE.get(control, ""), needed) if part)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,9 @@ def _sentence(judge: str, uses: Sequence[JudgeUse]) -> str:
 def _rates(known: Calibration | None) -> str:
     if known is None:
         return "no control was asked"
-    told = ("yes_share", "consistency", "pictures")
+    told: tuple[Control, ...] = ("yes_share", "consistency", "pictures")
+    if known.rates["answers"].value == 0:
+        return "answered none of its control questions"
     return ", ".join(f"{SAID[name]} {percentage(known.rates[name])}" for name in told if name in known.rates)
 
 
@@ -111,7 +116,7 @@ def beside(comparison: Comparison) -> dict[str, str]:
             part
             for part in (
                 f"yes {100 * yes.value:.0f} %" if yes else "",
-                f"looks {100 * pictures.value:.0f} %" if pictures else "",
+                f"tells clips apart {100 * pictures.value:.0f} %" if pictures else "",
                 "passed" if use.reason is None else "no verdict",
             )
             if part
@@ -146,7 +151,7 @@ def rows(comparison: Comparison) -> list[Row]:
                 )
                 for _, _, known in uses
             ]
-            made.append(Row(said, MEANT[control], cells))
+            made.append(Row(said, _meant(control), cells))
     return made
 
 
@@ -174,3 +179,8 @@ def kinds(comparison: Comparison) -> list[Kinds]:
 
 def _cell(one: PartMean | None) -> str:
     return "–" if one is None else f"{number(one.mean, 3)} ({one.n_prompts})"
+
+
+def controls_said(known: Calibration) -> str:
+    """All rates of a calibration in one line."""
+    return "Controls: " + ", ".join(f"{SAID[c]} {percentage(r)}" for c, r in known.rates.items()) + "."

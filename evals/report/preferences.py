@@ -30,6 +30,9 @@ def answer(found: Preferences) -> str:
     who = found.by if found.by == "people" else f"the judge {found.by}"
     if found.doubt:
         return f"No verdicts from {who}: {found.doubt}."
+    left_out = sum(one.votes for one in found.raters if not one.kept)
+    if not found.n_votes and left_out:
+        return f"{left_out} votes, all of raters who failed the checks; --keep-all counts them."
     if not found.n_votes:
         return f"No votes of {who} yet."
     said = [_said(pair) for pair in found.pairs if pair.p_holm <= ALPHA]
@@ -74,7 +77,9 @@ def render(found: Preferences, width: int, colour: bool = False) -> str:
         ]
         more = len(rows) - SHOWN_METRICS
         parts.append(
-            _table(["prefers what people prefer", "", "95 %", "votes"], rows[:SHOWN_METRICS], width, colour)
+            _table(
+                ["prefers what people prefer", "agrees", "95 %", "votes"], rows[:SHOWN_METRICS], width, colour
+            )
         )
         if more > 0:
             parts.append(f"{more} more metrics: --json")

@@ -10,7 +10,7 @@ import click
 
 from evals.cli import values
 from evals.cli.options import PATH, Common, Retrying, allow_outside, common, retrying
-from evals.cli.output import say, table_width, tell_json, tell_table
+from evals.cli.output import say, table_width, tell, tell_json, tell_table
 from evals.cli.rate.opening import aspect as aspect_option
 from evals.cli.rate.opening import limit as limit_option
 from evals.cli.rate.opening import opened
@@ -50,6 +50,7 @@ def command(
     from evals.cli.progress import Bar
     from evals.ratings.pairwise import judge_pairs
     from evals.ratings.results import doubt_of_judge, preferences
+    from evals.report.judging import controls_said
     from evals.report.preferences import render
 
     common.start()
@@ -66,6 +67,8 @@ def command(
         tell_json({"study": str(study.path), "failed": len(failures), **found.model_dump(mode="json")})
     else:
         tell_table(render(found, table_width(), sys.stdout.isatty()))
+        if (known := study.study.calibrations.get(asked.spec.digest)) is not None:
+            tell(controls_said(known))
     if failures:
         say(f"{len(failures)} pairs have no vote, such as: {failures[0]}")
     return SOME_FAILED if failures else 0

@@ -22,5 +22,5 @@ def command(study: Path, answers: Path) -> int:
     opened = StudyFolder(study)
     with held(study):
         count = crowd.take(opened, answers)
-    tell(f"{count} new votes; results: t2v-evals rate show {study}")
+    tell(f"new votes: {count}; results: t2v-evals rate show {study}")
     return 0

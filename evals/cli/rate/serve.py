@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,8 @@ def command(
                 for name, link in links.items():
                     tell(f"{name}: {link} ({desk.done(name)} of {desk.target} done)")
             say("Ctrl-C stops the page")
-            serve(desk, question, where)
+            with suppress(KeyboardInterrupt):  # the way to stop it
+                serve(desk, question, where)
     tell(f"results: t2v-evals rate show {study.path}")
     return 0
 

@@ -76,7 +76,8 @@ def _weakest(comparison: Comparison, label: str) -> str:
 def _worst(comparison: Comparison, rows: Sequence[Row]) -> dict[str, list[Worst]]:
     """By model, the videos whose score on some primary metric is furthest on the worse side of all
     videos'."""
-    infos = [i for i in shown_metrics(comparison) if i.role == "primary"]
+    doubted = {name for use in comparison.judges if use.reason is not None for name in use.metrics}
+    infos = [i for i in shown_metrics(comparison) if i.role == "primary" and i.id not in doubted]
     spread, names = spreads(comparison), short_names([i.id for i in infos])
     infos = [i for i in infos if spread.get(i.id, (0.0, 0.0))[1] > 0]
     if not infos or not rows:

@@ -6,7 +6,8 @@ const buttons = [...document.querySelectorAll("[data-choice]")];
 let trial = null;
 let started = 0;
 let sending = false;
-const seen = new Set();
+const seen = new Set(); // videos that were shown once
+const broken = new Set();
 
 function say(text) {
   at("said").textContent = text;
@@ -22,6 +23,7 @@ function show(found) {
   at("prompt").textContent = trial === null ? "That was all. Thank you." : found.prompt;
   for (const button of buttons) button.disabled = true;
   seen.clear();
+  broken.clear();
   if (trial === null) {
     for (const video of videos) video.removeAttribute("src");
     return;
@@ -49,8 +51,15 @@ function pause() {
 
 function whenShown(video) {
   seen.add(video.id);
-  if (seen.size === videos.length) for (const button of buttons) button.disabled = false;
-  if (videos.every((one) => one.ended || one.paused)) again();
+  allow();
+  if (videos.every((one) => one.ended || one.paused || broken.has(one.id))) again();
+}
+
+// Both were shown once, or one was and the other cannot be.
+function allow() {
+  if (seen.size > 0 && seen.size + broken.size >= videos.length) {
+    for (const button of buttons) button.disabled = false;
+  }
 }
 
 async function vote(choice) {
@@ -94,14 +103,15 @@ for (const video of videos) {
   video.addEventListener("ended", () => whenShown(video));
   video.addEventListener("error", () => {
     if (trial === null) return;
-    say("A video cannot be played here. Vote by what you see, or reload the page.");
-    whenShown(video);
+    say("A video cannot be played here. Reload the page, or vote by what you see.");
+    broken.add(video.id);
+    allow();
   });
 }
 for (const button of buttons) button.addEventListener("click", () => vote(button.dataset.choice));
 addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-  const choice = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" }[event.key];
+  const choice = { ArrowLeft: "left", ArrowRight: "right", t: "tie", T: "tie" }[event.key];
   if (choice) vote(choice);
   else if (event.key === " " && event.target.tagName !== "BUTTON") pause();
   else if (event.key === "r" || event.key === "R") again();
