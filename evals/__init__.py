@@ -154,6 +154,7 @@ __all__ = [
     "Settings",
     "Setup",
     "ShortSide",
+    "Sight",
     "Skip",
     "SpacedWindows",
     "Spec",

@@ -66,7 +66,7 @@ def made(cli: Cli, folder: Path, out: Path, judge: str, *options: str, every: bo
     return [out / "good", out / "bad"]
 
 
-@pytest.mark.parametrize("model", ["looker", "yes", "coin"])
+@pytest.mark.parametrize("model", ["looker", "yes", pytest.param("coin", marks=pytest.mark.nightly)])
 def test_only_a_judge_that_looks_passes_and_decides(
     cli: Cli, folder: Path, base: str, tmp_path: Path, model: str
 ) -> None:
@@ -200,6 +200,7 @@ def test_a_narrower_scoring_leaves_what_is_known(cli: Cli, folder: Path, base: s
     assert len(pairs) == 5 and all(p.verdict != "not comparable" for p in pairs)
 
 
+@pytest.mark.nightly
 def test_other_controls_measure_anew(cli: Cli, folder: Path, base: str, tmp_path: Path) -> None:
     judge = f"openai-chat:looker-{DATE}@{base}"
     runs = made(cli, folder, tmp_path, judge, every=False)

@@ -357,6 +357,7 @@ def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines() if path.exists() else []
 
 
+@pytest.mark.nightly
 def test_a_stopped_run_goes_on(discs: Path, tmp_path: Path) -> None:
     world = World(tmp_path / "server")
     with serve(world, Judges) as base:

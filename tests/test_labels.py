@@ -61,10 +61,12 @@ def test_it_is_the_methods_own_packages_number() -> None:
 
 def test_its_ends() -> None:
     y = np.r_[np.ones(19), 0.0]
-    found = corrected_mean(y, y, np.ones(500), 0.0, 1.0)
+    found = corrected_mean(y, y, np.r_[np.ones(495), np.zeros(5)], 0.0, 1.0)
     assert found.high <= 1.0
     alone = corrected_mean(y, np.zeros(20), [], 0.0, 1.0)
     assert alone.weight == 0 and alone.mean == pytest.approx(0.95)
+    with pytest.raises(MetricError, match="all alike"):
+        corrected_mean(np.ones(20), np.ones(20), np.ones(30))
     with pytest.raises(MetricError, match="needs 10"):
         corrected_mean([1.0] * 9, [1.0] * 9, [1.0] * 50)
 

@@ -68,7 +68,7 @@ def test_only_what_holds_in_both_orders_is_a_vote(
     assert "Preferred by" in text and "judge_pairwise" in text
 
 
-@pytest.mark.parametrize("aspect", ["motion", "appearance"])
+@pytest.mark.parametrize("aspect", [pytest.param("motion", marks=pytest.mark.nightly), "appearance"])
 def test_other_aspects_have_controls_of_their_own(
     cli: Cli, runs: list[Path], tmp_path: Path, aspect: str
 ) -> None:

@@ -27,8 +27,8 @@ SAID: dict[Control, str] = {
 }
 CHANCE: dict[Control, str] = {
     "yes_share": "50 % is right", "consistency": "chance 50 %", "pictures": "chance 25 %",
-    "motion": "chance 50 %", "order": "chance 50 %, decides nothing", "shows": "chance 50 %", "semantic": "chance 50 %",
-    "physics": "chance 50 %", "pairs": "chance 11 %",
+    "motion": "chance 50 %", "order": "chance 50 %, decides nothing", "shows": "chance 50 %",
+    "semantic": "chance 50 %", "physics": "chance 50 %", "pairs": "chance 11 %",
 }  # fmt: skip
 
 
