@@ -176,10 +176,17 @@ def votes(page: Page, count: int, keys: list[str]) -> int:
             return number
         before = page.evaluate("document.getElementById('left').src")
         page.keyboard.press(keys[number % len(keys)])
-        page.wait_for_function(
-            "(b) => document.getElementById('left').src !== b || document.getElementById('pair').hidden",
-            arg=before,
-        )
+        try:
+            page.wait_for_function(
+                "(b) => document.getElementById('left').src !== b || document.getElementById('pair').hidden",
+                arg=before, timeout=10_000,
+            )  # fmt: skip
+        except Exception as error:
+            state = page.evaluate(
+                "[document.getElementById('said').textContent, document.activeElement.outerHTML,"
+                " [...document.querySelectorAll('button')].map((b) => b.disabled).join()]"
+            )
+            raise AssertionError(f"vote {number} was not taken: {state}") from error
     return count
 
 
@@ -206,9 +213,9 @@ def test_two_raters_vote_through_a_kill(
         page = chromium.new_page()
         page.goto(links["ann"])
         assert votes(page, killed, ["ArrowLeft", "ArrowRight", "t"]) == killed
+        page.wait_for_selector("[data-choice=left]:not([disabled])")
         process.send_signal(signal.SIGKILL)
         process.wait()
-        page.wait_for_selector("[data-choice=left]:not([disabled])")
         page.keyboard.press("ArrowLeft")
         page.wait_for_function("() => document.getElementById('said').textContent.includes('not saved')")
         page.close()

@@ -126,7 +126,11 @@ def serve(desk: Desk, question: str, where: socket.socket) -> None:
     except ImportError:
         raise _missing() from None
     # No access log: it would hold the raters' tokens.
-    config = uvicorn.Config(made, log_level="warning", access_log=False, server_header=False, lifespan="off")
+    # A rater looks for minutes: a connection that was closed meanwhile could lose the vote that comes next.
+    config = uvicorn.Config(
+        made, log_level="warning", access_log=False, server_header=False, lifespan="off",
+        timeout_keep_alive=3600, timeout_graceful_shutdown=3,
+    )  # fmt: skip
     uvicorn.Server(config).run(sockets=[where])
 
 
