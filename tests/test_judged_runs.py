@@ -149,7 +149,7 @@ def test_a_judge_that_is_away_stops_the_run_with_the_reason(discs: Path, cli: Cl
     with serve(world, Judges) as base:
         name, port = f"openai-chat:{LOOKER}@{base}", int(base.rpartition(":")[2].partition("/")[0])
     done = cli(*judged(discs, name, "deadline=0.2"))
-    assert done.code == 2 and "answered none of 3 questions" in done.err and "no connection" in done.err
+    assert done.code == 2 and "answered none of the first 3 questions" in done.err and "no connection" in done.err
     assert not RunFolder(discs).info.calibrations
     with serve(world, Judges, port):
         assert cli(*judged(discs, name, "deadline=20")).code == 0  # and it goes on when the judge is back

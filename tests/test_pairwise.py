@@ -116,5 +116,5 @@ def test_a_judge_that_is_away_is_told(cli: Cli, runs: list[Path], tmp_path: Path
     judge = f"openai-chat:looker-{DATE}@http://127.0.0.1:9/v1"
     done = cli("judge", "compare", *runs, "--judge", judge, "--judge-option", f"controls={runs[0]}",
                "--judge-option", "pause=0", "--out", tmp_path / "study")  # fmt: skip
-    assert done.code == 2 and "answered none of 3 questions" in done.err
+    assert done.code == 2 and "answered none of the first 3 questions" in done.err
     assert StudyFolder(tmp_path / "study").votes() == []
