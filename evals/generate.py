@@ -33,13 +33,14 @@ from evals.runs.journal import Journal, settle
 from evals.runs.keys import generation_key, text_digest
 from evals.runs.overview import additions
 from evals.runs.secrets import recordable
+from evals.runs.segments import Shard
 
 Retry = Literal["none", "transient", "all"]
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything a run needs, decided before any work starts."""
+    """Everything a run needs, decided before any work starts; with a `shard` that part of its prompts."""
 
     generator: Generator
     folder: Path
@@ -49,6 +50,7 @@ class RunConfig:
     prompt_ids: Sequence[str] = ()
     limit: int | None = None
     retry: Retry = "transient"
+    shard: Shard | None = None
 
     def requests(self) -> list[Request]:
         """The videos wanted. Raises `UsageError` for settings that the generator cannot follow, or for prompt
@@ -76,12 +78,14 @@ def _narrowed(planned: list[Request], prompt_ids: Sequence[str], limit: int | No
 @dataclass(frozen=True)
 class Task:
     """A request with its generation key and what was recorded for it before; `lost` where the video that was
-    recorded is not there any more, or is another one."""
+    recorded is not there any more, or is another one. `attempts` counts those at this prompt and seed."""
 
     request: Request
     key: str
     before: Sample | None = None
     lost: bool = False
+
+    attempts: int = 0
 
     @property
     def id(self) -> SampleId:
@@ -114,10 +118,11 @@ def tasks_of(
         progress.advance(False)
         key = generation_key(generator.spec, request, generator.identity(request))
         before = samples.get((request.prompt.id, request.seed))
+        attempts = before.attempts if before else 0
         if before is None or before.key != key:
-            tasks.append(Task(request, key))
+            tasks.append(Task(request, key, attempts=attempts))
         else:
-            tasks.append(Task(request, key, before, run is not None and _is_lost(run, before)))
+            tasks.append(Task(request, key, before, run is not None and _is_lost(run, before), attempts))
     return tasks
 
 
@@ -165,7 +170,7 @@ def generate_in_turn(
             with _Generation(config, wanted, resources, progress) as one:
                 progress.begin("generate", len(one.due))
                 one.make(one.due)
-        return [RunFolder(config.folder) for config in configs]
+        return [RunFolder(config.folder, shard=config.shard) for config in configs]
     with ExitStack() as stack:
         opened = [
             stack.enter_context(_Generation(config, wanted, resources, progress))
@@ -178,7 +183,7 @@ def generate_in_turn(
                 break
             for one, part in zip(opened, parts, strict=True):
                 one.make([task for task in part if task.is_due(one.config.retry)])
-    return [RunFolder(config.folder) for config in configs]
+    return [RunFolder(config.folder, shard=config.shard) for config in configs]
 
 
 class _Generation:
@@ -190,7 +195,7 @@ class _Generation:
         self.config, self.resources, self.progress = config, resources, progress
         self.generator = config.generator
         self.run = run_folders.create(
-            config.folder, self.generator.label, self.generator.spec, config.settings
+            config.folder, self.generator.label, self.generator.spec, config.settings, config.shard
         )
         self.requests, self.made = requests, 0
         self._stack = ExitStack()
@@ -199,7 +204,9 @@ class _Generation:
         with ExitStack() as stack:
             stack.enter_context(self.run.writing())
             self.started = provenance.now()
-            tasks = tasks_of(self.run, self.generator, self.requests, self.progress)
+            mine = self.run.mine([r.prompt.id for r in self.requests])
+            requests = [r for r in self.requests if r.prompt.id in mine]
+            tasks = tasks_of(self.run, self.generator, requests, self.progress)
             self.due = [task for task in tasks if task.is_due(self.config.retry)]
             by_prompt: dict[str, list[Task]] = {}
             for task in tasks:
@@ -211,8 +218,8 @@ class _Generation:
             self.run.add([(r.prompt, r.seed) for r in self.requests])
             stack.callback(self.generator.close)
             if self.due:
-                self.generator.begin(self.run.path, self.resources.pool.probe)
-            self.journal = stack.enter_context(Journal(self.run.path / "samples.jsonl"))
+                self.generator.begin(self.run.segments, self.resources.pool.probe)
+            self.journal = stack.enter_context(Journal(self.run.segments.own("samples")))
             self._stack = stack.pop_all()
         return self
 
@@ -221,7 +228,7 @@ class _Generation:
             changes: dict[str, object] = {}
             if self.made:
                 changes["generated"] = provenance.record(self.started)
-            if error[0] is None and self.run.info.status == "started":
+            if error[0] is None and self.run.status == "started":
                 changes["status"] = "generated"
             if changes:
                 self.run.update(**changes)
@@ -392,6 +399,6 @@ def _sample(run: RunFolder, task: Task, made: Generation, seconds: float, probe:
         cost=made.cost,
         job_id=made.job_id,
         details=recordable(dict(made.details)),
-        attempts=task.before.attempts + 1 if task.before else 1,
+        attempts=task.attempts + 1,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -184,7 +184,7 @@ def test_surprise_from_clips_to_table(folder: Path, clips: MakeClips, cli: Cli, 
     command = ("run", "--generator", f"folder:{made}", "--out", tmp_path, "--metrics", "surprise[vjepa2]")
     done = cli(*command, "--weights", f"vjepa2-predictor={folder}", "--json")
     assert done.code == 0, done.err
-    assert '"surprise[vjepa2]"' in (tmp_path / "a" / "scores.jsonl").read_text()
+    assert '"surprise[vjepa2]"' in (tmp_path / "a" / "scores/main.jsonl").read_text()
     with pytest.raises(UsageError, match=r"surprise\[vjepa2:NAME\], not 'dino'"):
         create_metric("surprise[dino]")
 

@@ -281,7 +281,7 @@ def test_init_writes_a_config_that_works(
     assert cli("init").code == 0
     assert cli("init").code == 2  # it is left as it is
     assert cli("run", "--config", "eval.yaml").code == 0
-    assert (tmp_path / "runs" / "modelA" / "scores.jsonl").exists()
+    assert (tmp_path / "runs" / "modelA" / "scores/main.jsonl").exists()
 
 
 def test_dry_run_makes_nothing(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def made(tmp_path: Path) -> Callable[..., Path]:
         }
         with (
             run.writing(),
-            Journal(folder / "samples.jsonl") as samples,
-            Journal(folder / "scores.jsonl") as scores,
+            Journal(folder / "samples/main.jsonl") as samples,
+            Journal(folder / "scores/main.jsonl") as scores,
         ):
             run.add([(prompts[p], seed) for p, seed in values])
             run.update(metrics={metric.normalization: {metric.id: metric}})

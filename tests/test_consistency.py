@@ -97,7 +97,7 @@ def test_subject_consistency_on_real_clips_equals_a_slow_version(
     metric = f"subject_consistency[{TINY}]"
     base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs")
     assert cli(*base, "--metrics", metric, "--weights", f"{TINY}={tiny_vit}").code == 0
-    scores = (tmp_path / "runs" / "clips" / "scores.jsonl").read_text().splitlines()
+    scores = (tmp_path / "runs" / "clips" / "scores/main.jsonl").read_text().splitlines()
     found = sorted(json.loads(x)["scores"][metric]["value"] for x in scores)
     network = timm.create_model(
         "vit_tiny_patch16_224", pretrained=False, num_classes=0, dynamic_img_size=True
@@ -313,7 +313,7 @@ def test_odd_videos_through_the_backbones(
         "--weights", f"lpips-alex={alexnet}",
     )  # fmt: skip
     assert found.code == 0, found.err
-    lines = [json.loads(x) for x in (tmp_path / "odd" / "scores.jsonl").read_text().splitlines()]
+    lines = [json.loads(x) for x in (tmp_path / "odd" / "scores/main.jsonl").read_text().splitlines()]
     assert len(lines) == 5
     for line in lines:
         for name, one in line["scores"].items():

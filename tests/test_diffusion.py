@@ -41,7 +41,7 @@ def generate(wan: Path, prompts: Path, out: Path, *more: object) -> tuple[object
 
 
 def hashes(run: Path) -> dict[tuple[str, int], str]:
-    rows = [json.loads(x) for x in (run / "samples.jsonl").read_text().splitlines()]
+    rows = [json.loads(x) for x in (run / "samples/main.jsonl").read_text().splitlines()]
     return {(r["prompt_id"], r["seed"]): r["sha256"] for r in rows if r["status"] == "ok"}
 
 
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_bytes_also_after_a_kill(tiny_wan: Path, tm
     assert call(*generate(tiny_wan, prompts, tmp_path / "whole", "--seeds", "2")).code == 0
     made = generate(tiny_wan, prompts, tmp_path / "broken", "--seeds", "2")
     process = start(*made)
-    journal = tmp_path / "broken" / "run" / "samples.jsonl"
+    journal = tmp_path / "broken" / "run" / "samples/main.jsonl"
     while process.poll() is None and (not journal.exists() or journal.read_text().count("\n") < 3):
         time.sleep(0.02)
     assert process.poll() is None

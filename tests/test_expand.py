@@ -81,12 +81,12 @@ def test_the_generator_gets_other_words_and_metrics_the_original(
         assert again.code in (0, 4) and world.submits["a ball", "gpt"] == 1  # kept for a later seed
         plain = cli(*made)
         assert plain.code == 2 and "holds a run of" in plain.err  # another run: without rewriting
-        words = (tmp_path / "run" / "expansions.jsonl").read_text().splitlines()
+        words = (tmp_path / "run" / "expansions/main.jsonl").read_text().splitlines()
         assert {json.loads(x)["text"] for x in words} == set(texts[:2])
         assert cli(*made, "--name", "plain").code == 0
     scores = {}
     for name in ("run", "plain"):
-        lines = [json.loads(x) for x in (tmp_path / name / "scores.jsonl").read_text().splitlines()]
+        lines = [json.loads(x) for x in (tmp_path / name / "scores/main.jsonl").read_text().splitlines()]
         first = next(x for x in lines if (x["prompt_id"], x["seed"]) == ("p-0", 0))
         scores[name] = first["scores"][metric]["value"]
     assert scores["run"] == scores["plain"]  # the same frames against the same original words

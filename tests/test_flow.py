@@ -300,7 +300,9 @@ def test_short_videos(small: Raft, clips: MakeClips, cli: Cli, tmp_path: Path, a
     chosen = ",".join(f"{n}[{flow}]" for n in names for flow in ("raft-small", "dis"))
     base = ("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, "--weights", weights)
     assert cli(*base, "--metrics", chosen).code == 0
-    lines = [json.loads(x)["scores"] for x in (tmp_path / "short" / "scores.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(x)["scores"] for x in (tmp_path / "short" / "scores/main.jsonl").read_text().splitlines()
+    ]
     for scores in lines:
         for flow in ("raft-small", "dis"):
             assert scores[f"motion_smoothness[{flow}]"]["status"] == "skipped"

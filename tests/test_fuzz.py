@@ -192,13 +192,13 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_mutated_shards_give_the_numbers_that_were_stored_or_an_error(
     tmp_path: Path, shard: bytes, data: st.DataObject
 ) -> None:
-    path = tmp_path / "000000.safetensors"
+    path = tmp_path / "main-000000.safetensors"
     path.write_bytes(data.draw(mutated(shard)))
     try:
         store = FeatureStore(tmp_path)
         rows = store.get("k") if "k" in store else {}
     except EvalsError as error:
-        assert "000000.safetensors" in str(error)
+        assert "main-000000.safetensors" in str(error)
     else:
         assert "row" not in rows or np.array_equal(rows["row"], np.arange(40.0))
 

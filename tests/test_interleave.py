@@ -34,7 +34,9 @@ def test_models_take_turns(cli: Cli, tmp_path: Path) -> None:
     assert len(seen) == 12
     runs = sorted(p.name for p in (tmp_path / "runs").iterdir())
     assert runs == ["one-generate", "two-generate"]
-    rows = [json.loads(x) for x in (tmp_path / "runs" / runs[0] / "samples.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(x) for x in (tmp_path / "runs" / runs[0] / "samples/main.jsonl").read_text().splitlines()
+    ]
     assert len(rows) == 6 and all(r["created"] for r in rows)
     assert cli(*base, *both, "--interleave", "2").code == 0
     assert len((tmp_path / "seen.txt").read_text().splitlines()) == 12  # resumed: nothing is made twice

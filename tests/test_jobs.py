@@ -42,7 +42,7 @@ def write_prompts(path: Path, texts: list[str]) -> Path:
 def samples(run: Path) -> dict[str, dict[str, Any]]:
     """The last record of every prompt."""
     found = {}
-    for line in (run / "samples.jsonl").read_text().splitlines():
+    for line in (run / "samples/main.jsonl").read_text().splitlines():
         row = json.loads(line)
         found[row["prompt_id"]] = row
     return found
@@ -248,7 +248,7 @@ def test_what_ended_and_was_not_recorded_is_told_and_not_paid_again(
     texts = ["a ball [poll=failed]", "a cube [submit=reset-accepted]", "a cat [poll=moderation]", "a dog"]
     made = arguments(base, write_prompts(tmp_path / "p.yaml", texts), tmp_path)
     assert cli(*made).code == 4
-    journal = tmp_path / "run" / "samples.jsonl"
+    journal = tmp_path / "run" / "samples/main.jsonl"
     before = samples(tmp_path / "run")
     journal.write_text("")
     assert cli(*made).code == 4
@@ -339,7 +339,7 @@ def test_jobs_killed_at_many_moments_are_paid_once(jobs: int, kills: int, tmp_pa
         killed = 0
         for _ in range(40):
             process = start(*made)
-            journal = tmp_path / "broken" / "run" / "jobs.jsonl"
+            journal = tmp_path / "broken" / "run" / "jobs/main.jsonl"
             size = journal.stat().st_size if journal.exists() else 0
             # Not before it works: from the first new line of the journal on, after a moment of its own.
             while process.poll() is None and (journal.stat().st_size if journal.exists() else 0) == size:

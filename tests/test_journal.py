@@ -28,7 +28,7 @@ def test_readers_skip_an_unfinished_line_and_writers_cut_it(
     folder = clips("a").write(2).folder
     base = run_of(folder, tmp_path, "--metrics", "temporal_flicker")
     assert cli(*base).code == 0
-    path = tmp_path / "a" / "scores.jsonl"
+    path = tmp_path / "a" / "scores/main.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - 30])
     torn = path.read_bytes()
@@ -43,8 +43,8 @@ def test_a_later_schema_is_refused(clips: MakeClips, cli: Cli, tmp_path: Path) -
         cli("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--metrics", "temporal_flicker").code
         == 0
     )
-    lines = (tmp_path / "a" / "samples.jsonl").read_text()
-    (tmp_path / "a" / "samples.jsonl").write_text(lines.replace(f'"schema":{SCHEMA}', '"schema":99'))
+    lines = (tmp_path / "a" / "samples/main.jsonl").read_text()
+    (tmp_path / "a" / "samples/main.jsonl").write_text(lines.replace(f'"schema":{SCHEMA}', '"schema":99'))
     with pytest.raises(OtherSchema, match="install a newer"):
         RunFolder(tmp_path / "a").samples()
     edit_run(tmp_path / "a", lambda data: data.update(schema=99))
@@ -52,7 +52,7 @@ def test_a_later_schema_is_refused(clips: MakeClips, cli: Cli, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("schema", [0, -5, True, None, "3", 1.5])
-@pytest.mark.parametrize("file", ["run.json", "samples.jsonl", "scores.jsonl"])
+@pytest.mark.parametrize("file", ["run.json", "samples/main.jsonl", "scores/main.jsonl"])
 def test_no_other_schema_is_taken(scored: Path, cli: Cli, schema: object, file: str) -> None:
     path = scored / file
     old = f'"schema": {SCHEMA}' if file == "run.json" else f'"schema":{SCHEMA}'
@@ -65,7 +65,7 @@ def test_journals_of_two_runs_do_not_mix(clips: MakeClips, cli: Cli, tmp_path: P
     folder = clips("a").write(1).folder
     for name in ("one", "two"):
         assert cli(*run_of(folder, tmp_path, "--name", name, *FAST)).code == 0
-    for file in ("samples.jsonl", "scores.jsonl"):
+    for file in ("samples/main.jsonl", "scores/main.jsonl"):
         both = [(tmp_path / name / file).read_bytes() for name in ("one", "two")]
         (tmp_path / "two" / file).write_bytes(both[0] + both[1])
         done = cli("show", tmp_path / "two")
@@ -75,7 +75,7 @@ def test_journals_of_two_runs_do_not_mix(clips: MakeClips, cli: Cli, tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["samples.jsonl", "scores.jsonl", "run.json"])
+@pytest.mark.parametrize("file", ["samples/main.jsonl", "scores/main.jsonl", "run.json"])
 def test_no_flipped_bit_changes_what_is_read(clips: MakeClips, cli: Cli, tmp_path: Path, file: str) -> None:
     """Every bit of the newest line: a sample's older record, and its old score, never come back."""
     made = clips("a").write(1)
@@ -126,7 +126,7 @@ def test_feature_store_keeps_first_and_names_broken_shards(tmp_path: Path) -> No
     store.commit()
     store.put("k", {"row": np.arange(9)})
     store.commit()
-    assert [p.name for p in tmp_path.iterdir()] == ["000000.safetensors"]
+    assert [p.name for p in tmp_path.iterdir()] == ["main-000000.safetensors"]
     again = FeatureStore(tmp_path)
     assert np.array_equal(again.get("k")["row"], np.arange(3))
     with pytest.raises(ValueError, match="holds no arrays"):
@@ -180,7 +180,7 @@ def test_a_final_failure_is_tried_again_only_for_all(
 
 
 def test_a_flipped_bit_in_a_shard_is_noticed(scored: Path, cli: Cli) -> None:
-    shard = scored / "features" / "000000.safetensors"
+    shard = scored / "features" / "main-000000.safetensors"
     data = bytearray(shard.read_bytes())
     data[-3] ^= 1
     shard.write_bytes(data)
@@ -194,9 +194,9 @@ def test_a_flipped_bit_in_a_shard_is_noticed(scored: Path, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("samples.jsonl", '{"schema": "x"}\n', "samples.jsonl:2: schema 'x' is not a number"),
-        ("scores.jsonl", '{"schema": null}\n', "scores.jsonl:2: schema"),
-        ("samples.jsonl", "{}\n", "samples.jsonl:2: schema 'None' is not a number"),
+        ("samples/main.jsonl", '{"schema": "x"}\n', "samples/main.jsonl:2: schema 'x' is not a number"),
+        ("scores/main.jsonl", '{"schema": null}\n', "scores/main.jsonl:2: schema"),
+        ("samples/main.jsonl", "{}\n", "samples/main.jsonl:2: schema 'None' is not a number"),
         ("run.json", "[" * 100_000, "not valid JSON"),
         ("run.json", '{"schema": "x"}', "is not a number"),
         ("run.json", "[]", "is not a run's record"),
@@ -211,8 +211,8 @@ def test_damaged_records_are_named(scored: Path, cli: Cli, file: str, text: str,
 
 @pytest.mark.parametrize("line", ["[" * 100_000, "", "null", "\0\0\0", '{"schema":3,"a":1}'])
 def test_a_damaged_line_is_named(scored: Path, cli: Cli, line: str) -> None:
-    with (scored / "scores.jsonl").open("a") as file:
+    with (scored / "scores/main.jsonl").open("a") as file:
         file.write(line + "\n")
     done = cli("show", scored)
-    assert done.code == 2 and "scores.jsonl:2" in done.err and "remove" in done.err, done.err
+    assert done.code == 2 and "scores/main.jsonl:2" in done.err and "remove" in done.err, done.err
     assert cli("score", scored, *FAST).code == 2

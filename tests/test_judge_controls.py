@@ -194,7 +194,7 @@ def test_a_narrower_scoring_leaves_what_is_known(cli: Cli, folder: Path, base: s
     for run in runs:
         given = ("--judge-option", f"controls={runs[0]}", "--metrics", f"judge_semantic[{judge}]")
         assert cli("score", run, *given, "--rescore").code == 0
-    lines = (runs[0] / "scores.jsonl").read_text().splitlines()
+    lines = (runs[0] / "scores/main.jsonl").read_text().splitlines()
     assert len(lines) == 8 * 3  # what needs no judge, what does, and this; none twice
     pairs = [p for p in compare_scores(load_runs(runs)).pairs if "judge" in p.metric or "vqa" in p.metric]
     assert len(pairs) == 5 and all(p.verdict != "not comparable" for p in pairs)

@@ -149,7 +149,7 @@ def test_a_run_is_scored_by_it(model: Path, cli: Cli, tmp_path: Path) -> None:
     assert found.pinned and "pictures" in found.fails  # random weights see nothing
     scores = folder.scores("native")
     assert {s.status for mine in scores.values() for s in mine.values()} == {"ok"}
-    raw = [json.loads(line) for line in (run / "answers.jsonl").read_text().splitlines()]
+    raw = [json.loads(line) for line in (run / "answers/main.jsonl").read_text().splitlines()]
     assert all(json.loads(line["raw"]) for line in raw) and len(raw) > 100
 
 

@@ -65,7 +65,7 @@ def test_nothing_answered_is_asked_twice_after_a_kill(discs: Path, tmp_path: Pat
     world = World(tmp_path / "server")
     with serve(world, Judges) as base:
         name = f"openai-chat:{LOOKER}@{base}"
-        log = discs / "answers.jsonl"
+        log = discs / "answers/main.jsonl"
         for stop in (20, 80):
             process = start(*judged(discs, name, "concurrency=2"))
             while process.poll() is None and sum(1 for _ in _lines(log)) < stop:
@@ -96,7 +96,7 @@ def test_a_stopped_run_goes_on(discs: Path, tmp_path: Path) -> None:
     with serve(world, Judges) as base:
         name = f"openai-chat:{LOOKER}@{base}"
         process = start(*judged(discs, name))
-        while process.poll() is None and len(_lines(discs / "answers.jsonl")) < 30:
+        while process.poll() is None and len(_lines(discs / "answers/main.jsonl")) < 30:
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
@@ -149,7 +149,11 @@ def test_a_judge_that_is_away_stops_the_run_with_the_reason(discs: Path, cli: Cl
     with serve(world, Judges) as base:
         name, port = f"openai-chat:{LOOKER}@{base}", int(base.rpartition(":")[2].partition("/")[0])
     done = cli(*judged(discs, name, "deadline=0.2"))
-    assert done.code == 2 and "answered none of the first 3 questions" in done.err and "no connection" in done.err
+    assert (
+        done.code == 2
+        and "answered none of the first 3 questions" in done.err
+        and "no connection" in done.err
+    )
     assert not RunFolder(discs).info.calibrations
     with serve(world, Judges, port):
         assert cli(*judged(discs, name, "deadline=20")).code == 0  # and it goes on when the judge is back
@@ -175,7 +179,7 @@ def test_a_broken_log_is_named(discs: Path, cli: Cli, tmp_path: Path) -> None:
     with serve(world, Judges) as base:
         name = f"openai-chat:{LOOKER}@{base}"
         assert cli(*judged(discs, name)).code == 0
-        log = discs / "answers.jsonl"
+        log = discs / "answers/main.jsonl"
         log.write_bytes(log.read_bytes().replace(b'"choice":"yes"', b'"choice":"no "', 1))
         done = cli(*judged(discs, f"openai-chat:other-{DATE}@{base}"))
-        assert done.code == 2 and "answers.jsonl:" in done.err and "check does not hold" in done.err
+        assert done.code == 2 and "answers/main.jsonl:" in done.err and "check does not hold" in done.err

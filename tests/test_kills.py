@@ -120,6 +120,6 @@ def test_kills_at_any_moment_change_nothing(
         assert call("compare", folder / "r", "--videos", 0, "--out", out).code == 0
     for table in TABLES:
         assert timeless(tmp_path / "a" / table) == timeless(tmp_path / "b" / table), table
-    for name in ("samples.jsonl", "scores.jsonl"):
+    for name in ("samples/main.jsonl", "scores/main.jsonl"):
         records = [record for _, record in journal.read(killed / "r" / name)]
         assert len({(r["prompt_id"], r["seed"]) for r in records}) == len(records) > 80  # nothing twice

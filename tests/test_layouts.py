@@ -181,14 +181,16 @@ def test_fetv_in_three_layouts_gives_the_same_scores(assets: Path, cli: Cli, tmp
         assert found.code == 0, found.err
         if name != "webdataset":
             assert f"layout     {name}" in found.err and "matched        5" in found.err
-        lines = [json.loads(x) for x in (tmp_path / "runs" / name / "scores.jsonl").read_text().splitlines()]
+        lines = [
+            json.loads(x) for x in (tmp_path / "runs" / name / "scores/main.jsonl").read_text().splitlines()
+        ]
         scores[name] = {x["prompt_id"]: x["scores"]["temporal_flicker"]["value"] for x in lines}
     assert len(scores["fetv"]) == 5 and len(set(scores["fetv"].values())) == 5
     assert scores["vbench"] == scores["evalcrafter"] == scores["fetv"] == scores["webdataset"]
     again = cli("run", "--generator", f"folder:{tmp_path / 'webdataset'}", "--prompts", listed, "--metrics",
                 "temporal_flicker", "--out", tmp_path / "runs")  # fmt: skip
     assert again.code == 0
-    text = (tmp_path / "runs" / "webdataset" / "samples.jsonl").read_text()
+    text = (tmp_path / "runs" / "webdataset" / "samples/main.jsonl").read_text()
     assert text.count("\n") == 5  # unpacked once
 
 

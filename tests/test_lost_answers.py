@@ -65,7 +65,7 @@ def test_a_paid_video_that_was_cut_is_fetched_though_its_sample_is_lost(cli: Cli
         made_by = arguments(base, write_prompts(tmp_path / "p.yaml", ["a ball"]), tmp_path)
         assert cli(*made_by).code == 0
         [video] = (tmp_path / "run" / "videos").rglob("*.mp4")
-        (tmp_path / "run" / "samples.jsonl").unlink()
+        (tmp_path / "run" / "samples/main.jsonl").unlink()
         video.write_bytes(b"")
         assert cli(*made_by).code == 0
         assert samples(tmp_path / "run")["p-0"]["status"] == "ok" and list(world.accepted.values()) == [1]
@@ -90,7 +90,9 @@ def test_ctrl_c_loses_no_submit_that_was_sent(tmp_path: Path, concurrency: int) 
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 130
-        events = [json.loads(x)["event"] for x in (tmp_path / "run" / "jobs.jsonl").read_text().splitlines()]
+        events = [
+            json.loads(x)["event"] for x in (tmp_path / "run" / "jobs/main.jsonl").read_text().splitlines()
+        ]
         assert events.count("accepted") == sum(world.accepted.values()) >= 1
         assert "unknown" not in events and events.count("intent") == events.count("accepted") + events.count(
             "rejected"

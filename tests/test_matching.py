@@ -94,7 +94,7 @@ def test_video_text_similarity_from_a_run(
     base = ("run", "--generator", f"folder:{made.folder}", "--out", tmp_path)
     metric = "video_text_similarity[xclip]"
     assert cli(*base, "--metrics", metric, "--weights", f"xclip={tiny_xclip}").code == 0
-    lines = [json.loads(x) for x in (tmp_path / "a" / "scores.jsonl").read_text().splitlines()]
+    lines = [json.loads(x) for x in (tmp_path / "a" / "scores/main.jsonl").read_text().splitlines()]
     notes = {x["prompt_id"]: x["scores"][metric].get("notes", []) for x in lines}
     assert "truncated" in notes["disc-2"][0] and not notes["disc-0"]
     assert len({x["scores"][metric]["value"] for x in lines}) == 3
@@ -143,8 +143,8 @@ def test_retrieval_goes_by_all_prompts_of_the_run_and_compares_on_the_same_only(
     compared = cli("compare", tmp_path / "three", tmp_path / "four", "--out", report, "--videos", "0")
     assert "not comparable" in (report / "pairs.csv").read_text(), compared
     # More prompts in the run: its videos are scored anew, among all.
-    before = (tmp_path / "three" / "scores.jsonl").read_text().count("\n")
+    before = (tmp_path / "three" / "scores/main.jsonl").read_text().count("\n")
     assert cli("run", *generator, *common, "--name", "three").code == 0
-    assert (tmp_path / "three" / "scores.jsonl").read_text().count("\n") == before + 4
+    assert (tmp_path / "three" / "scores/main.jsonl").read_text().count("\n") == before + 4
     cli("compare", tmp_path / "three", tmp_path / "four", "--out", report, "--videos", "0")
     assert "not comparable" not in (report / "pairs.csv").read_text()

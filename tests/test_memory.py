@@ -71,7 +71,7 @@ def test_a_long_1080p_video_leaves_memory_flat_and_under_one_and_a_half_gigabyte
     folder.mkdir()
     encode(folder / "0.mp4", scene(160, 1080, 1920), 24)
     (folder / "videos.jsonl").write_text('{"path": "0.mp4", "prompt": "a disc"}\n')
-    journal = tmp_path / "runs" / "clips" / "scores.jsonl"
+    journal = tmp_path / "runs" / "clips" / "scores/main.jsonl"
     command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--metrics", PLAIN)
     code, seen = watched(*command, log=journal)
     assert code == 0
@@ -94,7 +94,7 @@ def test_many_short_videos_leave_memory_flat(tmp_path: Path) -> None:
         encode(folder / f"{i}.mp4", frames, 8)
         lines.append(f'{{"path": "{i}.mp4", "prompt": "noise", "prompt_id": "n{i}"}}\n')
     (folder / "videos.jsonl").write_text("".join(lines))
-    journal = tmp_path / "runs" / "clips" / "scores.jsonl"
+    journal = tmp_path / "runs" / "clips" / "scores/main.jsonl"
     command = ("run", "--generator", f"folder:{folder}", "--out", tmp_path / "runs", "--metrics", PLAIN)
     code, seen = watched(*command, log=journal)
     assert code == 0 and len(RunFolder(tmp_path / "runs" / "clips").samples()) == COUNT

@@ -203,7 +203,7 @@ def test_other_locales_low_limits_and_quiet_give_the_same_scores(tmp_path: Path)
         found = [
             json.loads(text)["scores"]["temporal_flicker"]["value"]
             for run in ("a", name)
-            for text in (tmp_path / run / "clean" / "scores.jsonl").read_text().splitlines()
+            for text in (tmp_path / run / "clean" / "scores/main.jsonl").read_text().splitlines()
         ]
         assert len(found) == 2 and found[0] == found[1]
     assert c.stderr == ""

@@ -49,11 +49,11 @@ def test_run_writes_what_the_design_says(clips: MakeClips, cli: Cli, tmp_path: P
     assert done.code == 0, done.err
     assert json.loads(done.out)["samples"] == {"planned": 6, "ok": 6}
     run = tmp_path / "runs" / "modelA"
-    assert {p.name for p in run.iterdir()} >= {"run.json", "samples.jsonl", "scores.jsonl", "features"}
+    assert {p.name for p in run.iterdir()} >= {"run.json", "samples", "scores", "features"}
     info = json.loads((run / "run.json").read_text())
     assert info["schema"] == SCHEMA and info["seeds"]["disc-0"] == [0, 1]
     assert info["generated"]["versions"]["t2v-evals"] and info["scored"]["native"]["versions"]["t2v-evals"]
-    lines = [json.loads(x) for x in (run / "scores.jsonl").read_text().splitlines()]
+    lines = [json.loads(x) for x in (run / "scores/main.jsonl").read_text().splitlines()]
     assert len(lines) == 6 and all(len(x["scores"]) == 16 for x in lines)
     assert {p: p.read_bytes() for p in folder.iterdir()} == before  # nothing is written to the user's folder
 
@@ -62,9 +62,9 @@ def test_a_second_run_does_nothing_and_metrics_may_grow(clips: MakeClips, cli: C
     folder = clips("a").write(prompts=2).folder
     base: tuple[object, ...] = ("run", "--generator", f"folder:{folder}", "--out", tmp_path)
     assert cli(*base, "--metrics", "temporal_flicker").code == 0
-    state = [(tmp_path / "a" / n).read_bytes() for n in ("samples.jsonl", "scores.jsonl")]
+    state = [(tmp_path / "a" / n).read_bytes() for n in ("samples/main.jsonl", "scores/main.jsonl")]
     assert cli(*base, "--metrics", "temporal_flicker").code == 0
-    assert state == [(tmp_path / "a" / n).read_bytes() for n in ("samples.jsonl", "scores.jsonl")]
+    assert state == [(tmp_path / "a" / n).read_bytes() for n in ("samples/main.jsonl", "scores/main.jsonl")]
     assert cli("score", tmp_path / "a", "--metrics", "sharpness").code == 0
     assert all(set(s) == {"temporal_flicker", "sharpness"} for s in scores(tmp_path / "a").values())
     first = dict(rows(tmp_path / "a"))
@@ -154,7 +154,7 @@ def test_kills_change_nothing(reference: tuple[list[object], Path], tmp_path: Pa
     assert kills >= 2
     assert rows(out / "clips") == rows(one)
     assert scores(out / "clips") == scores(one)
-    lines = [json.loads(x) for x in (out / "clips" / "scores.jsonl").read_text().splitlines()]
+    lines = [json.loads(x) for x in (out / "clips" / "scores/main.jsonl").read_text().splitlines()]
     assert len({(x["prompt_id"], x["seed"]) for x in lines}) == len(lines) == 10
 
 
@@ -162,7 +162,7 @@ def test_ctrl_c_stops_cleanly_and_resumes(clips: MakeClips, tmp_path: Path, cli:
     folder = clips("a").write(prompts=40, size=(240, 320), frames=24).folder
     base: tuple[object, ...] = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--workers", 1)
     process = start(*base)
-    samples = tmp_path / "a" / "samples.jsonl"
+    samples = tmp_path / "a" / "samples/main.jsonl"
     for _ in range(600):
         if samples.exists() and samples.stat().st_size > 0:
             break

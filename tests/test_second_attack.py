@@ -32,7 +32,7 @@ from tests.test_video import write
 def test_scoring_a_run_writes_through_no_link(scored: Path, cli: Cli, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("secret")
-    journal = scored / "scores.jsonl"
+    journal = scored / "scores/main.jsonl"
     journal.unlink()
     journal.symlink_to(token)
     done = cli("score", scored, "--metrics", "sharpness")
@@ -46,7 +46,7 @@ def test_scoring_a_run_writes_through_no_link(scored: Path, cli: Cli, tmp_path: 
     assert done.code == 2 and "is a link" in done.err and sorted(elsewhere.iterdir()) == before
 
 
-@pytest.mark.parametrize("file", ["samples.jsonl", "scores.jsonl", "run.json"])
+@pytest.mark.parametrize("file", ["samples/main.jsonl", "scores/main.jsonl", "run.json"])
 def test_a_pipe_or_a_device_in_a_run_is_named(scored: Path, cli: Cli, file: str) -> None:
     (scored / file).unlink()
     os.mkfifo(scored / file)
@@ -103,7 +103,7 @@ def test_a_key_that_is_cut_is_hidden_first(tmp_path: Path, cli: Cli) -> None:
         cli("generate", "--generator", words, "--prompts", prompts, "--out", tmp_path, "--name", "r").code
         == 4
     )
-    assert "the-middle-2" not in (tmp_path / "r" / "samples.jsonl").read_text()
+    assert "the-middle-2" not in (tmp_path / "r" / "samples/main.jsonl").read_text()
 
 
 # --- code ---

@@ -85,7 +85,7 @@ def test_films_survive_a_kill_and_are_the_same(tmp_path: Path) -> None:
     )
     whole = call(*command, tmp_path / "a")
     assert whole.code == 0, whole.err
-    journal = tmp_path / "b" / "clean" / "samples.jsonl"
+    journal = tmp_path / "b" / "clean" / "samples/main.jsonl"
     deadline = time.monotonic() + 60
     with start(*command, tmp_path / "b") as process:
         while time.monotonic() < deadline and (not journal.exists() or journal.read_bytes().count(b"\n") < 4):

@@ -135,11 +135,11 @@ def test_a_clock_that_is_set_before_the_restart_pays_once(tmp_path: Path) -> Non
         done = subprocess.run(words, capture_output=True, text=True, timeout=120)
         assert world.accepted[text, "0"] == 1, done.stderr
         world.lists = True
-        log = tmp_path / "run" / "jobs.jsonl"
+        log = tmp_path / "run" / "jobs/main.jsonl"
         kept = [line for line in log.read_text().splitlines(keepends=True) if '"intent"' in line]
         log.write_text("".join(kept))
         assert '"ahead":-' in kept[0]
-        (tmp_path / "run" / "samples.jsonl").unlink()
+        (tmp_path / "run" / "samples/main.jsonl").unlink()
         assert call(*made).code == 0
         assert world.accepted[text, "0"] == 1
 

@@ -245,7 +245,7 @@ def test_fields_from_a_server_are_cut(cli: Cli, tmp_path: Path) -> None:
         made_by = arguments(base, write_prompts(tmp_path / "p.yaml", ["a ball"]), tmp_path)
         assert cli(*made_by).code == 0
     assert len(samples(tmp_path / "run")["p-0"]["details"]["model"]) < 10_000
-    assert (tmp_path / "run" / "jobs.jsonl").stat().st_size < 100_000
+    assert (tmp_path / "run" / "jobs/main.jsonl").stat().st_size < 100_000
 
 
 @pytest.mark.slow

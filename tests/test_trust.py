@@ -123,7 +123,7 @@ def test_an_edited_frame_extractor_makes_its_features_again(clips: MakeClips, tm
 
 def foreign(run: Path) -> None:
     """Make a run look as if another user had recorded it."""
-    path = run / "samples.jsonl"
+    path = run / "samples/main.jsonl"
     records = [record for _, record in journal.read(path)]
     path.unlink()
     with journal.Journal(path) as file:

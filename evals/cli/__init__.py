@@ -22,6 +22,7 @@ from evals.cli import (
     init,
     judge,
     list_,
+    merge,
     physics_iq,
     prompts,
     rate,
@@ -45,7 +46,7 @@ def cli() -> None:
     """Evaluate text-to-video models: scores with intervals, sample counts and verdicts."""
 
 
-for _file in (demo, run, generate, score, compare, gate, judge, rate, show, list_, prompts, reference,
+for _file in (demo, run, generate, score, compare, gate, judge, rate, merge, show, list_, prompts, reference,
               distance, physics_iq, weights, validate, init, doctor):  # fmt: skip
     cli.add_command(_file.command)
 

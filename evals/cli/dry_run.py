@@ -46,8 +46,11 @@ def forecast(
 
     Making videos is estimated from what the run has made already, scoring from one clip of middle size.
     """
-    run = RunFolder(config.folder) if (config.folder / "run.json").exists() else None
-    tasks = tasks_of(run, config.generator, config.requests())
+    run = RunFolder(config.folder, shard=config.shard) if (config.folder / "run.json").exists() else None
+    requests = config.requests()
+    ids = [request.prompt.id for request in requests]
+    mine = run.mine(ids) if run else config.shard.of(ids) if config.shard else set(ids)
+    tasks = tasks_of(run, config.generator, [one for one in requests if one.prompt.id in mine])
     to_make = [task for task in tasks if task.is_due(config.retry)]
     facts: dict[str, Any] = {
         "run": str(config.folder),

@@ -18,11 +18,11 @@ def command(generating: Generating, retrying: Retrying, common: Common) -> int:
     from evals.cli.progress import Bar
 
     common.start()
-    configs = generating.configs(retrying.retry)
+    configs = generating.configs(retrying)
     with common.resources() as resources, Bar(common.quiet) as bar:
         if generating.dry_run:
             from evals.cli.dry_run import print_forecasts
 
             return print_forecasts(configs, None, None, resources, common.as_json)
         made = generate_all(configs, generating, retrying, resources, bar)
-    return print_runs([one.path for one in made], None, common.as_json)
+    return print_runs([one.path for one in made], None, common.as_json, retrying.shard)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evals.encoders import Precision
     from evals.generate import Retry, RunConfig
     from evals.records import Normalization, Settings
+    from evals.runs.segments import Shard
     from evals.scoring import Metrics
 
 Function = Callable[..., Any]
@@ -111,18 +112,20 @@ common = group(
 
 @dataclass(frozen=True)
 class Retrying:
-    """Which failures to try again, and whose lock to take over."""
+    """Which part of a run to work on, which failures to try again, and whose lock to take over."""
 
     retry: Retry
     break_lock: bool
+    shard: Shard | None
 
     def break_locks(self, *folders: Path) -> None:
         """Where it was asked for, take folders over from processes of other machines."""
         if self.break_lock:
             from evals.runs.lock import break_lock
+            from evals.runs.segments import MAIN
 
             for folder in folders:
-                break_lock(folder)
+                break_lock(folder, self.shard.writer if self.shard else MAIN)
 
 
 retrying = group(
@@ -132,6 +135,8 @@ retrying = group(
                  show_default=True, help="Which failures to try again."),
     click.option("--break-lock", is_flag=True,
                  help="Take the run over from a process of another machine that has ended."),
+    click.option("--shard", callback=values.shard, metavar="I/N",
+                 help="Only every N-th prompt, from the I-th on; N processes or machines make one run."),
 )  # fmt: skip
 
 
@@ -159,13 +164,17 @@ class Generating:
     dry_run: bool
     restart: bool
 
-    def configs(self, retry: Retry) -> list[RunConfig]:
+    def configs(self, retrying: Retrying) -> list[RunConfig]:
         """One run for every generator. Raises `UsageError`."""
+        if self.restart and retrying.shard:
+            raise UsageError(
+                "--restart with --shard: each shard would begin the run again; use another --name"
+            )
         if len(self.generators) > 1 and self.name:
             raise UsageError("--name is for one generator; several are named after themselves")
         if self.interleave and len(self.generators) < 2:
             raise UsageError("--interleave is for several generators: give --generator more than once")
-        found = [self._config(name, retry) for name in self.generators]
+        found = [self._config(name, retrying) for name in self.generators]
         folders = [config.folder for config in found]
         for folder in folders:
             if folders.count(folder) > 1:
@@ -174,7 +183,7 @@ class Generating:
                 )
         return found
 
-    def _config(self, generator_name: str, retry: Retry) -> RunConfig:
+    def _config(self, generator_name: str, retrying: Retrying) -> RunConfig:
         from evals import generators, prompts
         from evals.generate import RunConfig
         from evals.runs.naming import checked_name, default_name
@@ -203,7 +212,8 @@ class Generating:
             settings=self._settings(),
             prompt_ids=self.prompt_ids,
             limit=self.limit,
-            retry=retry,
+            retry=retrying.retry,
+            shard=retrying.shard,
         )
 
     def _settings(self) -> Settings:

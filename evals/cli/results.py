@@ -11,6 +11,7 @@ from evals.cli.output import say, table_width, tell, tell_json, tell_table
 
 if TYPE_CHECKING:
     from evals.compare import Comparison
+    from evals.runs.segments import Shard
 
 SOME_FAILED = 4
 
@@ -52,11 +53,14 @@ def print_comparison(
         tell(f"report: {page}")
 
 
-def print_runs(paths: Sequence[Path], normalization: str | None, as_json: bool) -> int:
-    """The state of runs and the table of their values, at the end of a command; gives the exit code."""
+def print_runs(
+    paths: Sequence[Path], normalization: str | None, as_json: bool, shard: Shard | None = None
+) -> int:
+    """The state of runs and the table of their values, at the end of a command; gives the exit code, of what
+    the `shard` is to do."""
     from evals.runs.overview import describe
 
-    facts = [describe(path, normalization) for path in paths]
+    facts = [describe(path, normalization, shard) for path in paths]
     found = values_of(paths, normalization)
     if as_json:
         documents = [{**one, **_values(found, i)} for i, one in enumerate(facts)]

@@ -50,7 +50,7 @@ def command(
 
     common.start()
     chosen, normalization = choosing.chosen(), normalizing.normalization()
-    configs = generating.configs(retrying.retry)
+    configs = generating.configs(retrying)
     with common.resources() as resources, Bar(common.quiet) as bar:
         if generating.dry_run:
             from evals.cli.dry_run import print_forecasts
@@ -59,7 +59,7 @@ def command(
         made = generate_all(configs, generating, retrying, resources, bar)
         for one in made:
             score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
-    return print_runs([one.path for one in made], str(normalization), common.as_json)
+    return print_runs([one.path for one in made], str(normalization), common.as_json, retrying.shard)
 
 
 def generate_all(

@@ -52,7 +52,7 @@ def command(
     chosen, normalization = choosing.chosen(), normalizing.normalization()
     retrying.break_locks(*runs)
     with common.resources() as resources, Bar(common.quiet) as bar:
-        opened = runs_of(runs, out, allow_outside, resources, bar)
+        opened = runs_of(runs, out, allow_outside, resources, bar, retrying.shard)
         for one in opened:
             score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
-    return print_runs([one.path for one in opened], str(normalization), common.as_json)
+    return print_runs([one.path for one in opened], str(normalization), common.as_json, retrying.shard)

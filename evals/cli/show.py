@@ -51,6 +51,8 @@ def as_text(facts: dict[str, Any]) -> str:
         lines.append(f"scores     {normalization}")
         for name, counts in metrics.items():
             lines.append(f"  {name:44s} " + ", ".join(f"{n} {k}" for k, n in sorted(counts.items())))
+    if shards := facts.get("unfinished_shards"):
+        lines.append(f"not finished: shard {', '.join(shards)}")
     if facts["distribution_metrics"]:
         names = ", ".join(facts["distribution_metrics"])
         lines.append(f"against a reference (compare --reference): {names}")

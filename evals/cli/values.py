@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evals.errors import ConfigError, UsageError, nearest
 
+if TYPE_CHECKING:
+    from evals.runs.segments import Shard
+
 MAX_SEEDS = 10_000
+
+
+def shard(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Shard | None:
+    from evals.runs.segments import Shard
+
+    return Shard.parse(value) if value is not None else None
 
 
 def finite(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:

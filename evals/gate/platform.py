@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evals.gate.records import Platform
-from evals.runs.folder import RunInfo
+from evals.runs.info import RunInfo
 
 HARDWARE = {"cuda": "gpu", "driver": "driver", "cuda_version": "cuda"}
 ENGINES = (

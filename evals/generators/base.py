@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from evals.errors import Reason, UsageError
 from evals.records import PromptSet, Record, Request, Settings, Spec, Status
 from evals.runs.files import Measured
+from evals.runs.segments import Segments
 
 Probe = Callable[[Path], Measured]
 """Measures and hashes a file in a decoder process; raises `SampleError` for what is not a usable video."""
@@ -90,8 +91,8 @@ class Generator(ABC):
         """What there is against what is asked for, as a table; nothing where nothing is known beforehand."""
         return ""
 
-    def begin(self, folder: Path, probe: Probe) -> None:  # noqa: B027 - a default, not a duty
-        """Called before the first video with the run's folder, where journals of its own may lie."""
+    def begin(self, segments: Segments, probe: Probe) -> None:  # noqa: B027 - a default, not a duty
+        """Called before the first video, with the places of the run's journals."""
 
     @abstractmethod
     def generate(self, request: Request, out: Path) -> Generation:

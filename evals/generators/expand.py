@@ -1,13 +1,12 @@
 """Prompt rewriting as a recorded step: `--expand openai-chat:MODEL[@URL]`.
 
 The generator gets the rewritten words, metrics score against the original, and both are recorded. A prompt is
-rewritten once per run and kept in `expansions.jsonl`, so that every seed gets the same words.
+rewritten once per run and kept in the run's journal of expansions, so that every seed gets the same words.
 """
 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from evals.errors import Reason
 from evals.generators.base import Generation, Generator, Probe, failed
@@ -16,6 +15,7 @@ from evals.records import Prompt
 from evals.remote.chat import Chat
 from evals.remote.outcomes import Rejected, Unknown
 from evals.runs.journal import Journal, read
+from evals.runs.segments import Segments
 
 INSTRUCTIONS = (
     "You rewrite prompts for a text-to-video model. Keep every subject, count, colour, action, place and"
@@ -40,14 +40,14 @@ class Expanded(Rewording):
         self._known: dict[str, str] = {}
         self._journal: Journal | None = None
 
-    def begin(self, folder: Path, probe: Probe) -> None:
+    def begin(self, segments: Segments, probe: Probe) -> None:
         """Read the prompts that were rewritten in this run before."""
-        path = folder / "expansions.jsonl"
-        for _, record in read(path):
-            if record.get("spec") == self._chat.spec.digest:
-                self._known[str(record["text"])] = str(record["sent"])
-        self._journal = Journal(path)
-        super().begin(folder, probe)
+        for path in segments.known("expansions"):
+            for _, record in read(path):
+                if record.get("spec") == self._chat.spec.digest:
+                    self._known[str(record["text"])] = str(record["sent"])
+        self._journal = Journal(segments.own("expansions"))
+        super().begin(segments, probe)
 
     def words(self, prompt: Prompt) -> str | Generation:
         text = prompt.text

@@ -30,6 +30,7 @@ from evals.remote.pacing import TRIES, Pacing, Stopped
 from evals.runs.journal import settle
 from evals.runs.keys import job_key
 from evals.runs.secrets import redacted
+from evals.runs.segments import Segments
 
 T = TypeVar("T")
 LONGEST_ID = 1000  # characters
@@ -105,11 +106,11 @@ class JobGenerator(Generator):
 
     # --- the generator ---
 
-    def begin(self, folder: Path, probe: Probe) -> None:
-        """Open the job log in a run's folder."""
+    def begin(self, segments: Segments, probe: Probe) -> None:
+        """Open the job log of a run."""
         self.pacing.start()
         self._probe = probe
-        self._log = JobLog(folder / "jobs.jsonl")
+        self._log = JobLog(segments)
         self.http.wire.seconds = min(self.http.wire.seconds, self.options.deadline)
         self._budget.start(self._log)
 

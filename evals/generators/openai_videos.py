@@ -19,6 +19,7 @@ from evals.records import Request, Spec
 from evals.remote.budget import cost_of
 from evals.remote.client import Client, is_refusal, key_from
 from evals.remote.outcomes import JobStatus, Rejected, RemoteJob, Trouble, Unknown
+from evals.runs.segments import Segments
 
 KEY = "OPENAI_VIDEOS_API_KEY"
 DETAILS = ("model", "inference_time_s", "peak_memory_mb", "seconds", "size", "created_at", "completed_at")
@@ -81,8 +82,8 @@ class OpenAIVideos(JobGenerator):
         }
         return {k: str(v) for k, v in found.items() if v is not None}
 
-    def begin(self, folder: Path, probe: Probe) -> None:
-        super().begin(folder, probe)
+    def begin(self, segments: Segments, probe: Probe) -> None:
+        super().begin(segments, probe)
         for client in self.servers.clients:
             client.wire.seconds = min(client.wire.seconds, self.options.deadline)
 

@@ -11,6 +11,7 @@ from typing import Any
 from evals.errors import UsageError
 from evals.generators.base import Generation, Generator, Probe
 from evals.records import Prompt, PromptSet, Request, Settings, Spec
+from evals.runs.segments import Segments
 
 
 class Rewording(Generator):
@@ -44,8 +45,8 @@ class Rewording(Generator):
     def preflight(self, requests: Sequence[Request], prompts: PromptSet | None) -> str:
         return self._inner.preflight(requests, prompts)
 
-    def begin(self, folder: Path, probe: Probe) -> None:
-        self._inner.begin(folder, probe)
+    def begin(self, segments: Segments, probe: Probe) -> None:
+        self._inner.begin(segments, probe)
 
     def generate(self, request: Request, out: Path) -> Generation:
         sent = self.words(request.prompt)

@@ -2,7 +2,7 @@
 
 ::
 
-    answers.jsonl    {"key": …, "judge": …, "ask": …, "vote": …, "choice" | "reason": …, "raw": …, "cost": …}
+    answers/main.jsonl    {"key": …, "judge": …, "ask": …, "vote": …, "choice" | "reason": …, "raw": …}
 
 An answer is on the disk before anything is made of it, and a question whose answer is there is not asked
 again."""
@@ -10,6 +10,7 @@ again."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ KEPT = ("choice", "probabilities", "reason", "message", "transient", "cost", "mo
 class AnswerLog:
     """The log of one run or study, safe for threads; use as a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, also: Iterable[Path] = ()) -> None:
+        """Written is `path`; what lies in `also` is known, too."""
         self._last: dict[str, dict[str, Any]] = {}
         self.costs: dict[str, list[float]] = {}
-        for _, record in read(path):
-            self._take(record)
+        for known in dict.fromkeys((*also, path)):
+            for _, record in read(known):
+                self._take(record)
         self._journal = Journal(path)
         self._lock = threading.Lock()
 

@@ -87,8 +87,8 @@ class Asker:
                 self._silent += 1
         if self._silent is not None and self._silent >= SILENT:
             raise UsageError(
-                f"judge {self.judge.name} answered none of the first {SILENT} questions: {reply.message}; what is"
-                " done is kept, and the same command goes on from here"
+                f"judge {self.judge.name} answered none of the first {SILENT} questions: {reply.message};"
+                " what is done is kept, and the same command goes on from here"
             )
         return reply
 

@@ -76,7 +76,7 @@ class Score(Record):
 
 
 class ScoreLine(Record):
-    """All scores of one video made at one time: a line of `scores.jsonl`."""
+    """All scores of one video made at one time: a line of a run's journal of scores."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     prompt_id: PromptId

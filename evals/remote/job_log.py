@@ -2,7 +2,7 @@
 
 ::
 
-    jobs.jsonl    {"event": "intent" | "accepted" | "rejected" | "unknown" | "ended", "key": …, "job": …}
+    jobs/main.jsonl    {"event": "intent" | "accepted" | "rejected" | "unknown" | "ended", "key": …, "job": …}
 """
 
 from __future__ import annotations
@@ -10,32 +10,37 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from evals.errors import Reason
 from evals.runs.journal import Journal, read
 from evals.runs.secrets import recordable
+from evals.runs.segments import Segments
 
 
 class JobLog:
     """The log of jobs, safe for threads, and which of them the run's samples have recorded already."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, segments: Segments) -> None:
         self._last: dict[str, dict[str, Any]] = {}
         self._unknown: Counter[str] = Counter()
         self._keys: dict[str, str] = {}  # of every job, by its id
         self._lock = threading.Lock()
-        for _, record in read(path):
-            self._take(record)
+        for path in segments.known("jobs"):
+            for _, record in read(path):
+                self._take(record)
         self._recorded: set[str] = set()
         self._recorded_unknown: Counter[tuple[str, int]] = Counter()
-        for _, sample in read(path.with_name("samples.jsonl")):
-            if sample.get("job_id"):
-                self._recorded.add(str(sample["job_id"]))
-            if sample.get("reason") == Reason.SUBMIT_UNKNOWN:
-                self._recorded_unknown[str(sample.get("prompt_id")), int(sample.get("seed", 0))] += 1
-        self._journal = Journal(path)
+        for path in segments.all("samples"):
+            for _, sample in read(path):
+                self._note(sample)
+        self._journal = Journal(segments.own("jobs"))
+
+    def _note(self, sample: dict[str, Any]) -> None:
+        if sample.get("job_id"):
+            self._recorded.add(str(sample["job_id"]))
+        if sample.get("reason") == Reason.SUBMIT_UNKNOWN:
+            self._recorded_unknown[str(sample.get("prompt_id")), int(sample.get("seed", 0))] += 1
 
     def _take(self, record: dict[str, Any]) -> None:
         self._last[str(record.get("key"))] = record

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from evals.errors import RunError
 from evals.runs.journal import write_atomically
+from evals.runs.segments import MAIN
 
 Features = dict[str, NDArray[Any]]
 """Arrays by name, as one extractor gives them for one video or text."""
@@ -33,8 +34,9 @@ def _checksum(name: str, array: NDArray[Any]) -> str:
 class FeatureStore:
     """Features by key. `put` collects, `commit` makes what was collected permanent."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, writer: str = MAIN) -> None:
+        """Shards that are written are called after the `writer`."""
+        self.folder, self.writer, self._written = folder, writer, 0
         self._shard: dict[str, Path] = {}
         self._names: dict[str, list[str]] = {}
         self._pending: dict[str, Features] = {}
@@ -114,9 +116,8 @@ class FeatureStore:
         tensors = {
             f"{key}/{name}": array for key, arrays in sorted(new.items()) for name, array in arrays.items()
         }
-        number = len(list(self.folder.glob("*.safetensors")))
-        while (path := self.folder / f"{number:06d}.safetensors").exists():
-            number += 1
+        while (path := self.folder / f"{self.writer}-{self._written:06d}.safetensors").exists():
+            self._written += 1
         checksums = {name: _checksum(name, array) for name, array in tensors.items()}
         write_atomically(path, save(tensors, checksums))
         for key, arrays in new.items():

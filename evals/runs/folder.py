@@ -4,14 +4,15 @@
 
     run.json                 what was asked, of whom, which metrics were computed how, on which machines
     prompts/<digest>.json    every prompt set that was asked for, once
-    samples.jsonl            one line per sample, after its video is in place
-    scores.jsonl             one line per video with its scores, after their features are committed
-    answers.jsonl            one line per answer of a judge, as it came
+    samples/<writer>.jsonl   one line per sample, after its video is in place
+    scores/<writer>.jsonl    one line per video with its scores, after their features are committed
+    answers/<writer>.jsonl   one line per answer of a judge, as it came
     features/                immutable shards
     videos/                  what the generator wrote
+    writers/<writer>.json    what `run.json` holds, of the writer of a shard
 
-Prompts, seeds and metrics may grow; another generator or other settings in the same folder are an error.
-Readers take no lock and write nothing.
+The writer is `main`, or one for each shard of the prompts. Prompts, seeds and metrics may grow; another
+generator or other settings in the same folder are an error. Readers take no lock and write nothing.
 """
 
 from __future__ import annotations
@@ -22,73 +23,53 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-from pydantic import ConfigDict, Field, ValidationError
+from typing import Any
 
 from evals.errors import OutsideRun, RunError, RunMismatch, UsageError
-from evals.records import (
-    SCHEMA,
-    Calibration,
-    MetricInfo,
-    Prompt,
-    PromptSet,
-    Record,
-    Sample,
-    Score,
-    ScoreLine,
-    Settings,
-    Spec,
-    digest,
-    explain,
-    is_regular,
-)
+from evals.records import Prompt, PromptSet, Sample, Score, ScoreLine, Settings, Spec
 from evals.runs import journal, origin
+from evals.runs.info import (
+    RunInfo,
+    RunStatus,
+    create_info,
+    info_file,
+    joined,
+    read_info,
+    read_json,
+    valid,
+    write_info,
+    writers_of,
+)
 from evals.runs.keys import fields_digest, metric_digest, text_digest
 from evals.runs.lock import held
-from evals.runs.provenance import Provenance
 from evals.runs.secrets import redacted
+from evals.runs.segments import MAIN, Segments, Shard, shard_of
 
 SampleId = tuple[str, int]
 """Prompt id and seed."""
-R = TypeVar("R", bound=Record)
-MAX_JSON = 500_000_000  # bytes
-
-
-class RunInfo(Record):
-    """The contents of `run.json`.
-
-    `id` is random: journals carry it, so that lines of two runs cannot mix. `prompt_sets` are digests, oldest
-    first; `seeds` the seeds of every prompt by its id; `metrics` the record of every metric by normalization
-    and id; `generated` and `scored` (by normalization) where and when the work was last done; `calibrations`
-    what was measured of each judge, by its spec's digest.
-    """
-
-    schema_: int = Field(default=SCHEMA, alias="schema")
-    id: str = ""
-    name: str
-    label: str
-    generator: Spec
-    settings: Settings = Settings()
-    prompt_sets: tuple[str, ...] = ()
-    seeds: dict[str, tuple[int, ...]] = {}
-    metrics: dict[str, dict[str, MetricInfo]] = {}
-    generated: Provenance | None = None
-    scored: dict[str, Provenance] = {}
-    calibrations: dict[str, Calibration] = {}
-    status: Literal["started", "generated", "scored"] = "started"
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class RunFolder:
-    """A run folder, for reading; `writing` gives the lock and the right to append.
+    """A run folder, for reading; `writing` gives the lock and the right to append, for the whole run or for a
+    `shard` of its prompts.
 
     Files outside of the run that another user recorded are opened with `allow_outside` only."""
 
-    def __init__(self, path: Path, allow_outside: bool = False) -> None:
-        self.path, self.allow_outside = path, allow_outside
-        self.info = self._read_info()
+    def __init__(self, path: Path, allow_outside: bool = False, shard: Shard | None = None) -> None:
+        self.path, self.allow_outside, self.shard = path, allow_outside, shard
+        self.writer = shard.writer if shard else MAIN
+        self.segments = Segments(path, self.writer)
+        self._read()
+
+    def _read(self) -> None:
+        """Read the records of all writers."""
+        main = read_info(self.path)
+        self._parts = {name: read_info(self.path, name) for name in writers_of(self.path)}
+        self.info = joined(main, list(self._parts.values()))
+        self._own = self.info
+        if self.shard:
+            new: dict[str, Any] = {"status": "started", "generated": None, "scored": {}}
+            self._own = self._parts.get(self.writer, main.model_copy(update=new))
 
     @property
     def features(self) -> Path:
@@ -98,17 +79,32 @@ class RunFolder:
     def videos(self) -> Path:
         return self.path / "videos"
 
-    def _read_info(self) -> RunInfo:
-        path = self.path / "run.json"
-        data = _read_json(path, self.path)
-        if not isinstance(data, dict):
-            raise RunError(f"{path}: is not a run's record")
-        journal.check_schema(data, str(path))
-        if data.pop("check", None) != digest(data):
-            raise RunError(
-                f"{path}: is damaged or was edited: its check does not hold; restore it from a copy"
-            )
-        return _valid(RunInfo, data, str(path))
+    @property
+    def status(self) -> RunStatus:
+        """How far this writer is."""
+        return self._own.status
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The shards whose scores (or videos, where none are scored) are not all there, such as `3/8`."""
+        shards = {shard_of(name): part for name, part in self._parts.items()}
+        counts = {shard.count for shard in shards if shard is not None}
+        done = "scored" if any(part.status == "scored" for part in shards.values()) else "generated"
+        return [
+            str(shard)
+            for count in sorted(counts)
+            for shard in (Shard(number, count) for number in range(1, count + 1))
+            if shard not in shards or shards[shard].status not in (done, "scored")
+        ]
+
+    def written(self) -> list[tuple[str, RunInfo]]:
+        """The record of each writer, by its name."""
+        return [(MAIN, read_info(self.path)), *self._parts.items()]
+
+    def mine(self, prompt_ids: Sequence[str]) -> set[str]:
+        """Those of some prompts that this writer is to work on: all, or every n-th of the run's."""
+        asked = set(prompt_ids)
+        return asked & self.shard.of([*self.prompts, *prompt_ids]) if self.shard else asked
 
     @cached_property
     def prompts(self) -> dict[str, Prompt]:
@@ -116,7 +112,7 @@ class RunFolder:
         found: dict[str, Prompt] = {}
         for name in self.info.prompt_sets:
             path = self.path / "prompts" / f"{name}.json"
-            held = _valid(PromptSet, _read_json(path, self.path), str(path))
+            held = valid(PromptSet, read_json(path, self.path), str(path))
             if held.digest != name:
                 raise RunError(f"{path}: is damaged or was edited: it holds other prompts than its name says")
             found |= {prompt.id: prompt for prompt in held.prompts}
@@ -127,9 +123,13 @@ class RunFolder:
         return [(p, seed) for p in self.prompts for seed in self.info.seeds.get(p, ())]
 
     def update(self, **changes: Any) -> None:
-        """Replace fields of `run.json`; only while writing."""
-        self.info = self.info.model_copy(update=changes)
-        _write_info(self.path, self.info)
+        """Replace fields of this writer's record; only while writing."""
+        self._own = self._own.model_copy(update=changes)
+        write_info(self.path, self._own, self.writer)
+        if self.shard:
+            self._read()
+        else:
+            self.info = self._own
 
     def add(self, wanted: Sequence[tuple[Prompt, int]]) -> None:
         """Take prompts and seeds in, beside those that are there; only while writing."""
@@ -147,15 +147,28 @@ class RunFolder:
         self.update(prompt_sets=sets, seeds={k: tuple(sorted(v)) for k, v in seeds.items()})
 
     def samples(self) -> dict[SampleId, Sample]:
-        """The current sample of every (prompt, seed) that has one; the last record holds.
+        """The current sample of every (prompt, seed) that has one. In a segment the last record holds; of
+        several segments `ok` wins, then the higher attempt.
 
         A sample made from other words than the prompt has now is stale and left out.
         """
         words = {p.id: text_digest(p) for p in self.prompts.values()}
         found: dict[SampleId, Sample] = {}
-        path = self.path / "samples.jsonl"
+        for path in self.segments.all("samples"):
+            held_here = self._samples_in(path, words)
+            if not found:
+                found = held_here
+                continue
+            for at, sample in held_here.items():
+                if at not in found or _rank(sample) > _rank(found[at]):
+                    found[at] = sample
+        return found
+
+    def _samples_in(self, path: Path, words: Mapping[str, str]) -> dict[SampleId, Sample]:
+        """The samples of one segment."""
+        found: dict[SampleId, Sample] = {}
         for number, record in journal.read(path):
-            sample = _valid(Sample, record, f"{path}:{number}")
+            sample = valid(Sample, record, f"{path}:{number}")
             if sample.seed not in self.info.seeds.get(sample.prompt_id, ()):
                 raise RunError(
                     f"{path}:{number}: run.json does not have prompt {sample.prompt_id}, seed {sample.seed}:"
@@ -199,9 +212,8 @@ class RunFolder:
         }
         samples = self.samples() if samples is None else samples
         found: dict[SampleId, dict[str, Score]] = {}
-        path = self.path / "scores.jsonl"
-        for number, record in journal.read(path):
-            line = _valid(ScoreLine, record, f"{path}:{number}")
+        for where, record in self._lines("scores"):
+            line = valid(ScoreLine, record, where)
             at = (line.prompt_id, line.seed)
             sample = samples.get(at)
             if line.normalization != normalization or sample is None or sample.sha256 != line.sha256:
@@ -215,35 +227,39 @@ class RunFolder:
                     kept[name] = score
         return found
 
+    def _lines(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The records of all segments, with where they stand."""
+        for path in self.segments.all(kind):
+            for number, record in journal.read(path):
+                yield f"{path}:{number}", record
+
     @contextmanager
     def writing(self) -> Iterator[RunFolder]:
-        """Hold the run's lock; it is the kernel's and ends with the process."""
+        """Hold the run's lock, or the shard's; it is the kernel's and ends with the process."""
         for name in ("features", "videos", "prompts"):
             if (self.path / name).is_symlink() and not self.allow_outside:
                 raise OutsideRun(
                     f"{self.path / name}: is a link, so that writing to the run would write elsewhere; if"
                     " that is meant, add --allow-outside"
                 )
-        with held(self.path):
-            self.info = self._read_info()
+        with held(self.path, self.writer):
+            self._read()
+            self._refuse_another_split()
             self.__dict__.pop("prompts", None)
             yield self
 
+    def _refuse_another_split(self) -> None:
+        """Shards of one run are of one split."""
+        others = [shard for name in self._parts if (shard := shard_of(name)) is not None]
+        if self.shard and (other := next((s for s in others if s.count != self.shard.count), None)):
+            raise RunMismatch(
+                f"{self.path}: was split into {other.count} shards, and {self.shard} is not one of them;"
+                f" give --shard N/{other.count}, or join what is there first with `t2v-evals merge`"
+            )
 
-def _read_json(path: Path, run: Path) -> Any:
-    if path.exists() and (not is_regular(path) or path.stat().st_size > MAX_JSON):
-        raise RunError(f"{path}: is no plain file of at most {MAX_JSON:,} bytes")
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        if path.name != "run.json":
-            raise RunError(f"{path}: is missing; the run cannot be read without it") from None
-        what = "no such folder" if not run.exists() else "not a run folder (it holds no run.json)"
-        raise RunError(f"{run}: {what}; `t2v-evals run` makes one") from None
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: not valid JSON ({error}); the run cannot be read without it") from None
+
+def _rank(sample: Sample) -> tuple[bool, int]:
+    return sample.status == "ok", sample.attempts
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
@@ -253,21 +269,11 @@ def _is_inside(path: Path, folder: Path) -> bool:
         return False
 
 
-def _valid(kind: type[R], record: Any, where: str) -> R:
-    try:
-        return kind.model_validate(record)
-    except ValidationError as error:
-        raise RunError(f"{where}: not a record of this suite ({explain(error)})") from None
-
-
-def _write_info(path: Path, info: RunInfo) -> None:
-    data = redacted({"schema": SCHEMA, **info.model_dump(mode="json", by_alias=True, exclude_defaults=True)})
-    text = json.dumps({**data, "check": digest(data)}, indent=1, ensure_ascii=False)
-    journal.write_atomically(path / "run.json", text.encode())
-
-
-def create(path: Path, label: str, generator: Spec, settings: Settings) -> RunFolder:
-    """Make a run folder, or open the one that is there if it holds the same run.
+def create(
+    path: Path, label: str, generator: Spec, settings: Settings, shard: Shard | None = None
+) -> RunFolder:
+    """Make a run folder, or open the one that is there if it holds the same run. Several processes may do so
+    at once.
 
     Raises `RunMismatch` where the folder holds a run of another generator or other settings.
     """
@@ -279,14 +285,15 @@ def create(path: Path, label: str, generator: Spec, settings: Settings) -> RunFo
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "the name cannot be written"
         raise RunError(f"{path}: cannot be made: {reason}; choose another --out or --name") from None
-    with held(path):
-        if not (path / "run.json").exists():
-            if any(p for p in path.glob("[!.]*") if p.name != "features" or any(p.iterdir())):
+    with held(path, shard.writer if shard else MAIN):
+        if not info_file(path).exists():
+            strangers = [p for p in path.glob("[!.]*") if p.name != "features" or any(p.iterdir())]
+            if strangers and not info_file(path).exists():
                 raise RunMismatch(f"{path}: holds other files and no run.json; choose an empty or new folder")
             made = {"id": secrets.token_hex(8), "name": path.name, "label": label}
-            _write_info(path, RunInfo(**made, generator=generator, settings=settings))
+            create_info(path, RunInfo(**made, generator=generator, settings=settings))
         (path / "features").mkdir(exist_ok=True)
-        run = RunFolder(path)
+        run = RunFolder(path, shard=shard)
         if run.info.generator != generator:
             raise RunMismatch(_mismatch(run, label, generator))
         if run.info.settings != settings:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from evals.errors import OtherSchema, RunError
 from evals.records import SCHEMA, is_regular
 from evals.runs.secrets import redacted
+from evals.runs.segments import KINDS, run_of
 
 _CHECK = b',"check":"'
 _DIGITS = 16
@@ -32,6 +34,9 @@ class Journal:
         self.path, self._owner = path, _owner(path)
         try:
             is_new = not path.exists()
+            if path.parent.name in KINDS and not path.parent.is_dir():
+                path.parent.mkdir(exist_ok=True)
+                sync_folder(path.parent.parent)
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW  # a link could lead anywhere
             # Unbuffered: what a full disk did not take must not be written later, by `close`.
             self._file = os.fdopen(os.open(path, flags, 0o644), "ab", buffering=0)
@@ -70,9 +75,25 @@ class Journal:
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one record, with the schema; it is on the disk when this returns."""
+        self._write(self._line(record))
+
+    def _line(self, record: dict[str, Any]) -> bytes:
         record = redacted({"schema": SCHEMA, **record})
         line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        self._write(sealed(line, self._owner) + b"\n")
+        return sealed(line, self._owner) + b"\n"
+
+    def extend(self, records: Iterable[dict[str, Any]], at_once: int = 1000) -> int:
+        """Write many records, `at_once` of them with one flush to the disk; gives how many."""
+        waiting: list[bytes] = []
+        count = 0
+        for count, record in enumerate(records, 1):  # noqa: B007
+            waiting.append(self._line(record))
+            if len(waiting) == at_once:
+                self._write(b"".join(waiting))
+                waiting = []
+        if waiting:
+            self._write(b"".join(waiting))
+        return count
 
     def close(self) -> None:
         self._file.close()
@@ -85,9 +106,9 @@ class Journal:
 
 
 def _owner(path: Path) -> bytes:
-    """The run that a journal belongs to, by the `run.json` beside it; empty for a journal of no run."""
+    """The id of the run that a journal belongs to; empty for a journal of no run."""
     try:
-        found = json.loads((path.parent / "run.json").read_bytes())
+        found = json.loads((run_of(path) / "run.json").read_bytes())
         return str(found.get("id", "")).encode()
     except (OSError, ValueError, AttributeError, RecursionError):
         return b""
@@ -139,7 +160,7 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def _renamed_into(path: Path, data: bytes, mode: int) -> bool:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         with os.fdopen(os.open(partial, flags, mode), "wb") as file:
@@ -153,6 +174,22 @@ def _renamed_into(path: Path, data: bytes, mode: int) -> bool:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file whole unless there is one: of several processes that do so at once, one does."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    write_atomically(partial, data)
+    try:
+        with suppress(FileExistsError):
+            os.link(partial, path)
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            write_atomically(path, data)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

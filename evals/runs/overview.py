@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from evals.runs.folder import RunFolder
+from evals.runs.segments import Shard
 
 
-def describe(path: Path, normalization: str | None = None) -> dict[str, Any]:
-    """A run's state. `normalization` picks one (default: all that were scored)."""
-    run = RunFolder(path)
+def describe(path: Path, normalization: str | None = None, shard: Shard | None = None) -> dict[str, Any]:
+    """A run's state. `normalization` picks one (default: all that were scored); failures are counted in the
+    `shard`."""
+    run = RunFolder(path, shard=shard)
+    mine = run.mine(list(run.prompts))
     samples, planned = run.samples(), run.sample_ids()
+    asked = set(planned)
     statuses = Counter(samples[at].status if at in samples else "missing" for at in planned)
     problems: Counter[tuple[str, str, str]] = Counter()  # what, its status, the sentence
     for at in planned:
@@ -30,10 +34,10 @@ def describe(path: Path, normalization: str | None = None) -> dict[str, Any]:
             found = [scores.get(at, {}).get(metric) for at in ok]
             counts = Counter("missing" if s is None else s.status for s in found)
             scored.setdefault(name, {})[metric] = dict(counts)
-            failed_scores += counts["failed"]
-            for s in found:
+            for at, s in zip(ok, found, strict=True):
                 if s is not None and s.status != "ok":
                     problems[metric, s.status, s.message] += 1
+                    failed_scores += s.status == "failed" and at[0] in mine
     every = {name: info for metrics in run.info.metrics.values() for name, info in metrics.items()}
     return {
         "run": str(path),
@@ -47,7 +51,9 @@ def describe(path: Path, normalization: str | None = None) -> dict[str, Any]:
             {"what": what, "status": status, "message": message, "count": count}
             for (what, status, message), count in problems.most_common()
         ],
-        "failed": statuses["failed"] + failed_scores,
+        "failed": failed_scores
+        + sum(s.status == "failed" and at[0] in mine for at, s in samples.items() if at in asked),
+        **({"unfinished_shards": run.unfinished} if run.unfinished else {}),
     }
 
 

@@ -81,7 +81,7 @@ def _work(
     lacking = {item.at for item in items if work.lacks_features(item)}
     progress.begin("score", sum(bool(item.metrics) or item.at in lacking for item in items))
     work.no_text = encode_texts(_texts(work, items), work.chosen.prepared.encoders, work.store, device)
-    with Journal(work.run.path / "scores.jsonl") as journal:
+    with Journal(work.run.segments.own("scores")) as journal:
         judging = Judging(work, journal)
         waiting: dict[str, list[Item]] = {}
         stored: list[Item] = []

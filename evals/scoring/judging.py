@@ -71,7 +71,8 @@ class Judging:
             measure = self._lacks_controls(judge) or judge.options.controls is not None
             if not waiting and not (measure and self._has_scores(mine)):
                 continue
-            with AnswerLog(self._work.run.path / "answers.jsonl") as log:
+            segments = self._work.run.segments
+            with AnswerLog(segments.own("answers"), segments.known("answers")) as log:
                 asker = Asker(judge, log, retry)
                 try:
                     self._calibrate(asker, resources, progress)

@@ -42,7 +42,7 @@ class Scoring:
         self.digests = {name: metric_digest(info) for name, info in self.infos.items()}
         self.needs = Needs(chosen.prepared.specs(self.texts), normalization)
         self.of_video = frozenset(chosen.prepared.of_video)
-        self.store = FeatureStore(run.features)
+        self.store = FeatureStore(run.features, run.writer)
         self.no_text: dict[str, Problem] = {}  # texts that an encoder has nothing for, by text key
         self.no_derived: dict[str, Problem] = {}  # derived features that could not be made, by key
         self.judged = frozenset(
@@ -55,9 +55,10 @@ class Scoring:
         """Every video of the run, each with the metrics that are missing for it."""
         before = self.run.scores(str(self.normalization), self.samples)
         recorded = {} if rescore else before
+        mine = self.run.mine(list(self.run.prompts))
         found = []
         for at in self.run.sample_ids():
-            if at not in self.samples:
+            if at not in self.samples or at[0] not in mine:
                 continue
             have, prompt, sample = recorded.get(at, {}), self.run.prompts[at[0]], self.samples[at]
             missing = [m for m in self.chosen.video if _is_due(have.get(m), retry)]
