@@ -61,7 +61,11 @@ def write_run(folder: Path, samples: int, metrics: int, seed: int) -> None:
         width=64, height=48, frames=16, fps=8.0, duration=2.0, codec="h264", pixel_format="yuv420p"
     )
     digests = {info.id: metric_digest(info) for info in chosen}
-    with run.writing(), Journal(folder / "samples.jsonl") as made, Journal(folder / "scores.jsonl") as scores:
+    with (
+        run.writing(),
+        Journal(folder / "samples/main.jsonl") as made,
+        Journal(folder / "scores/main.jsonl") as scores,
+    ):
         run.add([(prompt, s) for prompt in prompts for s in range(2)])
         run.update(metrics={"native": {info.id: info for info in chosen}})
         for i, prompt in enumerate(prompts):

@@ -28,7 +28,8 @@ from evals.decoding.resources import Resources
 from evals.decoding.windows import WindowCutter
 from evals.encoders.device import Batcher, DeviceQueue
 from evals.errors import DoesNotApply
-from evals.extract import Cost, Hooks, Source, extract_features
+from evals.executors import LocalExecutor, Source
+from evals.extract import Cost, Hooks, extract_features
 from evals.generate import RunConfig, generate_run
 from evals.metrics import suites
 from evals.records import Normalization
@@ -94,7 +95,9 @@ def costs(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> Cost:
         sources = [Source(str(s.sha256), run.video_path(s)) for s in samples]
         store = FeatureStore(Path(scratch))
         hooks = Hooks(lambda source, problems: None)
-        return extract_features(sources, metrics.prepared, store, Normalization(), pool, device, hooks)
+        return extract_features(
+            sources, metrics.prepared, store, Normalization(), LocalExecutor(pool, device), hooks
+        )
 
 
 def decoded(paths: Sequence[Path], pool: Pool) -> float:

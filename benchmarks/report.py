@@ -82,8 +82,8 @@ def write_run(place: Path, metrics: Sequence[MetricInfo], prompts: int, seeds: i
     (place / "features").mkdir(exist_ok=True)
     with (
         run.writing(),
-        Journal(place / "samples.jsonl") as samples,
-        Journal(place / "scores.jsonl") as scores,
+        Journal(place / "samples/main.jsonl") as samples,
+        Journal(place / "scores/main.jsonl") as scores,
     ):
         run.add([(prompt, seed) for prompt in wanted for seed in range(seeds)])
         run.update(metrics={"native": {info.id: info for info in metrics}})

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from evals.decoding.resources import Progress, Resources
 from evals.errors import Reason, UsageError
-from evals.extract import Hooks, Problem, Problems, Source, extract_features
+from evals.executors import LocalExecutor, Problem, Problems, Source
+from evals.extract import Hooks, extract_features
 from evals.metrics.fidelity import PairMetric
 from evals.metrics.needs import Needs, Prepared
 from evals.records import Normalization, Sample
@@ -101,7 +102,12 @@ def score_pairs(
         if lacking:
             device = resources.checked_device() if part.encoders else "cpu"
             extract_features(
-                list(lacking.values()), part, store, normalization, resources.pool, device, hooks
+                list(lacking.values()),
+                part,
+                store,
+                normalization,
+                LocalExecutor(resources.pool, device),
+                hooks,
             )
         return {
             at: {

@@ -16,7 +16,7 @@ import pytest
 from evals import pairing, video
 from evals.decoding.resources import Resources
 from evals.errors import UsageError
-from evals.extract import Source
+from evals.executors import Source
 from evals.pairing import PairScore
 from evals.records import Normalization, file_sha256
 from evals.runs.folder import RunFolder

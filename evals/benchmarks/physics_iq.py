@@ -25,7 +25,8 @@ from evals.benchmarks.physics_iq_files import (
 from evals.decoding.pool import DecoderJob, Pool
 from evals.decoding.resources import Resources
 from evals.errors import MetricError, UsageError
-from evals.extract import Hooks, Problems, Source, extract_features
+from evals.executors import LocalExecutor, Problems, Source
+from evals.extract import Hooks, extract_features
 from evals.extractors.paired import create_pair
 from evals.metrics.needs import Needs, Prepared
 from evals.metrics.physics_iq import (
@@ -218,7 +219,7 @@ def _compared(
     failed: dict[str, Problems] = {}
     hooks = Hooks(lambda s, p: failed.__setitem__(s.name, p), advance=lambda s, f: advance())
     if lacking:
-        extract_features(lacking, prepared, store, FIVE, resources.pool, "cpu", hooks)
+        extract_features(lacking, prepared, store, FIVE, LocalExecutor(resources.pool, "cpu"), hooks)
     same = Likeness(1.0, 1.0, 1.0, 0.0)
     found: dict[Scene, tuple[list[Likeness], str]] = {}
     for scene, sources in wanted.items():

@@ -9,7 +9,8 @@ import numpy as np
 
 from evals import extractors
 from evals.decoding.resources import Resources
-from evals.extract import Hooks, Problem, Source, extract_features
+from evals.executors import LocalExecutor, Problem, Source
+from evals.extract import Hooks, extract_features
 from evals.judges.base import Judge, Sight
 from evals.metrics.needs import Needs, Prepared, VideoAndText
 from evals.records import Need, Normalization
@@ -52,8 +53,8 @@ class Sights:
 
         if sources:
             extract_features(
-                sources, Prepared(frames=self._spec), self._store, self._normalization, resources.pool, "cpu",
-                Hooks(note),
+                sources, Prepared(frames=self._spec), self._store, self._normalization,
+                LocalExecutor(resources.pool, "cpu"), Hooks(note),
             )  # fmt: skip
         return problems
 

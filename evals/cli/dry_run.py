@@ -11,7 +11,8 @@ from typing import Any
 
 from evals.cli.output import tell, tell_json
 from evals.decoding.resources import Resources
-from evals.extract import Hooks, Source, extract_features
+from evals.executors import LocalExecutor, Source
+from evals.extract import Hooks, extract_features
 from evals.generate import RunConfig, Task, tasks_of
 from evals.judges import forms
 from evals.records import Normalization, file_sha256, is_regular
@@ -139,8 +140,8 @@ def _measured(
             place.mkdir()
             started = time.monotonic()
             cost = extract_features(
-                sources, metrics.prepared, FeatureStore(place), normalization, resources.pool,
-                resources.device, hooks,
+                sources, metrics.prepared, FeatureStore(place), normalization,
+                LocalExecutor(resources.pool, resources.device), hooks,
             )  # fmt: skip
             whole = time.monotonic() - started
         if not cost.videos:

@@ -43,6 +43,7 @@ def without(run: RunScores, metrics: Sequence[str]) -> RunScores:
 
 def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
     """All warnings about the runs themselves."""
+    yield from _unfinished(runs)
     yield from _shapes(runs)
     yield from _bitrates(runs)
     yield from missing_videos(runs)
@@ -60,6 +61,16 @@ def cautions(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
             f" {', '.join(worded[:5])}"
         )
         yield ComparisonWarning(code=Caution.OTHER_WORDS, message=message)
+
+
+def _unfinished(runs: Sequence[RunScores]) -> Iterator[ComparisonWarning]:
+    """Runs that some shards have not finished: what they lack counts as missing."""
+    for run in runs:
+        if run.folder is not None and (shards := run.folder.unfinished):
+            message = (
+                f"{run.label}: not finished: shard {', '.join(shards)}; what they lack counts as missing"
+            )
+            yield ComparisonWarning(code=Caution.UNFINISHED_SHARDS, message=message, run=run.label)
 
 
 def _shared(runs: Sequence[RunScores]) -> Normalization:

@@ -55,6 +55,7 @@ class Caution(StrEnum):
     SMALL_SETS = "small_sets"
     SHARED_VIDEOS = "shared_videos"
     MISSING_FEATURES = "missing_features"
+    UNFINISHED_SHARDS = "unfinished_shards"
     SAMPLE_SIZE_BIAS = "sample_size_bias"
 
 

@@ -23,7 +23,7 @@ from evals.compare.run_scores import SAMPLE_COLUMNS, SCORE_COLUMNS, RunScores
 from evals.compare.vector_sets import Vectors
 from evals.compare.vectors import vectors_of
 from evals.errors import BaselineError, MetricError, OtherSchema, Reason, UsageError, nearest
-from evals.extract import Source
+from evals.executors import Source
 from evals.gate.margins import spread_between
 from evals.gate.platform import platform_of
 from evals.gate.records import SCHEMA, Absent, Baseline, BaselineSample, VectorSet

@@ -17,7 +17,7 @@ from evals.compare.aligned import differently_worded
 from evals.compare.run_scores import RunScores
 from evals.decoding.resources import Progress, Resources
 from evals.errors import Reason, UsageError
-from evals.extract import Source
+from evals.executors import Source
 from evals.gate import variants
 from evals.gate.bistable import bistability
 from evals.gate.noise import repeats_of

@@ -14,7 +14,7 @@ from evals.compare.run_scores import RunScores
 from evals.compare.set_pairs import measure_sets
 from evals.decoding.resources import Progress, Resources
 from evals.errors import EvalsError, UsageError
-from evals.extract import Source
+from evals.executors import Source
 from evals.gate import baseline as files
 from evals.gate import spending
 from evals.gate.cases import cases_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from evals.compare.run_scores import RunScores, load_runs
 from evals.decoding.resources import Progress, Resources
 from evals.errors import UsageError, WeightsError
-from evals.extract import Source
+from evals.executors import Source
 from evals.gate import baseline as files
 from evals.gate import margins as rules
 from evals.gate.check import too_small

@@ -10,7 +10,7 @@ import numpy as np
 
 from evals import video
 from evals.errors import SampleError
-from evals.extract import Source
+from evals.executors import Source
 from evals.records import Normalization, digest, file_sha256
 from evals.runs.folder import SampleId
 from evals.validate import degrade

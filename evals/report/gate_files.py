@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from evals import video
 from evals.errors import SampleError
-from evals.extract import Source
+from evals.executors import Source
 from evals.gate.records import PASSING, Case, GateResult
 from evals.records import Normalization
 from evals.report.gate_table import cells, headline, said, tail_said

@@ -64,6 +64,10 @@ class FeatureStore:
             if key not in self._shard:
                 self._shard[key], self._names[key] = path, sorted(names)
 
+    def adopt(self, name: str) -> None:
+        """Take in a shard that another process wrote into the folder."""
+        self._read_index(self.folder / name)
+
     def __contains__(self, key: str) -> bool:
         return key in self._pending or key in self._shard
 

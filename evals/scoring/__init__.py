@@ -15,14 +15,15 @@ from typing import Any
 
 from evals.decoding.resources import Progress, Resources
 from evals.errors import EvalsWarning, UsageError
-from evals.extract import Hooks, Problems, Source, encode_texts, extract_features
+from evals.executors import Executor, LocalExecutor, Problems, Source
+from evals.extract import Hooks, encode_texts, extract_features
 from evals.generate import Retry
+from evals.metrics.preparing import Metrics, prepare
 from evals.records import Normalization, is_regular
 from evals.runs import provenance
 from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal
 from evals.scoring.judging import Judging
-from evals.scoring.preparing import Metrics, prepare
 from evals.scoring.state import Item, Scoring
 
 __all__ = ["Metrics", "prepare", "score_run"]
@@ -38,12 +39,13 @@ def score_run(
     retry: Retry = "transient",
     rescore: bool = False,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> int:
     """Bring a run's scores up to date; gives the number of videos scored. Without `resources` those of this
-    machine are used."""
+    machine are used, and without an `executor` they do the work."""
     if resources is None:
         with Resources() as own:
-            return score_run(run, chosen, normalization, own, retry, rescore, progress)
+            return score_run(run, chosen, normalization, own, retry, rescore, progress, executor)
     if chosen.pair:
         raise UsageError(
             f"{next(iter(chosen.pair))} is of two videos, a run beside a baseline: see `gate check`"
@@ -56,7 +58,8 @@ def score_run(
         known = dict(run.info.metrics)
         known[str(normalization)] = {**known.get(str(normalization), {}), **work.infos}
         run.update(metrics=known)
-        _work(work, resources, device, retry, rescore, progress or Progress())
+        executor = executor or LocalExecutor(resources.pool, device)
+        _work(work, resources, device, executor, retry, rescore, progress or Progress())
         if work.kept:
             warnings.warn(
                 f"{run.path}: {len(work.kept)} videos could not be scored again, such as: {work.kept[0]}; the"
@@ -73,7 +76,13 @@ def score_run(
 
 
 def _work(
-    work: Scoring, resources: Resources, device: str, retry: Retry, rescore: bool, progress: Progress
+    work: Scoring,
+    resources: Resources,
+    device: str,
+    executor: Executor,
+    retry: Retry,
+    rescore: bool,
+    progress: Progress,
 ) -> None:
     """Encode texts, extract what is missing, ask judges, and write lines for every video that lacks a
     score."""
@@ -107,7 +116,7 @@ def _work(
 
         hooks = Hooks(committed, complete, advance)
         cost = extract_features(
-            sources, work.chosen.prepared, work.store, work.normalization, resources.pool, device, hooks
+            sources, work.chosen.prepared, work.store, work.normalization, executor, hooks
         )
         judging.ask(resources, retry, progress)
     log.info("%s: %s", work.run.path, cost)

@@ -12,7 +12,8 @@ from typing import Any
 from evals.calibration import Sights, calibrate, clips_digest, control_clips
 from evals.decoding.resources import Progress, Resources
 from evals.errors import EvalsError, EvalsWarning, NoAnswer, Reason
-from evals.extract import COMMIT_SECONDS, Problem, Problems
+from evals.executors import Problem, Problems
+from evals.extract import COMMIT_SECONDS
 from evals.generate import Retry
 from evals.judges.answer_log import AnswerLog
 from evals.judges.asker import Asker

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import DoesNotApply, Reason, RunError, is_machine_fault
-from evals.extract import Problem, Problems
+from evals.executors import Problem, Problems
 from evals.generate import Retry, wants_retry
 from evals.metrics.base import Clip, PromptFields, Skip, VideoMetric
 from evals.metrics.needs import Needs, VideoAndText
+from evals.metrics.preparing import Metrics
 from evals.records import Need, Normalization, Prompt, Sample, Score, ScoreLine
 from evals.runs.facts import get_facts
 from evals.runs.features import Features, FeatureStore
 from evals.runs.folder import RunFolder, SampleId
 from evals.runs.journal import Journal
 from evals.runs.keys import facts_key, fields_digest, metric_digest
-from evals.scoring.preparing import Metrics
 
 
 @dataclass
