@@ -88,16 +88,15 @@ def scored(run: RunFolder, metrics: Metrics, resources: Resources) -> float:
     return time.perf_counter() - started
 
 
-def costs(run: RunFolder, metrics: Metrics, pool: Pool, device: str) -> Cost:
+def costs(run: RunFolder, metrics: Metrics, resources: Resources, device: str) -> Cost:
     """What the stages of a pass take, summed over processes."""
     with tempfile.TemporaryDirectory() as scratch:
         samples = [s for s in run.samples().values() if s.status == "ok"]
         sources = [Source(str(s.sha256), run.video_path(s)) for s in samples]
         store = FeatureStore(Path(scratch))
         hooks = Hooks(lambda source, problems: None)
-        return extract_features(
-            sources, metrics.prepared, store, Normalization(), LocalExecutor(pool, device), hooks
-        )
+        executor = LocalExecutor(resources, device)
+        return extract_features(sources, metrics.prepared, store, Normalization(), executor, hooks)
 
 
 def decoded(paths: Sequence[Path], pool: Pool) -> float:

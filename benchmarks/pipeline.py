@@ -40,7 +40,7 @@ def main() -> None:
     with copies(o.folder) as runs, resources, processes(o.workers) as apart:
         first = next(runs)
         paths = paths_of(first)
-        stages = costs(first, metrics, resources.pool, o.device)  # also starts, loads and caches everything
+        stages = costs(first, metrics, resources, o.device)  # also starts, loads and caches everything
         windows = windows_of(paths, metrics)
         extracted(paths, names, apart, o.workers)
         for _ in range(o.rounds):

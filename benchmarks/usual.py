@@ -77,7 +77,7 @@ def main() -> None:
     batches: dict[str, list[float]] = {name: [] for name in metrics.prepared.encoders}
     with copies(o.folder) as runs, Resources(o.workers, o.device) as resources:
         first = next(runs)
-        cost = costs(first, metrics, resources.pool, o.device)
+        cost = costs(first, metrics, resources, o.device)
         windows = windows_of(paths_of(first), metrics)
         device = actual(o.device)
         for one in apart.values():

@@ -115,6 +115,7 @@ class Reason(StrEnum):
     # A component failed.
     EXTRACTOR_ERROR = "extractor_error"
     METRIC_ERROR = "metric_error"
+    WORKER_LOST = "worker_lost"
     # Nothing was recorded.
     NEVER_GENERATED = "never_generated"
     NOT_SCORED = "not_scored"

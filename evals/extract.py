@@ -96,7 +96,7 @@ def extract_features(
         tasks.append(Task(source, missing))
     keeping = _Keeping(store, needs, normalization, hooks)
     try:
-        for found in executor.extract(prepared, normalization, tasks):
+        for found in executor.extract(prepared, normalization, tasks, store.folder):
             keeping.take(found)
     except KeyboardInterrupt:
         keeping.commit()

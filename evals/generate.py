@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import time
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from evals.decoding.resources import Progress, Resources
-from evals.errors import EvalsError, EvalsWarning, Reason, SampleError, UsageError, nearest
-from evals.generators.base import Generation, Generator, Probe, failed
+from evals.errors import EvalsWarning, Reason, SampleError, UsageError, nearest
+from evals.executors import Executor, GeneratorRecipe, LocalExecutor, Order
+from evals.generators.base import Generation, Generator, Probe
 from evals.records import (
     PromptSet,
     Request,
@@ -40,7 +39,8 @@ Retry = Literal["none", "transient", "all"]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything a run needs, decided before any work starts; with a `shard` that part of its prompts."""
+    """Everything a run needs, decided before any work starts; with a `shard` that part of its prompts. By
+    the `recipe` other machines make the generator."""
 
     generator: Generator
     folder: Path
@@ -51,6 +51,7 @@ class RunConfig:
     limit: int | None = None
     retry: Retry = "transient"
     shard: Shard | None = None
+    recipe: GeneratorRecipe | None = None
 
     def requests(self) -> list[Request]:
         """The videos wanted. Raises `UsageError` for settings that the generator cannot follow, or for prompt
@@ -143,10 +144,13 @@ def _is_lost(run: RunFolder, sample: Sample) -> bool:
 
 
 def generate_run(
-    config: RunConfig, resources: Resources | None = None, progress: Progress | None = None
+    config: RunConfig,
+    resources: Resources | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> RunFolder:
     """Bring a run's samples up to date. Without `resources` those of this machine are used."""
-    return generate_in_turn([config], resources, None, progress)[0]
+    return generate_in_turn([config], resources, None, progress, executor)[0]
 
 
 def generate_in_turn(
@@ -154,26 +158,27 @@ def generate_in_turn(
     resources: Resources | None = None,
     each: int | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> list[RunFolder]:
     """Several runs, `each` prompts of one after as many of the next (None: one run after the other): hosted
     models drift, and videos made at the same time compare. Every generator is opened once."""
     if resources is None:
         with Resources() as own:
-            return generate_in_turn(configs, own, each, progress)
-    progress = progress or Progress()
+            return generate_in_turn(configs, own, each, progress, executor)
+    progress, executor = progress or Progress(), executor or LocalExecutor(resources)
     requests = [config.requests() for config in configs]  # every complaint comes before a folder is made
     for config, wanted in zip(configs, requests, strict=True):
         if table := config.generator.preflight(wanted, config.prompts):
             progress.preflight(table)
     if each is None:
         for config, wanted in zip(configs, requests, strict=True):
-            with _Generation(config, wanted, resources, progress) as one:
+            with _Generation(config, wanted, resources, progress, executor) as one:
                 progress.begin("generate", len(one.due))
                 one.make(one.due)
         return [RunFolder(config.folder, shard=config.shard) for config in configs]
     with ExitStack() as stack:
         opened = [
-            stack.enter_context(_Generation(config, wanted, resources, progress))
+            stack.enter_context(_Generation(config, wanted, resources, progress, executor))
             for config, wanted in zip(configs, requests, strict=True)
         ]
         progress.begin("generate", sum(len(one.due) for one in opened))
@@ -190,9 +195,10 @@ class _Generation:
     """A run that is being generated: its lock is held, its generator open. Use as a context manager."""
 
     def __init__(
-        self, config: RunConfig, requests: list[Request], resources: Resources, progress: Progress
-    ) -> None:
-        self.config, self.resources, self.progress = config, resources, progress
+        self, config: RunConfig, requests: list[Request], resources: Resources, progress: Progress,
+        executor: Executor,
+    ) -> None:  # fmt: skip
+        self.config, self.resources, self.progress, self.executor = config, resources, progress, executor
         self.generator = config.generator
         self.run = run_folders.create(
             config.folder, self.generator.label, self.generator.spec, config.settings, config.shard
@@ -239,10 +245,9 @@ class _Generation:
 
     def make(self, tasks: Sequence[Task]) -> None:
         """Do tasks and journal their samples, as many at once as the generator and the machine allow."""
-        at_once = self.generator.concurrency
-        if not self.generator.waits:
-            at_once = min(self.resources.at_once, at_once)
-        for task, generation, seconds in _made(self.run, self.generator, tasks, max(1, at_once)):
+        orders = [_order(self.run, task) for task in tasks]
+        for number, generation, seconds in self.executor.make(self.generator, self.config.recipe, orders):
+            task = tasks[number]
             sample = _sample(self.run, task, generation, seconds, self.resources.pool.probe)
             self.journal.append(sample.to_json())
             self.made += 1
@@ -269,93 +274,15 @@ def _warn_of_leftovers(run: RunFolder, config: RunConfig) -> None:
         )
 
 
-def _made(
-    run: RunFolder, generator: Generator, tasks: Sequence[Task], at_once: int
-) -> Iterator[tuple[Task, Generation, float]]:
-    """What became of each task, as it is done, with the seconds it took."""
-    if generator.batch > 1:
-        for start in range(0, len(tasks), generator.batch):
-            yield from _make_together(run, generator, tasks[start : start + generator.batch])
-        return
-    if at_once == 1 and not generator.waits:  # what waits for others is stopped from this thread
-        for task in tasks:
-            yield (task, *_make(run, generator, task))
-        return
-    with ThreadPoolExecutor(at_once) as threads:
-        running: dict[Future[tuple[Generation, float]], Task] = {}
-        waiting = iter(tasks)
-        try:
-            while True:
-                for task in itertools.islice(waiting, 2 * at_once - len(running)):
-                    running[threads.submit(_make, run, generator, task)] = task
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield (running.pop(future), *future.result())
-        finally:
-            if running:
-                generator.stop()  # threads that wait for an API must come back
-            threads.shutdown(cancel_futures=True)
-
-
 def _place(run: RunFolder, task: Task) -> Path:
     prompt = task.request.prompt
     return run.videos / prompt.id / f"{task.request.seed}-{digest(prompt.text)[:8]}.mp4"
 
 
-def _out(run: RunFolder, generator: Generator, task: Task) -> Path:
-    """Where a generator puts a video; the folder is there for one that makes its videos."""
-    place = _place(run, task)
-    if not generator.existing:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    return place
-
-
-def _make_together(
-    run: RunFolder, generator: Generator, tasks: Sequence[Task]
-) -> Iterator[tuple[Task, Generation, float]]:
-    """Several in one go; where that fails, each by itself."""
-    started = time.monotonic()
-    for task in tasks:
-        _set_aside(run, task)
-    try:
-        made = generator.generate_batch([t.request for t in tasks], [_out(run, generator, t) for t in tasks])
-    except EvalsError as error:
-        if not isinstance(error, SampleError):
-            raise
-        made = []
-    except Exception:  # noqa: BLE001 - the one at fault will fail again by itself, with its reason
-        made = []
-    if len(made) != len(tasks):
-        for task in tasks:
-            yield (task, *_make(run, generator, task))
-        return
-    seconds = (time.monotonic() - started) / len(tasks)
-    for task, one in zip(tasks, made, strict=True):
-        yield task, one, seconds
-
-
-def _set_aside(run: RunFolder, task: Task) -> None:
-    """Keep a file that was put in the place of a recorded video, under another name."""
-    if task.lost and task.before is not None and task.before.video is not None:
-        path = run.path / task.before.video
-        with suppress(OSError):
-            path.replace(path.with_name(f".{path.name}.changed"))
-
-
-def _make(run: RunFolder, generator: Generator, task: Task) -> tuple[Generation, float]:
-    out = _out(run, generator, task)
-    _set_aside(run, task)
-    started = time.monotonic()
-    try:
-        made = generator.generate(task.request, out)
-    except SampleError as error:
-        made = failed(error.reason, str(error), error.transient)
-    except EvalsError:
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a generator's fault costs this sample alone
-        made = failed(Reason.GENERATOR_ERROR, f"{type(error).__name__}: {error}", transient=True)
-    return made, time.monotonic() - started
+def _order(run: RunFolder, task: Task) -> Order:
+    """A task for a generator; a file that was put in the place of a recorded video is set aside."""
+    lost = task.before.video if task.lost and task.before is not None else None
+    return Order(task.request, _place(run, task), run.path / lost if lost else None)
 
 
 def _sample(run: RunFolder, task: Task, made: Generation, seconds: float, probe: Probe) -> Sample:

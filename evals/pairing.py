@@ -106,7 +106,7 @@ def score_pairs(
                 part,
                 store,
                 normalization,
-                LocalExecutor(resources.pool, device),
+                LocalExecutor(resources, device),
                 hooks,
             )
         return {

@@ -127,6 +127,7 @@ def test_a_row_does_not_depend_on_its_place_or_company(embedded: Embedded) -> No
         assert torch.equal(mixed[name], value[order]) and torch.equal(single[name][5], value[2])
 
 
+@pytest.mark.slow
 def test_simulated_films_are_in_its_domain_and_real_ones_are_not(embedded: Embedded, assets: Path) -> None:
     known = standard()
     clean = encoded(embedded, [filmed(p, 31) for p in known])["distance"].ravel()

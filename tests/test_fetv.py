@@ -25,6 +25,7 @@ from tests.test_run import rows, scores
 
 MODELS = ["cogvideo", "text2video-zero", "videofusion", "zeroscope", "gt"]
 TINY = "tiny/random"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_normalized_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None
     assert "differ in size, frames" in both.err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_three_workers_give_the_same_bits_on_real_clips(
     runs: Path, assets: Path, tmp_path: Path, cli: Cli
 ) -> None:

@@ -212,7 +212,7 @@ def slowly_dynamic(encoder: Raft, clip: NDArray[np.uint8], fps: float) -> float:
     return float(moving >= max(1, round(4 * len(kept) / 16)))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_dynamic_degree_equals_a_slow_version_on_real_clips(assets: Path, small: Raft) -> None:
     found: list[float] = []
     for name in ("gt/0.mp4", "gt/122.mp4", "text2video-zero/1.mp4", "videofusion/137.mp4"):

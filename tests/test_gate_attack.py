@@ -32,6 +32,7 @@ from tests.test_gate_runs import MARGIN, PROMPTS, call, made, place
 __all__ = ["folder", "place", "rng"]  # fixtures
 
 
+@pytest.mark.slow
 def test_a_changed_model_is_generated_afresh(place: Path, tmp_path: Path) -> None:
     """The second function of the same name in the same folder is not given the first one's videos."""
 
@@ -199,6 +200,7 @@ def test_a_server_that_failed_is_set_aside() -> None:
     assert servers.least_busy() is dead  # all have failed: the least busy one
 
 
+@pytest.mark.slow
 def test_a_distance_is_not_taken_with_itself(tmp_path: Path) -> None:
     """A candidate of the baseline's name, with other features: the difference is not 0."""
     write_prompts(tmp_path)

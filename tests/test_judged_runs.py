@@ -60,6 +60,7 @@ def test_a_failed_answer_costs_its_sample_and_is_asked_again_as_told(
         assert sum(world.submits.values()) == before + 8  # of each prompt, the one that failed
 
 
+@pytest.mark.slow
 def test_nothing_answered_is_asked_twice_after_a_kill(discs: Path, tmp_path: Path) -> None:
     """Killed twice in the middle; only what was on its way then may be asked again."""
     world = World(tmp_path / "server")
@@ -105,6 +106,7 @@ def test_a_stopped_run_goes_on(discs: Path, tmp_path: Path) -> None:
     assert all(s.status == "ok" for mine in RunFolder(discs).scores("native").values() for s in mine.values())
 
 
+@pytest.mark.slow
 def test_the_key_is_in_no_file_and_no_log(discs: Path, tmp_path: Path) -> None:
     key = "sk-0123456789abcdefghij"
     world = World(tmp_path / "server", key=key, error_message=key)

@@ -108,6 +108,7 @@ def test_too_few_clips_and_unknown_degradations(clips: MakeClips, cli: Cli, tmp_
         sources([tmp_path / "empty"], 3)
 
 
+@pytest.mark.slow
 def test_the_command_detects_and_resumes(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     made = clips("a").write(20, frames=6)
     out = tmp_path / "v"
@@ -140,7 +141,7 @@ FLOW = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("names", "only", "least"),

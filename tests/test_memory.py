@@ -65,6 +65,7 @@ def scene(count: int, height: int, width: int) -> Iterator[Frames]:
         yield frame
 
 
+@pytest.mark.nightly
 def test_a_long_1080p_video_leaves_memory_flat_and_under_one_and_a_half_gigabytes(tmp_path: Path) -> None:
     """160 frames are 1 GB of pixels; the second half of the pass keeps none of its own."""
     folder = tmp_path / "clips"
@@ -84,6 +85,7 @@ def test_a_long_1080p_video_leaves_memory_flat_and_under_one_and_a_half_gigabyte
     print(f"peak {peak / MIB:.0f} MiB")
 
 
+@pytest.mark.nightly
 def test_many_short_videos_leave_memory_flat(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     folder.mkdir()

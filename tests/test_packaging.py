@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_and_finds_its_prompts(tmp_path: Path) -> None:
     """Built as a user would, installed elsewhere, run with no checkout in sight."""
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
@@ -61,6 +62,7 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
     assert printed.stdout.strip() == block[1].strip()
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
     from evals.generators import create
     from evals.records import Prompt, Request

@@ -158,6 +158,7 @@ def test_kills_change_nothing(reference: tuple[list[object], Path], tmp_path: Pa
     assert len({(x["prompt_id"], x["seed"]) for x in lines}) == len(lines) == 10
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_resumes(clips: MakeClips, tmp_path: Path, cli: Cli) -> None:
     folder = clips("a").write(prompts=40, size=(240, 320), frames=24).folder
     base: tuple[object, ...] = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--workers", 1)

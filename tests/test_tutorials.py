@@ -23,6 +23,7 @@ def test_there_is_one_for_each_kind_of_component() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.slow
 def test_a_tutorial_works_as_it_stands(page: Path, tmp_path: Path) -> None:
     for name in ("modelA", "modelB"):
         clips = Clips(tmp_path / "clips" / name).write(prompts=3, step=2.0 if name == "modelA" else 3.0)

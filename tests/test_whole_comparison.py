@@ -98,7 +98,7 @@ def simulate(kind: str, n: int, seeds: int, missing: float, replicates: int, see
     return Seen(float(np.mean(claims)), contradicted / len(claims), float(np.mean(covered)))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("kind", "n", "seeds", "missing"),
     [("log-normal", 30, 1, 0.03), ("rate", 30, 4, 0.0)],

@@ -1,5 +1,5 @@
 """Everything that must hold: style, the page's scripts, types, the import contract, prompt sets, tests.
-Arguments go to pytest.
+Arguments go to pytest. Without any, tests that are `slow` run, too.
 
 Tests run on all cores, but for the files of `ALONE`: they measure time and come after, one by one. With
 arguments of your own, all chosen tests run together.
@@ -30,7 +30,7 @@ CHECKS: dict[str, list[Path | str]] = {
 if sys.argv[1:]:
     CHECKS["tests"] = [*PYTEST, *TOGETHER, *sys.argv[1:]]
 else:
-    CHECKS["tests"] = [*PYTEST, *TOGETHER, *(f"--ignore={path}" for path in ALONE)]
+    CHECKS["tests"] = [*PYTEST, *TOGETHER, "-m", "not nightly", *(f"--ignore={path}" for path in ALONE)]
     CHECKS["tests alone"] = [*PYTEST, *ALONE]
 
 

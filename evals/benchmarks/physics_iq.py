@@ -219,7 +219,7 @@ def _compared(
     failed: dict[str, Problems] = {}
     hooks = Hooks(lambda s, p: failed.__setitem__(s.name, p), advance=lambda s, f: advance())
     if lacking:
-        extract_features(lacking, prepared, store, FIVE, LocalExecutor(resources.pool, "cpu"), hooks)
+        extract_features(lacking, prepared, store, FIVE, LocalExecutor(resources, "cpu"), hooks)
     same = Likeness(1.0, 1.0, 1.0, 0.0)
     found: dict[Scene, tuple[list[Likeness], str]] = {}
     for scene, sources in wanted.items():

@@ -54,7 +54,7 @@ class Sights:
         if sources:
             extract_features(
                 sources, Prepared(frames=self._spec), self._store, self._normalization,
-                LocalExecutor(resources.pool, "cpu"), Hooks(note),
+                LocalExecutor(resources, "cpu"), Hooks(note),
             )  # fmt: skip
         return problems
 

@@ -141,7 +141,7 @@ def _measured(
             started = time.monotonic()
             cost = extract_features(
                 sources, metrics.prepared, FeatureStore(place), normalization,
-                LocalExecutor(resources.pool, resources.device), hooks,
+                LocalExecutor(resources), hooks,
             )  # fmt: skip
             whole = time.monotonic() - started
         if not cost.videos:

@@ -6,7 +6,8 @@ import functools
 import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from evals.errors import UsageError
 if TYPE_CHECKING:
     from evals.decoding.resources import Resources
     from evals.encoders import Precision
+    from evals.executors import Executor
     from evals.generate import Retry, RunConfig
     from evals.records import Normalization, Settings
     from evals.runs.segments import Shard
@@ -111,12 +113,31 @@ common = group(
 
 
 @dataclass(frozen=True)
-class Retrying:
-    """Which part of a run to work on, which failures to try again, and whose lock to take over."""
+class Working:
+    """Which part of a run to work on and who does the work, which failures to try again, whose lock to take
+    over."""
 
     retry: Retry
     break_lock: bool
     shard: Shard | None
+    executor: str
+    address: str | None
+    executor_options: dict[str, str]
+
+    @contextmanager
+    def executing(self, resources: Resources) -> Iterator[Executor]:
+        """Who does the work. Raises `UsageError`."""
+        from evals.executors import LocalExecutor
+
+        if self.executor == "ray":
+            from evals.executors.cluster import RayExecutor, options_of
+
+            with RayExecutor(resources, self.address, options_of(self.executor_options)) as cluster:
+                yield cluster
+        elif self.address or self.executor_options:
+            raise UsageError("--address and --executor-option are for --executor ray")
+        else:
+            yield LocalExecutor(resources)
 
     def break_locks(self, *folders: Path) -> None:
         """Where it was asked for, take folders over from processes of other machines."""
@@ -128,15 +149,21 @@ class Retrying:
                 break_lock(folder, self.shard.writer if self.shard else MAIN)
 
 
-retrying = group(
-    "retrying",
-    Retrying,
+working = group(
+    "working",
+    Working,
     click.option("--retry", type=click.Choice(["none", "transient", "all"]), default="transient",
                  show_default=True, help="Which failures to try again."),
     click.option("--break-lock", is_flag=True,
                  help="Take the run over from a process of another machine that has ended."),
     click.option("--shard", callback=values.shard, metavar="I/N",
                  help="Only every N-th prompt, from the I-th on; N processes or machines make one run."),
+    click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+                 help="Who does the work: this machine, or a Ray cluster."),
+    click.option("--address", metavar="HOST:PORT",
+                 help="The Ray cluster (default: RAY_ADDRESS, or a new one)."),
+    click.option("--executor-option", "executor_options", multiple=True, callback=values.key_values,
+                 metavar="KEY=VALUE", help="What each process on the cluster takes: cpus, gpus, memory."),
 )  # fmt: skip
 
 
@@ -164,9 +191,9 @@ class Generating:
     dry_run: bool
     restart: bool
 
-    def configs(self, retrying: Retrying) -> list[RunConfig]:
+    def configs(self, working: Working) -> list[RunConfig]:
         """One run for every generator. Raises `UsageError`."""
-        if self.restart and retrying.shard:
+        if self.restart and working.shard:
             raise UsageError(
                 "--restart with --shard: each shard would begin the run again; use another --name"
             )
@@ -174,7 +201,7 @@ class Generating:
             raise UsageError("--name is for one generator; several are named after themselves")
         if self.interleave and len(self.generators) < 2:
             raise UsageError("--interleave is for several generators: give --generator more than once")
-        found = [self._config(name, retrying) for name in self.generators]
+        found = [self._config(name, working) for name in self.generators]
         folders = [config.folder for config in found]
         for folder in folders:
             if folders.count(folder) > 1:
@@ -183,8 +210,9 @@ class Generating:
                 )
         return found
 
-    def _config(self, generator_name: str, retrying: Retrying) -> RunConfig:
-        from evals import generators, prompts
+    def _config(self, generator_name: str, working: Working) -> RunConfig:
+        from evals import prompts
+        from evals.executors import GeneratorRecipe
         from evals.generate import RunConfig
         from evals.runs.naming import checked_name, default_name
 
@@ -192,13 +220,10 @@ class Generating:
         for name, value in (("max_cost", self.max_cost), ("layout", self.layout)):
             if value is not None:
                 options[name] = str(value)
-        generator = generators.create(generator_name, options)
-        if self.language is not None:
-            from evals.generators.translated import Translated
-
-            if self.expand:
-                raise UsageError("--language and --expand: give one of them, as both replace the prompt")
-            generator = Translated(generator, self.language)
+        if self.language is not None and self.expand:
+            raise UsageError("--language and --expand: give one of them, as both replace the prompt")
+        recipe = GeneratorRecipe(generator_name, options, self.language)
+        generator = recipe.made()
         if self.expand:
             from evals.generators.expand import Expanded, expander
 
@@ -212,8 +237,9 @@ class Generating:
             settings=self._settings(),
             prompt_ids=self.prompt_ids,
             limit=self.limit,
-            retry=retrying.retry,
-            shard=retrying.shard,
+            retry=working.retry,
+            shard=working.shard,
+            recipe=None if self.expand else recipe,
         )
 
     def _settings(self) -> Settings:

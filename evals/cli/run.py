@@ -11,13 +11,13 @@ from evals.cli.options import (
     Common,
     Generating,
     Normalizing,
-    Retrying,
+    Working,
     choosing,
     common,
     generating,
     normalizing,
     rescore,
-    retrying,
+    working,
 )
 from evals.cli.output import say
 from evals.cli.results import print_runs
@@ -25,6 +25,7 @@ from evals.cli.results import print_runs
 if TYPE_CHECKING:
     from evals.cli.progress import Bar
     from evals.decoding.resources import Resources
+    from evals.executors import Executor
     from evals.generate import RunConfig
     from evals.runs.folder import RunFolder
 
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
 @choosing
 @normalizing
 @rescore
-@retrying
+@working
 @common
 def command(
     generating: Generating,
     choosing: Choosing,
     normalizing: Normalizing,
     rescore: bool,
-    retrying: Retrying,
+    working: Working,
     common: Common,
 ) -> int:
     """Generate and score: the whole job for one generator. Run it again to resume."""
@@ -50,27 +51,33 @@ def command(
 
     common.start()
     chosen, normalization = choosing.chosen(), normalizing.normalization()
-    configs = generating.configs(retrying)
+    configs = generating.configs(working)
     with common.resources() as resources, Bar(common.quiet) as bar:
         if generating.dry_run:
             from evals.cli.dry_run import print_forecasts
 
             return print_forecasts(configs, chosen, normalization, resources, common.as_json)
-        made = generate_all(configs, generating, retrying, resources, bar)
-        for one in made:
-            score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
-    return print_runs([one.path for one in made], str(normalization), common.as_json, retrying.shard)
+        with working.executing(resources) as executor:
+            made = generate_all(configs, generating, working, resources, bar, executor)
+            for one in made:
+                score_run(one, chosen, normalization, resources, working.retry, rescore, bar, executor)
+    return print_runs([one.path for one in made], str(normalization), common.as_json, working.shard)
 
 
 def generate_all(
-    configs: list[RunConfig], generating: Generating, retrying: Retrying, resources: Resources, bar: Bar
+    configs: list[RunConfig],
+    generating: Generating,
+    working: Working,
+    resources: Resources,
+    bar: Bar,
+    executor: Executor,
 ) -> list[RunFolder]:
     """The runs of all generators, one after the other or in turn."""
     from evals.generate import generate_in_turn
     from evals.runs.folder import set_aside
 
-    retrying.break_locks(*(config.folder for config in configs))
+    working.break_locks(*(config.folder for config in configs))
     for config in configs:
         if generating.restart and (before := set_aside(config.folder)):
             say(f"{config.folder}: begun again; the old run is {before}")
-    return generate_in_turn(configs, resources, generating.interleave, bar)
+    return generate_in_turn(configs, resources, generating.interleave, bar, executor)

@@ -11,13 +11,13 @@ from evals.cli.options import (
     Choosing,
     Common,
     Normalizing,
-    Retrying,
+    Working,
     allow_outside,
     choosing,
     common,
     normalizing,
     rescore,
-    retrying,
+    working,
 )
 from evals.cli.results import print_runs
 
@@ -31,7 +31,7 @@ from evals.cli.results import print_runs
 @normalizing
 @rescore
 @allow_outside
-@retrying
+@working
 @common
 def command(
     runs: tuple[Path, ...],
@@ -40,7 +40,7 @@ def command(
     normalizing: Normalizing,
     rescore: bool,
     allow_outside: bool,
-    retrying: Retrying,
+    working: Working,
     common: Common,
 ) -> int:
     """Score the videos of RUNS, or folders of clips; what is scored already is not done again."""
@@ -50,9 +50,10 @@ def command(
 
     common.start()
     chosen, normalization = choosing.chosen(), normalizing.normalization()
-    retrying.break_locks(*runs)
+    working.break_locks(*runs)
     with common.resources() as resources, Bar(common.quiet) as bar:
-        opened = runs_of(runs, out, allow_outside, resources, bar, retrying.shard)
-        for one in opened:
-            score_run(one, chosen, normalization, resources, retrying.retry, rescore, bar)
-    return print_runs([one.path for one in opened], str(normalization), common.as_json, retrying.shard)
+        opened = runs_of(runs, out, allow_outside, resources, bar, working.shard)
+        with working.executing(resources) as executor:
+            for one in opened:
+                score_run(one, chosen, normalization, resources, working.retry, rescore, bar, executor)
+    return print_runs([one.path for one in opened], str(normalization), common.as_json, working.shard)

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evals import generators
 from evals.errors import Reason
+from evals.executors.making import Made, Order
+from evals.generators.base import Generator
+from evals.generators.translated import Translated
 from evals.metrics.needs import Prepared, VideoAndText
 from evals.records import Need, Normalization
 from evals.runs.facts import DecodedFacts
@@ -75,12 +79,33 @@ class Extracted:
     last: bool = True
 
 
+@dataclass(frozen=True)
+class GeneratorRecipe:
+    """How another process makes the same generator."""
+
+    name: str
+    options: Mapping[str, str]
+    language: str | None = None
+
+    def made(self) -> Generator:
+        """The generator. Raises `UsageError` or `UnknownName`."""
+        generator = generators.create(self.name, dict(self.options))
+        return Translated(generator, self.language) if self.language is not None else generator
+
+
 class Executor(ABC):
     """Base of executors."""
 
     @abstractmethod
     def extract(
-        self, prepared: Prepared, normalization: Normalization, tasks: Sequence[Task]
+        self, prepared: Prepared, normalization: Normalization, tasks: Sequence[Task], folder: Path
     ) -> Iterator[Extracted | None]:
         """Make the missing features of every task, in any order. None means that nothing is ready yet, which
-        gives the caller a chance to commit what is. An exception (Ctrl-C) ends all work that is under way."""
+        gives the caller a chance to commit what is. Feature shards, if it commits itself, go into `folder`.
+        An exception (Ctrl-C) ends all work that is under way."""
+
+    @abstractmethod
+    def make(
+        self, generator: Generator, recipe: GeneratorRecipe | None, orders: Sequence[Order]
+    ) -> Iterator[Made]:
+        """Have the generator make videos, in any order; other processes make theirs by the `recipe`."""

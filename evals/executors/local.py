@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evals.decoding.pool import DecoderJob, Event, Pool
+from evals.decoding.resources import Resources
 from evals.encoders.base import Encoder
 from evals.encoders.device import Batcher, DeviceQueue, unload
 from evals.errors import DoesNotApply, Reason
-from evals.executors.base import Executor, Extracted, Problem, Source, Task
+from evals.executors.base import Executor, Extracted, GeneratorRecipe, Problem, Source, Task
+from evals.executors.making import Made, Order, made_by
+from evals.generators.base import Generator
 from evals.metrics.needs import Prepared
 from evals.records import Need, Normalization
 from evals.runs.facts import DecodedFacts
@@ -21,18 +25,27 @@ from evals.runs.features import Features
 
 
 class LocalExecutor(Executor):
-    """A pool of decoder processes and one device (`auto`, `cpu`, `cuda:1` …).
+    """The pool of decoder processes and one device of a machine.
 
     A video is decoded once, or once for each group of encoders that fit onto the device together. Windows of
     all videos share batches of one fixed shape (the last is padded), so features don't depend on workers,
     order or kills.
     """
 
-    def __init__(self, pool: Pool, device: str) -> None:
-        self._pool, self._device = pool, device
+    def __init__(self, resources: Resources, device: str | None = None) -> None:
+        """`device` is that of encoders, where it isn't the resources'."""
+        self._resources, self._device = resources, device or resources.device
+
+    def make(
+        self, generator: Generator, recipe: GeneratorRecipe | None, orders: Sequence[Order]
+    ) -> Iterator[Made]:
+        at_once = generator.concurrency
+        if not generator.waits:
+            at_once = min(self._resources.at_once, at_once)
+        yield from made_by(generator, orders, max(1, at_once))
 
     def extract(
-        self, prepared: Prepared, normalization: Normalization, tasks: Sequence[Task]
+        self, prepared: Prepared, normalization: Normalization, tasks: Sequence[Task], folder: Path
     ) -> Iterator[Extracted | None]:
         asked = {need.id for task in tasks for need in task.needs}
         wanted = {name: encoder for name, encoder in prepared.encoders.items() if name in asked}
@@ -42,7 +55,7 @@ class LocalExecutor(Executor):
                 encoders = {name: wanted[name] for name in group}
                 is_first, is_last = group is groups[0], group is groups[-1]
                 one = _Pass(prepared, encoders, normalization, queue, is_first, is_last)
-                yield from one.run(tasks, self._pool)
+                yield from one.run(tasks, self._resources.pool)
                 if not is_last:
                     unload(*encoders.values())
 

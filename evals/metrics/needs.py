@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evals.encoders import derivations
+from evals.encoders import Precision, Start, derivations
 from evals.encoders.base import Encoder, TextEncoder
 from evals.encoders.derivations import Derivation
 from evals.errors import UsageError
@@ -40,10 +40,21 @@ class VideoAndText:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What frame extractors and encoders, by id, are made from."""
+
+    frames: tuple[str, ...] = ()
+    encoders: tuple[str, ...] = ()
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    precision: Precision = "fp32"
+    start: Start = "first"
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Everything that makes features, found and ready before any work starts: specs of frame extractors,
     encoders, derivations, pair extractors and judges, by id; `weights` are local files of frame
-    extractors."""
+    extractors. By the `recipe` other processes make the same features of videos."""
 
     frames: Mapping[str, Spec] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
@@ -51,6 +62,7 @@ class Prepared:
     derivations: Mapping[str, Derivation] = field(default_factory=dict)
     pairs: Mapping[str, Spec] = field(default_factory=dict)
     judges: Mapping[str, Judge] = field(default_factory=dict)
+    recipe: Recipe | None = None
 
     def specs(self, texts: Sequence[str] = ()) -> dict[Need, Spec]:
         """The identity of every need's features, in a run with these texts."""

@@ -16,7 +16,7 @@ from evals.extractors.paired import PAIR_EXTRACTORS, create_pair
 from evals.judges import create as create_judge
 from evals.metrics.base import DistributionMetric, VideoMetric
 from evals.metrics.fidelity import PairMetric
-from evals.metrics.needs import Prepared, check_text_side, expanded
+from evals.metrics.needs import Prepared, Recipe, check_text_side, expanded
 from evals.records import MetricInfo, Normalization
 
 
@@ -83,8 +83,24 @@ def prepare(
         derivations={n.id: derivations.create(n.id, encoders) for n in every if n.kind == "derived"},
         pairs=pairs,
         judges=judges,
+        recipe=Recipe(tuple(frames), tuple(encoders), weights, precision, start),
     )
     pair = {name: metric for name, metric in made.items() if isinstance(metric, PairMetric)}
     video = {n: metric for n, metric in made.items() if isinstance(metric, VideoMetric) and n not in pair}
     rest = {name: metric for name, metric in made.items() if isinstance(metric, DistributionMetric)}
     return Metrics(video, rest, pair, prepared)
+
+
+def prepare_features(recipe: Recipe) -> Prepared:
+    """Frame extractors and encoders alone, as another process has prepared them. Raises `UnknownName`,
+    `UsageError` or `WeightsError`."""
+    found = {name: weights_of(name, recipe.weights) for name in recipe.frames}
+    return Prepared(
+        frames={name: extractors.create(name, path).spec for name, path in found.items()},
+        weights={name: path for name, path in found.items() if path is not None},
+        encoders={
+            name: create_encoder(name, recipe.weights, recipe.precision, recipe.start)
+            for name in recipe.encoders
+        },
+        recipe=recipe,
+    )

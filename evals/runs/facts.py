@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.records import Normalization
-from evals.runs.features import FeatureStore
+from evals.runs.features import FeatureStore, ShardWriter
 from evals.runs.keys import facts_key
 
 
@@ -25,7 +25,9 @@ class DecodedFacts:
     notes: tuple[str, ...] = ()
 
 
-def put_facts(store: FeatureStore, sha256: str, normalization: Normalization, facts: DecodedFacts) -> None:
+def put_facts(
+    store: FeatureStore | ShardWriter, sha256: str, normalization: Normalization, facts: DecodedFacts
+) -> None:
     """Collect a video's facts for the store's next commit."""
     shape = np.array([facts.fps, facts.width, facts.height], np.float64)
     notes = np.frombuffer(json.dumps(facts.notes).encode(), np.uint8)

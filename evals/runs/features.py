@@ -36,10 +36,11 @@ class FeatureStore:
 
     def __init__(self, folder: Path, writer: str = MAIN) -> None:
         """Shards that are written are called after the `writer`."""
-        self.folder, self.writer, self._written = folder, writer, 0
+        self.folder = folder
+        self._collected = ShardWriter(folder, writer)
+        self._adopted: set[str] = set()
         self._shard: dict[str, Path] = {}
         self._names: dict[str, list[str]] = {}
-        self._pending: dict[str, Features] = {}
         for path in sorted(folder.glob("*.safetensors")):
             self._read_index(path)
 
@@ -66,15 +67,17 @@ class FeatureStore:
 
     def adopt(self, name: str) -> None:
         """Take in a shard that another process wrote into the folder."""
-        self._read_index(self.folder / name)
+        if name not in self._adopted:
+            self._read_index(self.folder / name)
+            self._adopted.add(name)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._pending or key in self._shard
+        return key in self._collected.pending or key in self._shard
 
     def get(self, key: str) -> Features:
         """Features of one key; `KeyError` where there are none."""
-        if key in self._pending:
-            return self._pending[key]
+        if key in self._collected.pending:
+            return self._collected.pending[key]
         path = self._shard[key]
         with safe_open(str(path), framework="numpy") as shard:
             return self._checked(path, shard, shard.metadata() or {}, key)
@@ -91,10 +94,12 @@ class FeatureStore:
         wanted: dict[Path | None, list[str]] = {}
         for key in dict.fromkeys(keys):
             if key in self:
-                wanted.setdefault(None if key in self._pending else self._shard[key], []).append(key)
+                wanted.setdefault(None if key in self._collected.pending else self._shard[key], []).append(
+                    key
+                )
         for path, mine in wanted.items():
             if path is None:
-                yield from ((key, self._pending[key]) for key in mine)
+                yield from ((key, self._collected.pending[key]) for key in mine)
                 continue
             with safe_open(str(path), framework="numpy") as shard:
                 checksums = shard.metadata() or {}
@@ -103,26 +108,48 @@ class FeatureStore:
 
     def put(self, key: str, features: Mapping[str, NDArray[Any]]) -> None:
         """Collect features for the next commit: at least one array, which may be empty."""
-        if not features:
-            raise ValueError(f"feature {key} holds no arrays")
-        self._pending[key] = {name: np.ascontiguousarray(value) for name, value in features.items()}
+        self._collected.put(key, features)
 
     @property
     def pending_bytes(self) -> int:
-        return sum(a.nbytes for arrays in self._pending.values() for a in arrays.values())
+        return self._collected.bytes
 
     def commit(self) -> None:
         """Write what was collected as one new shard."""
-        new = {k: arrays for k, arrays in self._pending.items() if k not in self._shard}
-        self._pending = {}
-        if not new:
-            return
-        tensors = {
-            f"{key}/{name}": array for key, arrays in sorted(new.items()) for name, array in arrays.items()
-        }
+        new = {k: sorted(arrays) for k, arrays in self._collected.pending.items() if k not in self._shard}
+        if (name := self._collected.commit(new)) is not None:
+            for key, names in new.items():
+                self._shard[key], self._names[key] = self.folder / name, names
+
+
+class ShardWriter:
+    """Collects features and writes them as shards, called after the `writer`."""
+
+    def __init__(self, folder: Path, writer: str = MAIN) -> None:
+        self.folder, self.writer, self._written = folder, writer, 0
+        self.pending: dict[str, Features] = {}
+
+    def put(self, key: str, features: Mapping[str, NDArray[Any]]) -> None:
+        """Collect features for the next commit: at least one array, which may be empty."""
+        if not features:
+            raise ValueError(f"feature {key} holds no arrays")
+        self.pending[key] = {name: np.ascontiguousarray(value) for name, value in features.items()}
+
+    @property
+    def bytes(self) -> int:
+        """Of what was collected."""
+        return sum(a.nbytes for arrays in self.pending.values() for a in arrays.values())
+
+    def commit(self, keys: Iterable[str] | None = None) -> str | None:
+        """Write what was collected (or some of it) as one new shard and begin anew; gives its name, None
+        where there is nothing to write."""
+        chosen = sorted(self.pending if keys is None else keys)
+        tensors = {f"{key}/{name}": array for key in chosen for name, array in self.pending[key].items()}
+        self.pending = {}
+        if not tensors:
+            return None
         while (path := self.folder / f"{self.writer}-{self._written:06d}.safetensors").exists():
             self._written += 1
         checksums = {name: _checksum(name, array) for name, array in tensors.items()}
         write_atomically(path, save(tensors, checksums))
-        for key, arrays in new.items():
-            self._shard[key], self._names[key] = path, sorted(arrays)
+        return path.name

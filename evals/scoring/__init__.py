@@ -58,7 +58,7 @@ def score_run(
         known = dict(run.info.metrics)
         known[str(normalization)] = {**known.get(str(normalization), {}), **work.infos}
         run.update(metrics=known)
-        executor = executor or LocalExecutor(resources.pool, device)
+        executor = executor or LocalExecutor(resources, device)
         _work(work, resources, device, executor, retry, rescore, progress or Progress())
         if work.kept:
             warnings.warn(

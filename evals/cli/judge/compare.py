@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evals.cli import values
-from evals.cli.options import PATH, Common, Retrying, allow_outside, common, retrying
+from evals.cli.options import PATH, Common, Working, allow_outside, common, working
 from evals.cli.output import say, table_width, tell, tell_json, tell_table
 from evals.cli.rate.opening import aspect as aspect_option
 from evals.cli.rate.opening import limit as limit_option
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 @aspect_option
 @limit_option
 @allow_outside
-@retrying
+@working
 @common
 def command(
     runs: tuple[Path, ...], judge: str, judging: dict[str, str], out: Path | None, aspect: Aspect,
-    limit: int | None, allow_outside: bool, retrying: Retrying, common: Common,
+    limit: int | None, allow_outside: bool, working: Working, common: Common,
 ) -> int:  # fmt: skip
     """Have a judge choose between the videos of RUNS, two at a time and in both orders; what it decides in
     both counts. Votes join those of people in the study's folder."""
@@ -60,7 +60,7 @@ def command(
         common.resources() as resources,
         Bar(common.quiet) as bar,
     ):
-        failures = judge_pairs(study, by_label, asked, resources, bar, retrying.retry)
+        failures = judge_pairs(study, by_label, asked, resources, bar, working.retry)
     votes = [vote for vote in study.votes() if vote.judge == asked.spec.digest]
     found = preferences(study.study, votes, asked.name, doubt=doubt_of_judge(study.study, asked.spec.digest))
     if common.as_json:
