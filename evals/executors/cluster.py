@@ -31,6 +31,7 @@ from evals.generators.base import Generator, failed
 from evals.metrics.needs import Prepared
 from evals.records import Normalization, Record
 
+BATCH = 8  # videos that go to a station together, so that its encoders' batches fill
 LOST = "ended the process that worked on it, three times"
 
 
@@ -96,7 +97,7 @@ class RayExecutor(Executor):
             chosen = [tasks[item] for item in items]
             return actor.work.options(num_returns="streaming").remote(chosen, normalization)
 
-        for found in crew.work([_size(task.source.path) for task in tasks], send):
+        for found in crew.work([_size(task.source.path) for task in tasks], send, BATCH):
             if found is None or isinstance(found[1], Extracted):
                 yield found[1] if found else None
                 continue
@@ -119,7 +120,7 @@ class RayExecutor(Executor):
         def send(actor: Any, items: list[int]) -> Any:
             return actor.work.options(num_returns="streaming").remote([orders[item] for item in items])
 
-        for found in crew.work([0] * len(orders), send):
+        for found in crew.work([0] * len(orders), send, generator.batch):
             if found is not None and isinstance(found[1], Lost):
                 yield found[0], failed(Reason.WORKER_LOST, f"the prompt {LOST}", transient=True), 0.0
             elif found is not None:

@@ -57,17 +57,18 @@ class Crew:
         self._stillborn = 0
 
     def work(
-        self, sizes: Sequence[int], send: Callable[[Any, list[int]], Any]
+        self, sizes: Sequence[int], send: Callable[[Any, list[int]], Any], least: int = 1
     ) -> Iterator[tuple[int, Any] | None]:
         """What became of each item, by its number, in any order: what a station gave, or `Lost`; None when
         nothing came for a while. `sizes` are the items' bytes; `send` has a station do some of them and gives
-        references to (place among them, result, whether it is the item's last)."""
+        references to (place among them, result, whether it is the item's last). `least` items go together
+        where there are enough."""
         left = deque(range(len(sizes)))
         placed = time.monotonic()
         try:
             while left or any(station.chunks for station in self._stations):
                 self._grow(len(left))
-                self._assign(left, sizes, send)
+                self._assign(left, sizes, send, least)
                 waiting = [s.ready for s in self._stations if s.ready is not None]
                 waiting += [results for s in self._stations for results in s.chunks]
                 if any(s.ready is None for s in self._stations):
@@ -106,16 +107,21 @@ class Crew:
         asked = [(kind, need) for kind, need in self._needs.items() if need]
         return min(int(resources.get(kind, 0.0) / need + 1e-6) for kind, need in asked)
 
-    def _assign(self, left: deque[int], sizes: Sequence[int], send: Callable[[Any, list[int]], Any]) -> None:
+    def _assign(
+        self, left: deque[int], sizes: Sequence[int], send: Callable[[Any, list[int]], Any], least: int
+    ) -> None:
         for _ in range(AHEAD):  # in turn, so that each has one before any has two
             for station in self._stations:
                 if left and station.ready is None and len(station.chunks) < AHEAD:
-                    items = self._next(left, sizes)
+                    items = self._next(left, sizes, least)
                     station.chunks[send(station.actor, items)] = _Chunk(items, set(items))
 
-    def _next(self, left: deque[int], sizes: Sequence[int]) -> list[int]:
+    def _next(self, left: deque[int], sizes: Sequence[int], least: int) -> list[int]:
         """The next chunk: smaller towards the end, so that stations end together; a suspect goes alone."""
-        most = max(1, min(CHUNK_ITEMS, len(left) // (2 * AHEAD * len(self._stations))))
+        stations = len(self._stations)
+        most = min(
+            CHUNK_ITEMS, max(len(left) // (2 * AHEAD * stations), min(least, -(-len(left) // stations)))
+        )
         items = [left.popleft()]
         size = sizes[items[0]]
         while left and len(items) < most and items[0] not in self._suspects and left[0] not in self._suspects:

@@ -1,0 +1,172 @@
+"""`--executor ray` on real clusters of several nodes on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from evals.runs import journal
+from tests.conftest import ROOT, Cli, Result, call, start
+from tests.helpers import PLAIN
+from tests.test_kills import TABLES, state, timeless
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra `ray` is not installed"),
+]
+WORK = ("--generator", "simulated:flicker@0.3", "--prompts", "parks", "--limit", 40,
+        "--metrics", PLAIN, "--size", "96x72", "--frames", 12, "--name", "r")  # fmt: skip
+
+
+class Nodes:
+    """A cluster with a head that does no work, and nodes of one core each."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.address = self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def tell(self, word: str) -> None:
+        """`kill` a node and add another, or `add` one."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(word + "\n")
+        self._process.stdin.flush()
+        assert self._answer() == "done"
+
+
+@contextmanager
+def cluster(count: int) -> Iterator[Nodes]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.ray_cluster", str(count)], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield Nodes(process)
+    finally:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.close()
+        try:
+            process.wait(30)
+        finally:
+            process.stdout.close()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of the local executor."""
+    out = tmp_path_factory.mktemp("whole")
+    assert call("run", *WORK, "--workers", 2, "--out", out).code == 0
+    return out / "r"
+
+
+def on_ray(address: str, out: Path) -> tuple[object, ...]:
+    return ("run", *WORK, "--out", out, "--executor", "ray", "--address", address, "-v")
+
+
+def check(whole: Path, run: Path, tmp_path: Path) -> None:
+    """The same rows, scores and tables, and nothing in a journal twice."""
+    assert state(run) == state(whole)
+    for name, path in (("a", whole), ("b", run)):
+        assert call("compare", path, "--videos", 0, "--out", tmp_path / name).code == 0
+    for table in TABLES:
+        assert timeless(tmp_path / "a" / table) == timeless(tmp_path / "b" / table), table
+    for kind in ("samples", "scores"):
+        records = [record for _, record in journal.read(run / kind / "main.jsonl")]
+        assert len({(r["prompt_id"], r["seed"]) for r in records}) == len(records), kind
+
+
+def stations(run: Path) -> set[str]:
+    """The writers of feature shards on the cluster."""
+    names = [path.name.rpartition("-")[0] for path in (run / "features").glob("node-*.safetensors")]
+    return set(names)
+
+
+def test_two_and_three_nodes_equal_one_machine(whole: Path, tmp_path: Path) -> None:
+    with cluster(2) as nodes:
+        done = call(*on_ray(nodes.address, tmp_path / "two"))
+        assert done.code == 0, done.err
+        assert len(stations(tmp_path / "two" / "r")) == 2
+        nodes.tell("add")
+        done = call(*on_ray(nodes.address, tmp_path / "three"))
+        assert done.code == 0, done.err
+    for name in ("two", "three"):
+        check(whole, tmp_path / name / "r", tmp_path / f"tables-{name}")
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.nightly)])
+def test_nodes_workers_and_the_driver_die_and_nothing_is_lost(
+    whole: Path, tmp_path: Path, kills: int
+) -> None:
+    plan = ["node", "worker", "driver", *["node"] * (kills - 1)]
+    rng = random.Random(3)
+    with cluster(2) as nodes:
+        for number in range(kills + 10):
+            out = tmp_path / f"killed-{number}"
+            done = False
+            while not done:  # the driver is started again where it was killed
+                with start(*on_ray(nodes.address, out)) as process:
+                    while plan and process.poll() is None:
+                        try:
+                            process.wait(rng.uniform(5, 9))
+                        except subprocess.TimeoutExpired:
+                            end(plan.pop(0), process, nodes)
+                    _, err = process.communicate(timeout=600)
+                done = process.returncode != -signal.SIGKILL
+            assert process.returncode == 0, err
+            check(whole, out / "r", tmp_path / f"tables-{number}")
+            if not plan:
+                return
+    raise AssertionError(f"left: {plan}")
+
+
+def end(kind: str, driver: subprocess.Popen[str], nodes: Nodes) -> None:
+    """Kill a node, the processes of stations, or the driver."""
+    if kind == "node":
+        nodes.tell("kill")
+    elif kind == "driver":
+        driver.kill()
+        driver.wait()
+    else:
+        for pid in workers():
+            os.kill(pid, signal.SIGKILL)
+
+
+def workers() -> list[int]:
+    """The processes that stations run in."""
+    found = subprocess.run(["pgrep", "-f", "^ray::(Feature|Video)Station"], capture_output=True, text=True,
+                           check=False)  # fmt: skip
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_what_is_wrong_is_said(cli: Cli, tmp_path: Path) -> None:
+    def run(*more: object) -> Result:
+        return cli("run", *WORK, "--out", tmp_path, "--executor", *more)
+
+    done = run("local", "--address", "auto")
+    assert done.code == 2 and "--executor ray" in done.err
+    done = run("ray", "--executor-option", "cpu=2")
+    assert done.code == 2 and "did you mean 'cpus'" in done.err, done.err
+    done = call("run", *WORK, "--out", tmp_path, "--executor", "ray", "--address", "127.0.0.1:9")
+    assert done.code == 2 and "no cluster answers" in done.err, done.err
+    with cluster(1) as nodes:
+        base = ("run", *WORK, "--out", tmp_path, "--executor", "ray", "--address", nodes.address)
+        weights = tmp_path / "plugin.py"
+        weights.write_text("import os\nif os.environ.get('RAY_JOB_ID'):\n    raise ImportError('not here')\n")
+        done = call(*base, "--plugin", weights)
+        assert done.code == 2 and "machine " in done.err and "not here" in done.err, done.err
