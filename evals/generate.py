@@ -27,10 +27,11 @@ from evals.records import (
 from evals.runs import folder as run_folders
 from evals.runs import origin, provenance
 from evals.runs.files import Measured
-from evals.runs.folder import RunFolder, SampleId
+from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal, settle
 from evals.runs.keys import generation_key, text_digest
 from evals.runs.overview import additions
+from evals.runs.reading import SampleId
 from evals.runs.secrets import recordable
 from evals.runs.segments import Shard
 

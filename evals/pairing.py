@@ -20,7 +20,8 @@ from evals.metrics.fidelity import PairMetric
 from evals.metrics.needs import Needs, Prepared
 from evals.records import Normalization, Sample
 from evals.runs.features import FeatureStore
-from evals.runs.folder import RunFolder, SampleId
+from evals.runs.folder import RunFolder
+from evals.runs.reading import SampleId
 from evals.scoring import Metrics
 
 

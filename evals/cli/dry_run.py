@@ -91,7 +91,7 @@ def _scoring(
     resources: Resources,
 ) -> dict[str, Any]:
     """Metrics, and seconds and bytes of features of the videos that lack a score."""
-    have = run.scores(str(normalization)) if run else {}
+    have = run.values(str(normalization)) if run else {}
     wanted = set(metrics.video)
     unscored = [task for task in tasks if wanted - set(have.get(task.id, {}))]
     facts: dict[str, Any] = {

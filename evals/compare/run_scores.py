@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from evals.compare.vector_sets import Vectors
 from evals.errors import BECAUSE_OF_THE_PROMPT, Reason, UsageError
 from evals.records import Calibration, MetricInfo, Normalization, Prompt, Sample, Score
-from evals.runs.folder import RunFolder, SampleId
+from evals.runs.folder import RunFolder
 from evals.runs.keys import metric_digest
 from evals.runs.provenance import Provenance
+from evals.runs.reading import SampleId, Value
 
 SAMPLE_COLUMNS = [
     "prompt_id", "seed", "category", "status", "reason", "message", "sha256", "width", "height", "frames",
@@ -188,10 +190,12 @@ def _chosen(runs: Sequence[RunFolder], normalization: Normalization | None) -> l
 def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
     """Samples and scores of a run folder, in one walk over what was planned."""
     samples = run.samples()
-    scores = run.scores(normalization, samples)
+    scores = run.values(normalization, samples)
     metrics = dict(run.info.metrics.get(normalization, {}))
     video = [name for name, info in metrics.items() if info.kind == "video"]
-    sample_rows, score_rows, notes, parts = [], [], [], []
+    sample_rows, notes, parts = [], [], []
+    columns: dict[str, list[Any]] = {name: [] for name in SCORE_COLUMNS}
+    add = [column.append for column in columns.values()]
     for at in run.sample_ids():
         sample, category = samples.get(at), run.prompts[at[0]].category
         why = _status(sample)
@@ -201,13 +205,15 @@ def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
         sample_rows.append((*at, category, *why, sample.sha256 if sample else None, *shape, *spent))
         mine = scores.get(at, {})
         for name in video:
-            status, reason, message, value = (*why, None) if why[0] != "ok" else _score(mine.get(name))
-            recorded = why[0] == "ok" and name in mine
-            score_rows.append((*at, category, name, status, value, reason, message, recorded))
-            if name in mine:
-                notes += [(*at, name, note) for note in mine[name].notes]
-                parts += [(at[0], name, part, x) for part, x in mine[name].parts.items()]
-    table = pd.DataFrame(score_rows, columns=SCORE_COLUMNS)
+            score = mine.get(name)
+            status, reason, message, value = (*why, None) if why[0] != "ok" else _score(score)
+            row = (*at, category, name, status, value, reason, message, why[0] == "ok" and name in mine)
+            for append, x in zip(add, row, strict=True):
+                append(x)
+            if isinstance(score, Score):
+                notes += [(*at, name, note) for note in score.notes]
+                parts += [(at[0], name, part, x) for part, x in score.parts.items()]
+    table = pd.DataFrame(columns, columns=SCORE_COLUMNS)
     return RunScores(
         label=label, generator=run.info.label, normalization=normalization, prompts=run.prompts,
         samples=pd.DataFrame(sample_rows, columns=SAMPLE_COLUMNS),
@@ -225,9 +231,11 @@ def _status(sample: Sample | None) -> tuple[str, Reason | None, str]:
     return sample.status, sample.reason, sample.message
 
 
-def _score(score: Score | None) -> tuple[str, Reason | None, str, float | None]:
+def _score(score: Value | None) -> tuple[str, Reason | None, str, float | None]:
     if score is None:
         return "missing", Reason.NOT_SCORED, "was not scored", None
+    if isinstance(score, float):
+        return "ok", None, "", score
     return score.status, score.reason, score.message, score.value
 
 

@@ -86,7 +86,7 @@ class Sample(Record):
     job_id: str | None = None
     attempts: int = 1
     created: str = ""
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = Field(default_factory=dict)
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

@@ -60,7 +60,7 @@ class Score(Record):
     message: str = ""
     transient: bool = False
     notes: tuple[str, ...] = ()
-    parts: dict[str, float] = {}
+    parts: dict[str, float] = Field(default_factory=dict)
     metric_digest: str = ""
     fields_digest: str = ""
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import OutsideRun, RunError, RunMismatch, UsageError
-from evals.records import Prompt, PromptSet, Sample, Score, ScoreLine, Settings, Spec
+from evals.records import Prompt, PromptSet, Sample, Score, Settings, Spec
 from evals.runs import journal, origin
 from evals.runs.info import (
     RunInfo,
@@ -40,13 +40,11 @@ from evals.runs.info import (
     write_info,
     writers_of,
 )
-from evals.runs.keys import fields_digest, metric_digest, text_digest
+from evals.runs.keys import fields_digest, metric_digest
 from evals.runs.lock import held
+from evals.runs.reading import SampleId, Value, as_score, read_samples, read_values
 from evals.runs.secrets import redacted
 from evals.runs.segments import MAIN, Segments, Shard, shard_of
-
-SampleId = tuple[str, int]
-"""Prompt id and seed."""
 
 
 class RunFolder:
@@ -147,38 +145,8 @@ class RunFolder:
         self.update(prompt_sets=sets, seeds={k: tuple(sorted(v)) for k, v in seeds.items()})
 
     def samples(self) -> dict[SampleId, Sample]:
-        """The current sample of every (prompt, seed) that has one. In a segment the last record holds; of
-        several segments `ok` wins, then the higher attempt.
-
-        A sample made from other words than the prompt has now is stale and left out.
-        """
-        words = {p.id: text_digest(p) for p in self.prompts.values()}
-        found: dict[SampleId, Sample] = {}
-        for path in self.segments.all("samples"):
-            held_here = self._samples_in(path, words)
-            if not found:
-                found = held_here
-                continue
-            for at, sample in held_here.items():
-                if at not in found or _rank(sample) > _rank(found[at]):
-                    found[at] = sample
-        return found
-
-    def _samples_in(self, path: Path, words: Mapping[str, str]) -> dict[SampleId, Sample]:
-        """The samples of one segment."""
-        found: dict[SampleId, Sample] = {}
-        for number, record in journal.read(path):
-            sample = valid(Sample, record, f"{path}:{number}")
-            if sample.seed not in self.info.seeds.get(sample.prompt_id, ()):
-                raise RunError(
-                    f"{path}:{number}: run.json does not have prompt {sample.prompt_id}, seed {sample.seed}:"
-                    " it is older than this file; restore the newer one"
-                )
-            if sample.text_digest == words.get(sample.prompt_id):
-                found[sample.prompt_id, sample.seed] = sample
-            else:
-                found.pop((sample.prompt_id, sample.seed), None)
-        return found
+        """The current sample of every (prompt, seed) that has one (`reading.read_samples`)."""
+        return read_samples(self.segments.all("samples"), self.prompts, self.info.seeds)
 
     def video_path(self, sample: Sample) -> Path:
         """Where a sample's video lies: inside the run, or where the user keeps it. Raises `OutsideRun` for a
@@ -198,40 +166,27 @@ class RunFolder:
     def _root(self) -> Path:
         return self.path.resolve()
 
+    def values(
+        self, normalization: str, samples: Mapping[SampleId, Sample] | None = None
+    ) -> dict[SampleId, dict[str, Value]]:
+        """Current scores under one normalization (`reading.read_values`)."""
+        samples = self.samples() if samples is None else samples
+        metrics = self.info.metrics.get(normalization, {})
+        return read_values(self.segments.all("scores"), normalization, metrics, self.prompts, samples)
+
     def scores(
         self, normalization: str, samples: Mapping[SampleId, Sample] | None = None
     ) -> dict[SampleId, dict[str, Score]]:
-        """Current scores under one normalization: of the sample's bytes, the metric's version and the
-        prompt's values as they are now. Of several, `ok` wins, then the latest."""
-        metrics = self.info.metrics.get(normalization, {})
-        digests = {name: metric_digest(info) for name, info in metrics.items()}
-        fields = {
-            (p.id, name): fields_digest(p, info.reads)
-            for p in self.prompts.values()
-            for name, info in metrics.items()
-        }
-        samples = self.samples() if samples is None else samples
+        """The same as whole records."""
+        infos = self.info.metrics.get(normalization, {})
+        stamps = {name: (metric_digest(info), info.reads) for name, info in infos.items()}
         found: dict[SampleId, dict[str, Score]] = {}
-        for where, record in self._lines("scores"):
-            line = valid(ScoreLine, record, where)
-            at = (line.prompt_id, line.seed)
-            sample = samples.get(at)
-            if line.normalization != normalization or sample is None or sample.sha256 != line.sha256:
-                continue
-            kept = found.setdefault(at, {})
-            for name, score in line.scores.items():
-                current = (digests.get(name), fields.get((line.prompt_id, name)))
-                if (score.metric_digest, score.fields_digest) != current:
-                    continue
-                if score.status == "ok" or name not in kept or kept[name].status != "ok":
-                    kept[name] = score
+        for at, values in self.values(normalization, samples).items():
+            found[at] = {}
+            for name, value in values.items():
+                digest, reads = stamps[name]
+                found[at][name] = as_score(value, digest, fields_digest(self.prompts[at[0]], reads))
         return found
-
-    def _lines(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The records of all segments, with where they stand."""
-        for path in self.segments.all(kind):
-            for number, record in journal.read(path):
-                yield f"{path}:{number}", record
 
     @contextmanager
     def writing(self) -> Iterator[RunFolder]:
@@ -256,10 +211,6 @@ class RunFolder:
                 f"{self.path}: was split into {other.count} shards, and {self.shard} is not one of them;"
                 f" give --shard N/{other.count}, or join what is there first with `t2v-evals merge`"
             )
-
-
-def _rank(sample: Sample) -> tuple[bool, int]:
-    return sample.status == "ok", sample.attempts
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from evals.records import Score
 from evals.runs.folder import RunFolder
+from evals.runs.reading import Value
 from evals.runs.segments import Shard
 
 
@@ -27,15 +29,15 @@ def describe(path: Path, normalization: str | None = None, shard: Shard | None =
     scored: dict[str, dict[str, dict[str, int]]] = {}
     failed_scores = 0
     for name in [normalization] if normalization else list(run.info.metrics):
-        scores = run.scores(name, samples)
+        scores = run.values(name, samples)
         for metric, info in run.info.metrics.get(name, {}).items():
             if info.kind != "video":
                 continue
             found = [scores.get(at, {}).get(metric) for at in ok]
-            counts = Counter("missing" if s is None else s.status for s in found)
+            counts = Counter(_status(s) for s in found)
             scored.setdefault(name, {})[metric] = dict(counts)
             for at, s in zip(ok, found, strict=True):
-                if s is not None and s.status != "ok":
+                if isinstance(s, Score) and s.status != "ok":
                     problems[metric, s.status, s.message] += 1
                     failed_scores += s.status == "failed" and at[0] in mine
     every = {name: info for metrics in run.info.metrics.values() for name, info in metrics.items()}
@@ -55,6 +57,10 @@ def describe(path: Path, normalization: str | None = None, shard: Shard | None =
         + sum(s.status == "failed" and at[0] in mine for at, s in samples.items() if at in asked),
         **({"unfinished_shards": run.unfinished} if run.unfinished else {}),
     }
+
+
+def _status(score: Value | None) -> str:
+    return "missing" if score is None else "ok" if isinstance(score, float) else score.status
 
 
 def additions(run: RunFolder, prompt_ids: Iterable[str]) -> str:

@@ -15,9 +15,10 @@ from evals.metrics.preparing import Metrics
 from evals.records import Need, Normalization, Prompt, Sample, Score, ScoreLine
 from evals.runs.facts import get_facts
 from evals.runs.features import Features, FeatureStore
-from evals.runs.folder import RunFolder, SampleId
+from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal
 from evals.runs.keys import facts_key, fields_digest, metric_digest
+from evals.runs.reading import SampleId, Value, is_ok
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Scoring:
 
     def items(self, retry: Retry, rescore: bool) -> list[Item]:
         """Every video of the run, each with the metrics that are missing for it."""
-        before = self.run.scores(str(self.normalization), self.samples)
+        before = self.run.values(str(self.normalization), self.samples)
         recorded = {} if rescore else before
         mine = self.run.mine(list(self.run.prompts))
         found = []
@@ -63,7 +64,7 @@ class Scoring:
             have, prompt, sample = recorded.get(at, {}), self.run.prompts[at[0]], self.samples[at]
             missing = [m for m in self.chosen.video if _is_due(have.get(m), retry)]
             of = VideoAndText(str(sample.sha256), prompt.text, self.texts, prompt=prompt)
-            had = any(s.status == "ok" for m, s in before.get(at, {}).items() if m in missing)
+            had = any(is_ok(s) for m, s in before.get(at, {}).items() if m in missing)
             found.append(Item(at, sample, prompt, of, missing, had))
         return found
 
@@ -189,6 +190,8 @@ class Scoring:
             )
 
 
-def _is_due(before: Score | None, retry: Retry) -> bool:
+def _is_due(before: Value | None, retry: Retry) -> bool:
     """Whether a score is to be made: it never was, or it failed and may be tried again."""
+    if isinstance(before, float):
+        return False
     return before is None or (before.status == "failed" and wants_retry(before.transient, retry))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evals.compare import Comparison
 from evals.records import MetricInfo, Prompt
-from evals.runs.folder import SampleId
+from evals.runs.reading import SampleId
 
 
 @dataclass(frozen=True)
