@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -66,9 +67,10 @@ class RayExecutor(Executor):
         self._mine = not ray.is_initialized()
         if self._mine:
             try:
+                _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            except (OSError, RuntimeError, ValueError) as error:
+                reason = getattr(error, "strerror", "") or str(error).partition("\n")[0] or type(error).__name__
                 raise UsageError(f"--address {address}: no cluster answers there: {reason:.300}") from None
 
     def __enter__(self) -> RayExecutor:
@@ -146,6 +148,13 @@ class RayExecutor(Executor):
             runtime_env={"env_vars": {"PYTHONPATH": path}},
         )(station)  # fmt: skip
         return Crew(ray, needs, lambda: actor.remote(equipment, recipe), digest, options.stations)
+
+
+def _knock(address: str | None) -> None:
+    """Ray tries an address for minutes: see first whether anybody listens. Raises `OSError`."""
+    host, _, port = (address or "").rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _absolute(source: Source) -> Source:
