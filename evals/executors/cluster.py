@@ -70,7 +70,7 @@ class RayExecutor(Executor):
                 _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (OSError, RuntimeError, ValueError) as error:
-                reason = getattr(error, "strerror", "") or str(error).partition("\n")[0] or type(error).__name__
+                reason = getattr(error, "strerror", "") or str(error).partition("\n")[0]
                 raise UsageError(f"--address {address}: no cluster answers there: {reason:.300}") from None
 
     def __enter__(self) -> RayExecutor:
