@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,9 +110,11 @@ def tasks_of(
     generator: Generator,
     requests: Sequence[Request],
     progress: Progress | None = None,
+    samples: Mapping[SampleId, Sample] | None = None,
 ) -> list[Task]:
     """Tasks for all requests, each with the sample it has, if that is still the same thing."""
-    samples = run.samples() if run else {}
+    if samples is None:
+        samples = run.samples() if run else {}
     tasks = []
     progress = progress or Progress()
     progress.begin("plan", len(requests))
@@ -213,13 +215,14 @@ class _Generation:
             self.started = provenance.now()
             mine = self.run.mine([r.prompt.id for r in self.requests])
             requests = [r for r in self.requests if r.prompt.id in mine]
-            tasks = tasks_of(self.run, self.generator, requests, self.progress)
+            samples = self.run.samples()
+            tasks = tasks_of(self.run, self.generator, requests, self.progress, samples)
             self.due = [task for task in tasks if task.is_due(self.config.retry)]
             by_prompt: dict[str, list[Task]] = {}
             for task in tasks:
                 by_prompt.setdefault(task.request.prompt.id, []).append(task)
             self._by_prompt = list(by_prompt.values())
-            _warn_of_leftovers(self.run, self.config)
+            _warn_of_leftovers(self.run, self.config, samples)
             if added := additions(self.run, [r.prompt.id for r in self.requests]):
                 self.progress.preflight(added)
             self.run.add([(r.prompt, r.seed) for r in self.requests])
@@ -255,7 +258,7 @@ class _Generation:
             self.progress.advance(sample.status != "ok")
 
 
-def _warn_of_leftovers(run: RunFolder, config: RunConfig) -> None:
+def _warn_of_leftovers(run: RunFolder, config: RunConfig, samples: Mapping[SampleId, Sample]) -> None:
     """Samples of clips that a folder no longer holds stay in the run: say so."""
     if not config.generator.existing:
         return
@@ -263,7 +266,7 @@ def _warn_of_leftovers(run: RunFolder, config: RunConfig) -> None:
     there = config.generator.holdings(config.prompts)
     left = [
         at
-        for at, sample in run.samples().items()
+        for at, sample in samples.items()
         if sample.status == "ok" and (asked is None or at[0] in asked) and at not in there
     ]
     if left:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from evals.compare.vector_sets import Vectors
 from evals.errors import BECAUSE_OF_THE_PROMPT, Reason, UsageError
 from evals.records import Calibration, MetricInfo, Normalization, Prompt, Sample, Score
+from evals.runs.bulk import bulk
 from evals.runs.folder import RunFolder
 from evals.runs.keys import metric_digest
 from evals.runs.provenance import Provenance
@@ -67,6 +68,7 @@ class RunScores:
     videos: Mapping[SampleId, Sample] = field(default_factory=dict, repr=False)
     """Samples that have a video, where there is a folder."""
     vectors: Mapping[str, Vectors] = field(default_factory=dict, repr=False)
+    read: dict[Any, Vectors] = field(default_factory=dict, repr=False)
     """Features by distribution metric, where there is no folder."""
 
     @cached_property
@@ -187,6 +189,7 @@ def _chosen(runs: Sequence[RunFolder], normalization: Normalization | None) -> l
     return [next(iter(r.info.metrics), "native") for r in runs]
 
 
+@bulk()
 def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
     """Samples and scores of a run folder, in one walk over what was planned."""
     samples = run.samples()

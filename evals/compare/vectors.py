@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,22 +14,28 @@ from evals.errors import MetricError, Reason
 from evals.metrics.base import DistributionMetric, outside
 from evals.metrics.needs import Needs, VideoAndText, recorded_specs
 from evals.records import Normalization
-from evals.runs.features import FeatureStore
+from evals.runs.folder import RunFolder
 
 Match = Literal["none", "category", "prompt"]
 
 
 def vectors_of(run: RunScores, name: str, metric: DistributionMetric) -> Vectors:
     """What a run has, ordered by prompt and seed. What is out of domain is counted and kept: leaving it out
-    would favour whoever made it."""
+    would favour whoever made it. Metrics that take the same features in the same way share one reading."""
     if name in run.vectors:
         return run.vectors[name]
     info = run.metrics.get(name)
-    found = Vectors()
     if info is None or run.folder is None:
-        return found
-    store = FeatureStore(run.folder.features)
-    needs = Needs(recorded_specs(info), Normalization.parse(run.normalization))
+        return Vectors()
+    specs = recorded_specs(info)
+    how = (type(metric).pool, *((need, specs[need].digest) for need in metric.needs))
+    if how not in run.read:
+        run.read[how] = _read(run, run.folder, metric, Needs(specs, Normalization.parse(run.normalization)))
+    return replace(run.read[how])
+
+
+def _read(run: RunScores, folder: RunFolder, metric: DistributionMetric, needs: Needs) -> Vectors:
+    store, found = folder.stored, Vectors()
     for (prompt_id, _), sample in sorted(run.videos.items()):
         prompt = run.prompts[prompt_id]
         of = VideoAndText(str(sample.sha256), prompt.text)

@@ -57,7 +57,7 @@ class Event:
 
     @property
     def kind(self) -> str:
-        """`window`, `restart`, `done`, or `error`."""
+        """`plan`, `frames`, `window` (of a pair), `restart`, `done`, or `error`."""
         return "error" if self.message is None else str(self.message.head["type"])
 
 

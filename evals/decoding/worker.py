@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from evals import video
 from evals.decoding import pairs, previews, wire
 from evals.decoding.spent import Clock, peak_memory
-from evals.decoding.windows import WindowCutter
+from evals.decoding.windows import WindowCutter, alike, resized
 from evals.errors import DoesNotApply, EvalsError, Reason, SampleError
 from evals.extractors import FrameExtractor, create
 from evals.records import Normalization
@@ -147,7 +147,7 @@ def _pass(
     count: int,
     notes: list[str] | None = None,
 ) -> tuple[dict[str, Any], wire.Arrays]:
-    """Decode once: windows are sent as they are complete, everything else is the last message."""
+    """Decode once: frames of windows are sent as they come, everything else is the last message."""
     notes = notes or []
     kept, fps = video.select(found, normalization, count), normalization.fps or found.facts.fps
     problems: dict[str, Problem] = {}
@@ -159,13 +159,15 @@ def _pass(
             problems[name] = ("again", Reason.EXTRACTOR_ERROR, message)
     parts: dict[str, list[Features]] = {name: [] for name in extractors}
     cutters: dict[str, WindowCutter] = {}
-    for name, (frames, resize) in job["windows"].items():
-        selection, size = _SELECTION.validate_python(frames), _RESIZE.validate_python(resize)
+    for name, (which, resize) in job["windows"].items():
+        selection, size = _SELECTION.validate_python(which), _RESIZE.validate_python(resize)
         try:
             cutters[name] = WindowCutter(selection, size, len(kept), fps, job["sha256"])
         except DoesNotApply as error:
             problems[name] = ("skip", error.reason, str(error))
-    shape = (found.facts.height, found.facts.width)
+    shape, groups = (found.facts.height, found.facts.width), alike(cutters.items())
+    if cutters:
+        wire.send(sock, {"type": "plan", "windows": {name: c.windows for name, c in cutters.items()}})
     clock = Clock()
     for chunk in video.decode(found, normalization, limits.chunk_bytes, count, notes):
         clock.lap("decode")
@@ -176,11 +178,12 @@ def _pass(
                 clock.lap(f"frames:{name}")
                 if problem:
                     problems[name] = problem
-        for name, cutter in cutters.items():
-            windows = cutter.step(chunk)
-            clock.lap(f"windows:{name}")
-            for number, window in windows:
-                wire.send(sock, {"type": "window", "encoder": name, "number": number}, {"window": window})
+        for names in groups:
+            frames = resized(chunk, [cutters[name] for name in names])
+            clock.lap(f"windows:{'+'.join(names)}")
+            if frames:
+                sent = {"type": "frames", "encoders": names, "indices": [index for index, _ in frames]}
+                wire.send(sock, sent, {"frames": np.stack([frame for _, frame in frames])})
         wire.send(sock, {"type": "progress", "frames": chunk.start + len(chunk.new)})
         clock.lap("send")
     arrays: wire.Arrays = {"/times": _times(found, normalization, kept)}

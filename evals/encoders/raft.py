@@ -70,7 +70,7 @@ class Raft(_OnRaft):
         how = {"top5": "padded"} if self.padded else {}
         self.spec = self.describe(
             "raft",
-            2 if self.padded else 1,
+            3 if self.padded else 2,
             arch=self.arch,
             weights_sha256=digest,
             iterations=ITERATIONS,
@@ -115,7 +115,7 @@ class RaftPoints(_OnRaft):
         self.path = self.setup.weights or locate(self.arch)
         digest = self.hashed(self.path)
         self.spec = self.describe(
-            "raft-points", 1, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS, cells=FLOW_CELLS
+            "raft-points", 2, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS, cells=FLOW_CELLS
         )
 
     def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
@@ -174,4 +174,21 @@ def load_raft(arch: str, path: Path) -> torch.nn.Module:
             f"{path}: is in the authors' naming, which is read for raft-small only; torchvision's"
             " raft_large C_T_V1 holds the same weights"
         )
-    return fill(network, state, path, arch)
+    filled = fill(network, state, path, arch)
+    encoder = filled.feature_encoder
+    assert isinstance(encoder, torch.nn.Module)
+    filled.feature_encoder = _EachFrameOnce(encoder)
+    return filled
+
+
+class _EachFrameOnce(torch.nn.Module):
+    """A network's feature encoder where flows are asked for in both directions: of frames (a, b, b, a) the
+    second half holds nothing new."""
+
+    def __init__(self, encoder: torch.nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, frames: Tensor) -> Tensor:
+        found: Tensor = self.encoder(frames[: len(frames) // 2])
+        return torch.cat([found, found.roll(len(found) // 2, 0)])

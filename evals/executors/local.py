@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evals.decoding.pool import DecoderJob, Event, Pool
 from evals.decoding.resources import Resources
+from evals.decoding.windows import Assembly
 from evals.encoders.base import Encoder
 from evals.encoders.device import Batcher, DeviceQueue, unload
 from evals.errors import DoesNotApply, Reason
@@ -68,6 +69,7 @@ class _State:
     frames: list[str]
     encoders: list[str]
     attempt: int = 0
+    windows: dict[str, Assembly] = field(default_factory=dict)
     encoded: dict[str, dict[int, dict[str, NDArray[np.float32]]]] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] | None = None
     head: Mapping[str, Any] = field(default_factory=dict)
@@ -167,7 +169,14 @@ class _Pass:
             return
         assert event.message is not None
         head, arrays = event.message.head, event.message.arrays
-        if event.kind == "window":
+        if event.kind == "plan":
+            state.windows = {name: Assembly(windows) for name, windows in head["windows"].items()}
+        elif event.kind == "frames":
+            for index, frame in zip(head["indices"], arrays["frames"], strict=True):
+                for name in head["encoders"]:
+                    for number, window in state.windows[name].add(index, frame):
+                        self.batchers[name].add(state, state.attempt, number, window)
+        elif event.kind == "window":
             self.batchers[head["encoder"]].add(state, state.attempt, head["number"], arrays["window"])
         elif event.kind == "restart":
             state.attempt += 1

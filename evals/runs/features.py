@@ -8,6 +8,7 @@ the array, so an array is never updated, and two shards that hold one key hold t
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from evals.errors import RunError
+from evals.runs.bulk import bulk
 from evals.runs.journal import write_atomically
 from evals.runs.segments import MAIN
 
+OPEN = 8  # shards that are held open
 Features = dict[str, NDArray[Any]]
 """Arrays by name, as one extractor gives them for one video or text."""
 
@@ -40,9 +43,12 @@ class FeatureStore:
         self._collected = ShardWriter(folder, writer)
         self._adopted: set[str] = set()
         self._shard: dict[str, Path] = {}
-        self._names: dict[str, list[str]] = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            self._read_index(path)
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all keys of these names
+        self._opened: OrderedDict[Path, tuple[Any, Mapping[str, str]]] = OrderedDict()
+        with bulk():
+            for path in sorted(folder.glob("*.safetensors")):
+                self._read_index(path)
 
     def _read_index(self, path: Path) -> None:
         try:
@@ -63,7 +69,11 @@ class FeatureStore:
             keys.setdefault(key, []).append(name)
         for key, names in keys.items():
             if key not in self._shard:
-                self._shard[key], self._names[key] = path, sorted(names)
+                self._index(key, path, names)
+
+    def _index(self, key: str, path: Path, names: Iterable[str]) -> None:
+        ordered = tuple(sorted(names))
+        self._shard[key], self._names[key] = path, self._alike.setdefault(ordered, ordered)
 
     def adopt(self, name: str) -> None:
         """Take in a shard that another process wrote into the folder."""
@@ -79,8 +89,13 @@ class FeatureStore:
         if key in self._collected.pending:
             return self._collected.pending[key]
         path = self._shard[key]
-        with safe_open(str(path), framework="numpy") as shard:
-            return self._checked(path, shard, shard.metadata() or {}, key)
+        if path not in self._opened:
+            shard: Any = safe_open(str(path), framework="numpy")
+            self._opened[path] = shard, shard.metadata() or {}
+            if len(self._opened) > OPEN:
+                self._opened.popitem(last=False)
+        self._opened.move_to_end(path)
+        return self._checked(path, *self._opened[path], key)
 
     def _checked(self, path: Path, shard: Any, checksums: Mapping[str, str], key: str) -> Features:
         features = {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
@@ -116,10 +131,10 @@ class FeatureStore:
 
     def commit(self) -> None:
         """Write what was collected as one new shard."""
-        new = {k: sorted(arrays) for k, arrays in self._collected.pending.items() if k not in self._shard}
+        new = {k: list(arrays) for k, arrays in self._collected.pending.items() if k not in self._shard}
         if (name := self._collected.commit(new)) is not None:
             for key, names in new.items():
-                self._shard[key], self._names[key] = self.folder / name, names
+                self._index(key, self.folder / name, names)
 
 
 class ShardWriter:

@@ -28,6 +28,7 @@ from typing import Any
 from evals.errors import OutsideRun, RunError, RunMismatch, UsageError
 from evals.records import Prompt, PromptSet, Sample, Score, Settings, Spec
 from evals.runs import journal, origin
+from evals.runs.features import FeatureStore
 from evals.runs.info import (
     RunInfo,
     RunStatus,
@@ -72,6 +73,11 @@ class RunFolder:
     @property
     def features(self) -> Path:
         return self.path / "features"
+
+    @cached_property
+    def stored(self) -> FeatureStore:
+        """The features that were there when this was first asked for; for reading."""
+        return FeatureStore(self.features)
 
     @property
     def videos(self) -> Path:

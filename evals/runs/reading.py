@@ -10,6 +10,7 @@ from typing import Any
 from evals.errors import RunError
 from evals.records import MetricInfo, Prompt, Record, Sample, Score, ScoreLine, Settings, VideoFacts
 from evals.runs import journal
+from evals.runs.bulk import bulk
 from evals.runs.info import valid
 from evals.runs.keys import fields_digest, metric_digest, text_digest
 
@@ -19,6 +20,7 @@ Value = float | Score
 """A score: of one that is `ok`, without notes or parts, its value alone."""
 
 
+@bulk()
 def read_samples(
     segments: Iterable[Path], prompts: Mapping[str, Prompt], seeds: Mapping[str, tuple[int, ...]]
 ) -> dict[SampleId, Sample]:
@@ -61,13 +63,17 @@ def _rank(sample: Sample) -> tuple[bool, int]:
 def _share(record: dict[str, Any], name: str, kind: type[Record], shared: dict[Any, Record]) -> None:
     """Put one record in the place of all equal ones: videos of a run are of few kinds."""
     raw = record.get(name)
-    if isinstance(raw, dict) and all(isinstance(x, str | int | float) for x in raw.values()):
+    if isinstance(raw, dict):
         key = (name, *raw.items())
-        if key not in shared:
-            shared[key] = valid(kind, raw, name)
+        try:
+            if key not in shared:
+                shared[key] = valid(kind, raw, name)
+        except TypeError:  # it holds a list
+            return
         record[name] = shared[key]
 
 
+@bulk()
 def read_values(
     segments: Iterable[Path],
     normalization: str,

@@ -49,6 +49,7 @@ class Scoring:
         self.judged = frozenset(
             name for name, metric in chosen.video.items() if any(n.kind == "answers" for n in metric.needs)
         )
+        self._read: tuple[SampleId | None, dict[Need, Features]] = None, {}
         self.kept: list[str] = []  # why a video that has older scores could not be scored again
         self.samples = {at: s for at, s in run.samples().items() if s.status == "ok"}
 
@@ -131,7 +132,13 @@ class Scoring:
             self.kept.append(failed[0].message)
 
     def read(self, need: Need, item: Item) -> Features:
-        return self.needs.read(need, item.of, self.store)
+        """A need's features, read once for all metrics of a sample."""
+        if self._read[0] != item.at:
+            self._read = item.at, {}
+        found = self._read[1]
+        if need not in found:
+            found[need] = self.needs.read(need, item.of, self.store)
+        return found[need]
 
     def problem(self, need: Need, item: Item, problems: Problems) -> Problem | None:
         """Why there are no features of a need, or of what it is made from."""

@@ -15,7 +15,7 @@ from evals.metrics.physics.evidence import evidence
 from evals.metrics.physics.law import POINTS
 from evals.metrics.temporal import FrozenFrames, SceneCuts, cuts
 from evals.records import Need, Normalization, Prompt, Spec
-from evals.runs.features import Features, FeatureStore
+from evals.runs.features import Features
 from evals.runs.keys import facts_key
 from evals.runs.reading import SampleId
 from evals.tracking.derivation import TRACKS
@@ -160,7 +160,7 @@ def _of_run(run: RunScores, wanted: Sequence[SampleId]) -> Iterator[tuple[Sample
                 keys[need, sample.sha256] = needs.key(need, VideoAndText(sample.sha256))
     facts = {sha: facts_key(sha, normalization) for _, sha in keys}
     try:
-        stored = dict(FeatureStore(run.folder.features).read([*keys.values(), *facts.values()]))
+        stored = dict(run.folder.stored.read([*keys.values(), *facts.values()]))
     except RunError:
         return  # a damaged shard costs the curves of its run; scores are there
     for at, sample in samples.items():
