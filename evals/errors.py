@@ -17,6 +17,7 @@
     │   ├── RunLocked              another process writes to it
     │   ├── OutsideRun             it names a file outside of itself, and somebody else recorded it
     │   └── OtherSchema            written by another version of this package
+    ├── StoreError                 an object store does not answer, or refuses
     ├── WeightsError               a weight file is missing, wrong or of another architecture
     ├── DeviceError                the device has too little memory or cannot be used
     ├── MetricError                a statistic cannot be computed from what it was given
@@ -272,6 +273,10 @@ class OtherSchema(RunError):
     """A record was written by another version of this package."""
 
     code = "other_schema"
+
+
+class StoreError(EvalsError):
+    """An object store does not answer, or refuses; the message names the file."""
 
 
 class WeightsError(EvalsError):

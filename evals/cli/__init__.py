@@ -14,6 +14,7 @@ import click
 
 from evals.cli import (
     compare,
+    copy,
     demo,
     distance,
     doctor,
@@ -46,8 +47,8 @@ def cli() -> None:
     """Evaluate text-to-video models: scores with intervals, sample counts and verdicts."""
 
 
-for _file in (demo, run, generate, score, compare, gate, judge, rate, merge, show, list_, prompts, reference,
-              distance, physics_iq, weights, validate, init, doctor):  # fmt: skip
+for _file in (demo, run, generate, score, compare, gate, judge, rate, merge, copy, show, list_, prompts,
+              reference, distance, physics_iq, weights, validate, init, doctor):  # fmt: skip
     cli.add_command(_file.command)
 
 

@@ -38,6 +38,7 @@ from evals.records import (
     file_sha256,
     is_regular,
 )
+from evals.remote import objects
 from evals.runs.folder import RunFolder
 
 
@@ -70,7 +71,8 @@ class _Contents:
 
 
 class Folder(Generator):
-    """Existing clips as a generator. `-o manifest=NAME` picks another manifest in the folder;
+    """Existing clips as a generator, in a folder or at the URL of an object store (`s3://bucket/clips`): its
+    files are copied into a cache first. `-o manifest=NAME` picks another manifest in the folder;
     `-o follow_symlinks=true` admits links that lead out of it, `-o allow_outside=true` the files that a run
     which somebody else made names outside of itself; `-o prompt_from=name` takes the names of plain clips as
     their prompts; `--layout` names what is not detected."""
@@ -85,8 +87,9 @@ class Folder(Generator):
     existing = True
 
     def __init__(self, argument: str, options: Options) -> None:
+        url = argument if objects.is_url(argument) else None
         try:
-            self.folder = Path(argument).expanduser()
+            self.folder = objects.mirrored(url) if url else Path(argument).expanduser()
             if not self.folder.is_dir():
                 raise UsageError(f"folder:{argument}: no such folder")
             argument.encode()
@@ -96,7 +99,9 @@ class Folder(Generator):
         if options.layout:
             layouts.checked(options.layout)
         self.label = f"folder:{self.folder.resolve().name or argument}"
-        params: dict[str, Any] = {"path": str(self.folder.resolve())}
+        if url:
+            self.label = f"folder:{url.rstrip('/').rpartition('/')[2]}"
+        params: dict[str, Any] = {"path": url or str(self.folder.resolve())}
         self.spec = Spec(name="folder", version=1, params={**params, **options.to_json()})
         self._contents: dict[str, _Contents] = {}  # read once for each prompt set
         self._hashes: dict[Path, str | None] = {}

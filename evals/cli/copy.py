@@ -1,0 +1,66 @@
+"""`copy`: a finished run to an object store, or back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from evals.cli.options import Common, common
+from evals.cli.output import say, tell
+from evals.cli.results import print_runs
+
+
+@click.command(name="copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@common
+def command(source: str, target: str, common: Common) -> int:
+    """Copy a run between a folder and an object store: one of FROM and TO is a URL (s3://bucket/runs/a).
+
+    What is there already is not copied again. `run.json` comes last, so a run that can be opened is whole.
+    """
+    from evals.errors import UsageError
+    from evals.remote import objects
+
+    common.start()
+    if objects.is_url(source) == objects.is_url(target):
+        raise UsageError("copy: one of FROM and TO is a URL such as s3://bucket/runs/a, the other a folder")
+    if objects.is_url(target):
+        count = sent(Path(source), target)
+        tell(f"{source}: {count} files copied to {target}")
+        return 0
+    count = fetched(source, Path(target))
+    say(f"{source}: {count} files copied to {target}")
+    return print_runs([Path(target)], None, common.as_json)
+
+
+def sent(run: Path, url: str) -> int:
+    """Copy a run to a store; gives how many files were sent."""
+    from evals.records import digest
+    from evals.remote.objects import Place, upload
+    from evals.runs.folder import RunFolder
+    from evals.runs.lock import held
+
+    RunFolder(run)  # a run, and whole
+    place = Place.at(url)
+    with held(run):
+        return upload(run, place, "run.json", run / f".sent-{digest(place.url)[:12]}.json")
+
+
+def fetched(url: str, run: Path) -> int:
+    """Copy a run from a store into a new folder, or one that holds the same run."""
+    from evals.errors import RunMismatch, UsageError
+    from evals.records import digest
+    from evals.remote.objects import Place, download
+    from evals.runs.lock import held
+
+    place = Place.at(url)
+    if "run.json" not in place.files():
+        raise UsageError(f"{url}: holds no run.json: not a run, or one that was not copied to its end")
+    note = run / f".fetched-{digest(place.url)[:12]}.json"
+    if run.exists() and any(run.glob("[!.]*")) and not note.exists():
+        raise RunMismatch(f"{run}: holds other files; choose an empty or new folder")
+    run.mkdir(parents=True, exist_ok=True)
+    with held(run):
+        return download(place, run, "run.json", note)
