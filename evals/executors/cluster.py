@@ -93,7 +93,8 @@ class RayExecutor(Executor):
         weights = {name: path.resolve() for name, path in prepared.recipe.weights.items()}
         recipe = replace(prepared.recipe, weights=weights)
         tasks = [Task(_absolute(task.source), task.needs) for task in tasks]
-        crew = self._crew(FeatureStation, recipe, features_digest(prepared), folder.resolve())
+        on_device = bool(recipe.encoders)
+        crew = self._crew(FeatureStation, recipe, features_digest(prepared), folder.resolve(), on_device)
 
         def send(actor: Any, items: list[int]) -> Any:
             chosen = [tasks[item] for item in items]
@@ -128,11 +129,13 @@ class RayExecutor(Executor):
             elif found is not None:
                 yield found[0], *found[1]
 
-    def _crew(self, station: type[Station], recipe: Any, digest: str, shared: Path) -> Crew:
+    def _crew(
+        self, station: type[Station], recipe: Any, digest: str, shared: Path, on_device: bool = True
+    ) -> Crew:
         options, ray = self._options, self._ray
         gpus = options.gpus
         if gpus is None:
-            gpus = float(ray.cluster_resources().get("GPU", 0) > 0)
+            gpus = float(on_device and ray.cluster_resources().get("GPU", 0) > 0)
         device = self._resources.device if self._resources.device != "auto" or gpus else "cpu"
         memory = (options.memory or 0) * 2**30
         equipment = Equipment(

@@ -22,7 +22,7 @@ CHUNK_ITEMS = 64
 CHUNK_BYTES = 256 << 20
 GIVE_UP = 3  # stations that an item may end
 LOOK_SECONDS = 0.5
-PLACE_SECONDS = 60.0  # without any station, before it is said that none fits
+PLACE_SECONDS = 60.0  # without a station that is ready, before that is said
 
 
 class Lost:
@@ -74,10 +74,8 @@ class Crew:
                 if any(s.ready is None for s in self._stations):
                     placed = time.monotonic()
                 elif time.monotonic() - placed > PLACE_SECONDS:
-                    raise UsageError(
-                        f"no machine of the cluster has had room for a station ({_words(self._needs)}) for"
-                        f" {PLACE_SECONDS:g} s; ask for less with --executor-option, or add machines"
-                    )
+                    placed = time.monotonic()
+                    self._complain()
                 if not waiting:
                     time.sleep(LOOK_SECONDS)
                     yield None
@@ -102,6 +100,16 @@ class Crew:
         for _ in range(wanted - len(self._stations)):
             actor = self._start()
             self._stations.append(_Station(actor, actor.ready.remote(self._digest)))
+
+    def _complain(self) -> None:
+        """No station has been ready for a while: either none fits, or what there is belongs to others."""
+        asked = _words(self._needs)
+        if not self._stations:
+            raise UsageError(
+                f"no machine of the cluster is large enough for a station ({asked}); ask for less with"
+                " --executor-option, or add machines"
+            )
+        log.warning("the cluster has no room for a station (%s) at the moment; waiting", asked)
 
     def _fit(self, resources: Mapping[str, float]) -> int:
         asked = [(kind, need) for kind, need in self._needs.items() if need]
@@ -133,7 +141,7 @@ class Crew:
 
     def _take(self, one: Any, left: deque[int]) -> Iterator[tuple[int, Any]]:
         """Take what a station has to give: that it is ready, a result, its chunk's end, or its death."""
-        from ray.exceptions import RayActorError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError
 
         station = next(s for s in self._stations if one is s.ready or one in s.chunks)
         try:
@@ -151,7 +159,7 @@ class Crew:
             if isinstance(error.cause, EvalsError):
                 raise error.cause from None
             raise
-        except RayActorError as error:
+        except RayError as error:  # its process or machine is gone, or a result with it
             yield from self._bury(station, left, str(error).strip().splitlines()[-1])
         else:
             self._stillborn = 0
@@ -163,6 +171,7 @@ class Crew:
     def _bury(self, station: _Station, left: deque[int], why: str) -> Iterator[tuple[int, Any]]:
         """Give a dead station's work to others."""
         log.info("a station on %s ended, its work is done elsewhere: %s", station.node or "a machine", why)
+        self._ray.kill(station.actor)
         self._stations.remove(station)
         self._looked = -PLACE_SECONDS
         if station.ready is not None:
