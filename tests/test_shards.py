@@ -195,6 +195,10 @@ def test_the_sample_that_holds_still_holds_after_merging(sharded: Path) -> None:
     assert len(RunFolder(sharded).samples()) == 5
 
 
+def copied(place: Path) -> Path:
+    return Path(shutil.copytree(place, place.with_name("copy")))
+
+
 def test_folders_of_other_machines_become_one_run(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     """Shards in run folders of their own: no shared file system is needed."""
     prompts = tmp_path / "p.txt"
@@ -206,11 +210,13 @@ def test_folders_of_other_machines_become_one_run(clips: MakeClips, cli: Cli, tm
         assert done.code == 0, done.err
     assert cli(*base, "--out", tmp_path / "whole").code == 0
     places = [tmp_path / f"m{n}" / "r" for n in (1, 2, 3)]
+    assert "given twice" in cli("merge", places[0], places[0]).err
+    assert "not finished: shard 3/3" in cli("merge", *map(copied, places[:2])).err
     done = cli("merge", *places)
-    assert done.code == 0, done.err
+    assert done.code == 0 and "not finished" not in done.err, done.err
     assert facts(places[0]) == facts(tmp_path / "whole" / "r")
     done = cli("merge", *places)
-    assert done.code == 0 and ": 0 records joined" in done.err, done.err
+    assert done.code == 0 and ": 0 records joined" in done.err and "not finished" not in done.err, done.err
     shutil.rmtree(tmp_path / "m2")
     for sample in RunFolder(places[0]).samples().values():
         assert RunFolder(places[0]).video_path(sample).is_file()

@@ -37,6 +37,7 @@ from evals.runs.info import (
     joined,
     read_info,
     read_json,
+    unfinished,
     valid,
     write_info,
     writers_of,
@@ -90,16 +91,8 @@ class RunFolder:
 
     @property
     def unfinished(self) -> list[str]:
-        """The shards whose scores (or videos, where none are scored) are not all there, such as `3/8`."""
-        shards = {shard_of(name): part for name, part in self._parts.items()}
-        counts = {shard.count for shard in shards if shard is not None}
-        done = "scored" if any(part.status == "scored" for part in shards.values()) else "generated"
-        return [
-            str(shard)
-            for count in sorted(counts)
-            for shard in (Shard(number, count) for number in range(1, count + 1))
-            if shard not in shards or shards[shard].status not in (done, "scored")
-        ]
+        """The shards that have not done all of theirs, such as `3/8`."""
+        return unfinished(self._parts.items())
 
     def written(self) -> list[tuple[str, RunInfo]]:
         """The record of each writer, by its name."""

@@ -29,7 +29,7 @@ from evals.runs import journal
 from evals.runs.keys import metric_digest
 from evals.runs.provenance import Provenance
 from evals.runs.secrets import redacted
-from evals.runs.segments import MAIN, shard_of
+from evals.runs.segments import MAIN, Shard, shard_of
 
 R = TypeVar("R", bound=Record)
 RunStatus = Literal["started", "generated", "scored"]
@@ -120,6 +120,21 @@ def joined(main: RunInfo, parts: Sequence[RunInfo]) -> RunInfo:
             "status": min((info.status for info in every), key=STATUSES.index, default="started"),
         }
     )
+
+
+def unfinished(parts: Iterable[tuple[str, RunInfo]]) -> list[str]:
+    """The shards that have not done all of theirs, such as `3/8`: they have no record, or other shards are
+    further than they (scored, where they have only generated)."""
+    reached: dict[Shard, int] = {}
+    for writer, info in parts:
+        if (shard := shard_of(writer)) is not None:
+            reached[shard] = max(reached.get(shard, 0), STATUSES.index(info.status))
+    goal = max((*reached.values(), STATUSES.index("generated")))
+    found = []
+    for count in sorted({shard.count for shard in reached}):
+        every = (Shard(number, count) for number in range(1, count + 1))
+        found += [str(shard) for shard in every if reached.get(shard, -1) < goal]
+    return found
 
 
 def contradictions(infos: Iterable[tuple[str, RunInfo]]) -> list[str]:

@@ -13,11 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.errors import RunMismatch
+from evals.errors import RunMismatch, UsageError
 from evals.records import digest, file_sha256
 from evals.runs import journal
 from evals.runs.folder import RunFolder
-from evals.runs.info import RunInfo, contradictions, info_file, joined, write_info, writers_of
+from evals.runs.info import (
+    RunInfo,
+    contradictions,
+    info_file,
+    joined,
+    unfinished,
+    write_info,
+    writers_of,
+)
 from evals.runs.lock import held
 from evals.runs.segments import KINDS, MAIN
 
@@ -40,6 +48,9 @@ def merge(run: Path, others: Sequence[Path] = ()) -> Merged:
     Raises `RunMismatch` for folders of another generator or with other settings, and where two writers
     contradict each other.
     """
+    places = [path.resolve() for path in (run, *others)]
+    if len(set(places)) < len(places):
+        raise UsageError("merge: one folder is given twice")
     with ExitStack() as stack:
         for path in (run, *others):
             stack.enter_context(held(path))
@@ -50,7 +61,7 @@ def merge(run: Path, others: Sequence[Path] = ()) -> Merged:
             kind: [path for folder in folders for path in folder.segments.all(kind)] for kind in KINDS
         }
         _refuse_contradictions(folders, segments)
-        unfinished = tuple(name for folder in folders for name in folder.unfinished)
+        left = tuple(unfinished(_infos(folders)))
         infos = [folder.info.model_copy(update={"id": target.info.id}) for folder in folders[1:]]
         info = joined(target.info, infos)
         for folder in folders[1:]:
@@ -58,7 +69,9 @@ def merge(run: Path, others: Sequence[Path] = ()) -> Merged:
         write_info(run, info)  # first: lines of prompts that run.json does not have would be an error
         added = sum(_append(run / kind / f"{MAIN}.jsonl", paths, kind) for kind, paths in segments.items())
         _remove_shards(run)
-    return Merged(added, unfinished)
+        whole = RunFolder(run)
+        made = whole.samples()
+    return Merged(added, left if any(at not in made for at in whole.sample_ids()) else ())
 
 
 def _refuse_strangers(target: RunFolder, others: Iterable[RunFolder]) -> None:
