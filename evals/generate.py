@@ -226,6 +226,8 @@ class _Generation:
             if added := additions(self.run, [r.prompt.id for r in self.requests]):
                 self.progress.preflight(added)
             self.run.add([(r.prompt, r.seed) for r in self.requests])
+            if self.config.shard and self.due:
+                self.run.update(status="started")
             stack.callback(self.generator.close)
             if self.due:
                 self.generator.begin(self.run.segments, self.resources.pool.probe)

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,27 @@ class Nodes:
         self._process.stdin.write(word + "\n")
         self._process.stdin.flush()
         assert self._answer() == "done"
+
+    def stations(self) -> list[int]:
+        """The processes of this cluster that stations run in."""
+        parents, stations = {}, []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                name = (place / "cmdline").read_bytes()
+                parents[int(place.name)] = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+            if name.startswith((b"ray::FeatureStation", b"ray::VideoStation")):
+                stations.append(int(place.name))
+        return [pid for pid in stations if self._process.pid in _line(pid, parents)]
+
+
+def _line(pid: int, parents: dict[int, int]) -> list[int]:
+    """A process and those that it comes from."""
+    found = [pid]
+    while found[-1] in parents and parents[found[-1]] not in found:
+        found.append(parents[found[-1]])
+    return found
 
 
 @contextmanager
@@ -91,20 +113,20 @@ def check(whole: Path, run: Path, tmp_path: Path) -> None:
         assert len({(r["prompt_id"], r["seed"]) for r in records}) == len(records), kind
 
 
-def stations(run: Path) -> set[str]:
-    """The writers of feature shards on the cluster."""
-    names = [path.name.rpartition("-")[0] for path in (run / "features").glob("node-*.safetensors")]
-    return set(names)
+def writers(run: Path) -> set[str]:
+    """The stations that wrote feature shards."""
+    return {path.name.rpartition("-")[0] for path in (run / "features").glob("node-*.safetensors")}
 
 
 def test_two_and_three_nodes_equal_one_machine(whole: Path, tmp_path: Path) -> None:
     with cluster(2) as nodes:
         done = call(*on_ray(nodes.address, tmp_path / "two"))
         assert done.code == 0, done.err
-        assert len(stations(tmp_path / "two" / "r")) == 2
+        assert len(writers(tmp_path / "two" / "r")) == 2
         nodes.tell("add")
         done = call(*on_ray(nodes.address, tmp_path / "three"))
         assert done.code == 0, done.err
+        assert len(writers(tmp_path / "three" / "r")) == 3
     for name in ("two", "three"):
         check(whole, tmp_path / name / "r", tmp_path / f"tables-{name}")
 
@@ -122,10 +144,14 @@ def test_nodes_workers_and_the_driver_die_and_nothing_is_lost(
             while not done:  # the driver is started again where it was killed
                 with start(*on_ray(nodes.address, out)) as process:
                     while plan and process.poll() is None:
+                        if not nodes.stations():
+                            time.sleep(0.05)
+                            continue
                         try:
-                            process.wait(rng.uniform(5, 9))
+                            process.wait(rng.uniform(0.5, 4))
                         except subprocess.TimeoutExpired:
-                            end(plan.pop(0), process, nodes)
+                            if end(plan[0], process, nodes):
+                                plan.pop(0)
                     _, err = process.communicate(timeout=600)
                 done = process.returncode != -signal.SIGKILL
             assert process.returncode == 0, err
@@ -135,23 +161,19 @@ def test_nodes_workers_and_the_driver_die_and_nothing_is_lost(
     raise AssertionError(f"left: {plan}")
 
 
-def end(kind: str, driver: subprocess.Popen[str], nodes: Nodes) -> None:
-    """Kill a node, the processes of stations, or the driver."""
+def end(kind: str, driver: subprocess.Popen[str], nodes: Nodes) -> bool:
+    """Kill a node, the processes of stations, or the driver; whether there was any."""
     if kind == "node":
         nodes.tell("kill")
     elif kind == "driver":
         driver.kill()
         driver.wait()
     else:
-        for pid in workers():
+        found = nodes.stations()
+        for pid in found:
             os.kill(pid, signal.SIGKILL)
-
-
-def workers() -> list[int]:
-    """The processes that stations run in."""
-    found = subprocess.run(["pgrep", "-f", "^ray::(Feature|Video)Station"], capture_output=True, text=True,
-                           check=False)  # fmt: skip
-    return [int(pid) for pid in found.stdout.split()]
+        return bool(found)
+    return True
 
 
 def test_what_is_wrong_is_said(cli: Cli, tmp_path: Path) -> None:
@@ -166,7 +188,7 @@ def test_what_is_wrong_is_said(cli: Cli, tmp_path: Path) -> None:
     assert done.code == 2 and "no cluster answers" in done.err, done.err
     with cluster(1) as nodes:
         base = ("run", *WORK, "--out", tmp_path, "--executor", "ray", "--address", nodes.address)
-        weights = tmp_path / "plugin.py"
-        weights.write_text("import os\nif os.environ.get('RAY_JOB_ID'):\n    raise ImportError('not here')\n")
-        done = call(*base, "--plugin", weights)
+        plugin = tmp_path / "plugin.py"
+        plugin.write_text("import os\nif os.environ.get('RAY_JOB_ID'):\n    raise ImportError('not here')\n")
+        done = call(*base, "--plugin", plugin)
         assert done.code == 2 and "machine " in done.err and "not here" in done.err, done.err

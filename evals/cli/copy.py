@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from evals.cli.options import Common, common
+from evals.cli.options import Common, break_lock, common, take_over
 from evals.cli.output import say, tell
 from evals.cli.results import print_runs
 
@@ -14,8 +15,9 @@ from evals.cli.results import print_runs
 @click.command(name="copy")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
+@break_lock
 @common
-def command(source: str, target: str, common: Common) -> int:
+def command(source: str, target: str, break_lock: bool, common: Common) -> int:
     """Copy a run between a folder and an object store: one of FROM and TO is a URL (s3://bucket/runs/a).
 
     What is there already is not copied again. `run.json` comes last, so a run that can be opened is whole.
@@ -26,6 +28,8 @@ def command(source: str, target: str, common: Common) -> int:
     common.start()
     if objects.is_url(source) == objects.is_url(target):
         raise UsageError("copy: one of FROM and TO is a URL such as s3://bucket/runs/a, the other a folder")
+    if break_lock:
+        take_over(Path(source), Path(target))
     if objects.is_url(target):
         count = sent(Path(source), target)
         tell(f"{source}: {count} files copied to {target}")
@@ -37,15 +41,22 @@ def command(source: str, target: str, common: Common) -> int:
 
 def sent(run: Path, url: str) -> int:
     """Copy a run to a store; gives how many files were sent."""
+    from evals.errors import RunMismatch
     from evals.records import digest
     from evals.remote.objects import Place, upload
     from evals.runs.folder import RunFolder
     from evals.runs.lock import held
 
-    RunFolder(run)  # a run, and whole
+    info = RunFolder(run).info
     place = Place.at(url)
+    there = place.files()
+    if "run.json" in there and json.loads(place.read("run.json")).get("id") != info.id:
+        raise RunMismatch(f"{url}: holds another run; choose another place")
+    note = run / f".sent-{digest(place.url)[:12]}.json"
+    if there and "run.json" not in there and not note.exists():
+        raise RunMismatch(f"{url}: holds other files; choose an empty or new place")
     with held(run):
-        return upload(run, place, "run.json", run / f".sent-{digest(place.url)[:12]}.json")
+        return upload(run, place, "run.json", note)
 
 
 def fetched(url: str, run: Path) -> int:

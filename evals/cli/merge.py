@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evals.cli.options import PATH, Common, common
+from evals.cli.options import PATH, Common, break_lock, common, take_over
 from evals.cli.output import say
 from evals.cli.results import print_runs
 
@@ -14,8 +14,9 @@ from evals.cli.results import print_runs
 @click.command(name="merge")
 @click.argument("run", type=PATH)
 @click.argument("others", nargs=-1, type=PATH)
+@break_lock
 @common
-def command(run: Path, others: tuple[Path, ...], common: Common) -> int:
+def command(run: Path, others: tuple[Path, ...], break_lock: bool, common: Common) -> int:
     """Join the shards of RUN, and OTHERS: folders in which other machines made parts of the same run.
 
     A merge that was stopped is done again. Two parts that contradict each other are refused.
@@ -23,6 +24,8 @@ def command(run: Path, others: tuple[Path, ...], common: Common) -> int:
     from evals.runs.merging import merge
 
     common.start()
+    if break_lock:
+        take_over(run, *others)
     merged = merge(run, others)
     say(f"{run}: {merged.records} records joined")
     if merged.unfinished:

@@ -142,20 +142,26 @@ class Working:
     def break_locks(self, *folders: Path) -> None:
         """Where it was asked for, take folders over from processes of other machines."""
         if self.break_lock:
-            from evals.runs.lock import break_lock
-            from evals.runs.segments import MAIN
-
-            for folder in folders:
-                break_lock(folder, self.shard.writer if self.shard else MAIN)
+            take_over(*folders, writer=self.shard.writer if self.shard else "main")
 
 
+def take_over(*folders: Path, writer: str = "main") -> None:
+    """Take folders over from processes of other machines that have ended."""
+    from evals.runs.lock import break_lock
+
+    for folder in folders:
+        break_lock(folder, writer)
+
+
+break_lock = click.option(
+    "--break-lock", is_flag=True, help="Take the run over from a process of another machine that has ended."
+)
 working = group(
     "working",
     Working,
     click.option("--retry", type=click.Choice(["none", "transient", "all"]), default="transient",
                  show_default=True, help="Which failures to try again."),
-    click.option("--break-lock", is_flag=True,
-                 help="Take the run over from a process of another machine that has ended."),
+    break_lock,
     click.option("--shard", callback=values.shard, metavar="I/N",
                  help="Only every N-th prompt, from the I-th on; N processes or machines make one run."),
     click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
@@ -283,7 +289,7 @@ generating = group(
     click.option("--out", type=PATH, default=Path("runs"), help="Where runs are kept (default: runs)."),
     click.option("--name", help="The run's name (default: after the generator)."),
     click.option("--max-cost", type=click.FloatRange(0), callback=values.finite,
-                 help="Of all videos of a run, in the API's currency (-o price= where it reports none)."),
+                 help="Of all videos of a run or shard, in the API's currency (-o price= where it has none)."),
     click.option("--layout", help="How a folder of clips is laid out, where it is not detected."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and what it would take."),
     click.option("--restart", is_flag=True, help="Begin the run again; the old one is kept beside it."),

@@ -68,8 +68,9 @@ class RunScores:
     videos: Mapping[SampleId, Sample] = field(default_factory=dict, repr=False)
     """Samples that have a video, where there is a folder."""
     vectors: Mapping[str, Vectors] = field(default_factory=dict, repr=False)
-    read: dict[Any, Vectors] = field(default_factory=dict, repr=False)
     """Features by distribution metric, where there is no folder."""
+    read: dict[Any, Vectors] = field(default_factory=dict, repr=False)
+    """What was read from the folder, by the features and how they are taken; not to be changed."""
 
     @cached_property
     def by_metric(self) -> dict[str, pd.DataFrame]:

@@ -11,9 +11,10 @@ import numpy as np
 from evals.compare.run_scores import RunScores
 from evals.compare.vector_sets import Vectors
 from evals.errors import MetricError, Reason
-from evals.metrics.base import DistributionMetric, outside
+from evals.metrics.base import DistributionMetric, Matrix, outside
 from evals.metrics.needs import Needs, VideoAndText, recorded_specs
-from evals.records import Normalization
+from evals.records import Need, Normalization
+from evals.runs.features import Features
 from evals.runs.folder import RunFolder
 
 Match = Literal["none", "category", "prompt"]
@@ -35,21 +36,35 @@ def vectors_of(run: RunScores, name: str, metric: DistributionMetric) -> Vectors
 
 
 def _read(run: RunScores, folder: RunFolder, metric: DistributionMetric, needs: Needs) -> Vectors:
-    store, found = folder.stored, Vectors()
-    for (prompt_id, _), sample in sorted(run.videos.items()):
-        prompt = run.prompts[prompt_id]
-        of = VideoAndText(str(sample.sha256), prompt.text)
-        keys = {need: needs.key(need, of) for need in metric.needs}
-        if all(key in store for key in keys.values()):
-            features = {need: store.get(key) for need, key in keys.items()}
-            pooled = np.atleast_2d(metric.pool(features))
-            found.rows += list(pooled)
-            found.prompts += [prompt_id] * len(pooled)
-            found.categories += [prompt.category] * len(pooled)
-            found.hashes += [of.sha256] * len(pooled)
-            found.keys += keys.values()
+    """Features are read shard by shard, and stand in the order of samples afterwards."""
+    samples = [(at[0], str(sample.sha256)) for at, sample in sorted(run.videos.items())]
+    keys = [
+        {n: needs.key(n, VideoAndText(sha, run.prompts[p].text)) for n in metric.needs} for p, sha in samples
+    ]
+    owners: dict[str, list[tuple[int, Need]]] = {}
+    for place, mine in enumerate(keys):
+        for need, key in mine.items():
+            owners.setdefault(key, []).append((place, need))
+    waiting: dict[int, dict[Need, Features]] = {}
+    pooled: dict[int, tuple[Matrix, bool]] = {}
+    for key, features in folder.stored.read(owners):
+        for place, need in owners[key]:
+            have = waiting.setdefault(place, {})
+            have[need] = features
+            if len(have) == len(metric.needs):
+                is_outside = any(outside(one) for one in have.values())
+                pooled[place] = np.atleast_2d(metric.pool(waiting.pop(place))), is_outside
+    found = Vectors()
+    for place, (prompt_id, sha256) in enumerate(samples):
+        if place in pooled:
+            rows, is_outside = pooled[place]
+            found.rows += list(rows)
+            found.prompts += [prompt_id] * len(rows)
+            found.categories += [run.prompts[prompt_id].category] * len(rows)
+            found.hashes += [sha256] * len(rows)
+            found.keys += keys[place].values()
             found.videos += 1
-            found.outside += any(outside(one) for one in features.values())
+            found.outside += is_outside
     return found
 
 

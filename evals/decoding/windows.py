@@ -36,11 +36,14 @@ class Assembly:
     def add(self, index: int, frame: NDArray[Any]) -> list[Numbered]:
         """Take a frame (H, W, 3); gives the windows (T, H, W, 3) that it completes, each with its number."""
         complete = []
+        kept: NDArray[Any] | None = None
         for number in self._wanted.get(index, ()):
             frames = self._open.setdefault(number, [])
-            frames.append(frame)
-            if len(frames) == self._lengths[number]:
-                complete.append((number, np.stack(self._open.pop(number))))
+            if len(frames) + 1 == self._lengths[number]:
+                complete.append((number, np.stack([*self._open.pop(number), frame])))
+            else:  # a copy of what waits: the frame may be a part of a large message
+                kept = frame.copy() if kept is None else kept
+                frames.append(kept)
         return complete
 
 

@@ -55,6 +55,10 @@ class RayExecutor(Executor):
     """
 
     def __init__(self, resources: Resources, address: str | None, options: RayOptions) -> None:
+        if address and address.startswith("ray://"):
+            raise UsageError(
+                f"--address {address}: give the address of the head node, HOST:PORT, not Ray Client's"
+            )
         self._resources, self._options, self._local = resources, options, LocalExecutor(resources)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
@@ -71,7 +75,10 @@ class RayExecutor(Executor):
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (OSError, RuntimeError, ValueError) as error:
                 reason = getattr(error, "strerror", "") or str(error).partition("\n")[0]
-                raise UsageError(f"--address {address}: no cluster answers there: {reason:.300}") from None
+                where = (
+                    f"--address {address}: no cluster answers there" if address else "Ray cannot be started"
+                )
+                raise UsageError(f"{where}: {reason:.300}") from None
 
     def __enter__(self) -> RayExecutor:
         return self
@@ -94,7 +101,14 @@ class RayExecutor(Executor):
         recipe = replace(prepared.recipe, weights=weights)
         tasks = [Task(_absolute(task.source), task.needs) for task in tasks]
         on_device = bool(recipe.encoders)
-        crew = self._crew(FeatureStation, recipe, features_digest(prepared), folder.resolve(), on_device)
+        crew = self._crew(
+            FeatureStation,
+            recipe,
+            features_digest(prepared),
+            folder.resolve(),
+            tasks[0].source.path,
+            on_device,
+        )
 
         def send(actor: Any, items: list[int]) -> Any:
             chosen = [tasks[item] for item in items]
@@ -118,7 +132,7 @@ class RayExecutor(Executor):
             return
         orders = [Order(o.request, o.out.resolve(), o.aside and o.aside.resolve()) for o in orders]
         run = orders[0].out.parent.parent.parent
-        crew = self._crew(VideoStation, recipe, generator.spec.digest, run)
+        crew = self._crew(VideoStation, recipe, generator.spec.digest, run, run / "run.json")
 
         def send(actor: Any, items: list[int]) -> Any:
             return actor.work.options(num_returns="streaming").remote([orders[item] for item in items])
@@ -130,7 +144,13 @@ class RayExecutor(Executor):
                 yield found[0], *found[1]
 
     def _crew(
-        self, station: type[Station], recipe: Any, digest: str, shared: Path, on_device: bool = True
+        self,
+        station: type[Station],
+        recipe: Any,
+        digest: str,
+        shared: Path,
+        sample: Path,
+        on_device: bool = True,
     ) -> Crew:
         options, ray = self._options, self._ray
         gpus = options.gpus
@@ -141,7 +161,7 @@ class RayExecutor(Executor):
         equipment = Equipment(
             workers=self._resources.workers or max(1, int(options.cpus)), device=device,
             limits=self._resources.limits, plugins=tuple(p.resolve() for p in self._resources.plugins),
-            folder=Path.cwd(), shared=shared, mark=mark_of(shared),
+            folder=Path.cwd(), shared=shared, mark=mark_of(shared), sample=sample,
         )  # fmt: skip
         needs = {"CPU": options.cpus, "GPU": gpus, "memory": memory}
         root = str(Path(__file__).resolve().parents[2])  # a checkout that is not installed

@@ -35,7 +35,7 @@ COMMIT_VIDEOS, COMMIT_BYTES, COMMIT_SECONDS = 16, 64 << 20, 10.0
 @dataclass(frozen=True)
 class Equipment:
     """What every station has: decoders, a device, limits, plugins; the driver's `folder`, to which relative
-    paths belong; and the folder `shared` with `mark` in it, as the driver sees it."""
+    paths belong; the folder `shared` with `mark` in it, and a file `sample`, as the driver sees them."""
 
     workers: int
     device: str
@@ -44,6 +44,7 @@ class Equipment:
     folder: Path
     shared: Path
     mark: str
+    sample: Path
 
 
 def mark_of(folder: Path) -> str:
@@ -65,11 +66,15 @@ class Station(ABC):
             for plugin in equipment.plugins:
                 load_plugin(plugin)
             self.digest = self.begin()
-            if mark_of(equipment.shared) != equipment.mark:
-                self.refusal = (
-                    f"{equipment.shared} is not the driver's folder there: runs, clips and weights must lie"
-                    " on a path that all machines share"
-                )
+            for path, is_seen in (
+                (equipment.shared, mark_of(equipment.shared) == equipment.mark),
+                (equipment.sample, equipment.sample.exists()),
+            ):
+                if not is_seen:
+                    self.refusal = (
+                        f"{path} is not there as the driver sees it: runs, clips and weights must lie on a"
+                        " path that all machines share"
+                    )
         except EvalsError as error:
             self.refusal = str(error)
 

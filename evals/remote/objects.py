@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from evals.errors import StoreError, UsageError
 from evals.records import digest
 from evals.remote.pacing import Pacing
 from evals.runs.journal import settle, write_atomically
+from evals.runs.lock import waited
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +31,21 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 TRIES = 5
 AT_ONCE = 8
 NOTE_EVERY = 200  # files between notes of what was moved
+JOURNAL = ".jsonl"  # the end of a name: a journal only grows
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 def is_url(text: str) -> bool:
     """Whether a text names a place in a store: `s3://bucket/clips`."""
     return re.match(r"[a-z][a-z0-9+.-]*://", text) is not None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file in a store: its `mark` changes when it is written again; `size` in bytes."""
+
+    mark: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,12 @@ class Place:
         """Open a store. Raises `UsageError` for a URL that nothing here can open."""
         import fsspec
 
-        kind = url.partition("://")[0]
+        kind, _, rest = url.partition("://")
+        if "@" in rest.partition("/")[0] or "?" in rest:
+            raise UsageError(
+                f"{kind}://…: the URL holds a name, a password or a query, which runs would record; give the"
+                " store's keys in the environment"
+            )
         try:
             system, root = fsspec.core.url_to_fs(url)
         except ImportError:
@@ -60,9 +76,8 @@ class Place:
             raise UsageError(f"{url}: {str(error).splitlines()[0]}") from None
         return cls(url.rstrip("/"), system, root.rstrip("/"))
 
-    def files(self) -> dict[str, str]:
-        """The files below, by path relative to the folder, each with the store's mark of it. Raises
-        `StoreError`."""
+    def files(self) -> dict[str, Listed]:
+        """The files below but for hidden ones, by path relative to the folder. Raises `StoreError`."""
 
         def listed() -> Mapping[str, Any]:
             self.system.invalidate_cache()
@@ -73,9 +88,19 @@ class Place:
         found = {}
         for path, about in _tried(listed, self.url).items():
             name = str(path).strip("/").removeprefix(below)
-            if about.get("type") == "file" and name and not name.endswith("/"):
-                found[name] = _mark(about)
+            parts = name.split("/")
+            if about.get("type") != "file" or not all(parts) or any(part.startswith(".") for part in parts):
+                continue
+            found[name] = Listed(_mark(about), int(about.get("size") or 0))
         return found
+
+    def read(self, name: str) -> bytes:
+        """A small file. Raises `StoreError`."""
+        return bytes(_tried(lambda: self.system.cat_file(f"{self.root}/{name}"), f"{self.url}/{name}"))
+
+    def remove(self, name: str) -> None:
+        """Remove a file that is there. Raises `StoreError`."""
+        _tried(lambda: self.system.rm_file(f"{self.root}/{name}"), f"{self.url}/{name}")
 
     def put(self, source: Path, name: str) -> str:
         """Copy a file there; gives its mark. Raises `StoreError`."""
@@ -94,7 +119,7 @@ class Place:
 
     def get(self, name: str, place: Path, root: Path) -> None:
         """Copy a file from there to `place`, whole or not at all. Raises `StoreError`."""
-        partial = place.with_name(f".{place.name}.partial")
+        partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}.partial")
 
         def fetched() -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -134,30 +159,50 @@ def _tried(action: Callable[[], Any], what: str) -> Any:
 
 
 def upload(source: Path, target: Place, last: str, note: Path) -> int:
-    """Copy a folder's files there, `last` as the last one; gives how many were sent. What was sent stands in
-    `note`: a file that neither side has changed since is not sent again."""
+    """Make a store's folder hold what this one holds, `last` as the last file; gives how many were sent.
+
+    What was sent stands in `note`: a file that neither side has changed since is not sent again. `last` is
+    taken away first, so a copy that holds it is whole. Raises `StoreError`, also for a journal of which the
+    store has more.
+    """
     known, there = _read(note), target.files()
     names = [name for name in _files(source) if name != last]
-    lacking = [n for n in names if known.get(n) != [_local(source / n), there.get(n, "")]]
+    lacking = [n for n in names if n not in there or known.get(n) != [_local(source / n), there[n].mark]]
+    for name in lacking:
+        if name in there and name.endswith(JOURNAL) and there[name].size > (source / name).stat().st_size:
+            raise StoreError(f"{target.url}/{name}: has more than {source / name}; bring it here first")
+    gone = [name for name in known if name in there and name not in names and name != last]
+    if last in there and (lacking or gone):
+        target.remove(last)
 
     def send(name: str) -> list[str]:
         before = _local(source / name)
         return [before, target.put(source / name, name)]
 
-    return _moved(lacking, send, known, note) + _moved([last], send, known, note)
+    count = _moved(lacking, send, known, note)
+    for name in gone:
+        target.remove(name)
+        del known[name]
+    return count + _moved([last], send, known, note)
 
 
-def download(source: Place, target: Path, last: str, note: Path) -> int:
-    """Copy a store's folder here, `last` as the last one if it is there; gives how many were fetched."""
+def download(source: Place, target: Path, last: str, note: Path, journals: bool = True) -> int:
+    """Bring a store's folder here, `last` as the last file if it is there; gives how many were fetched.
+
+    Raises `StoreError`, with `journals` also for one of which there is more here.
+    """
     known, there = _read(note), source.files()
-    for name in there:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+    for name, listed in there.items():
+        if ".." in name.split("/"):
             raise StoreError(f"{source.url}/{name}: would be written outside of {target}")
-    lacking = [n for n, mark in there.items() if n != last and known.get(n) != [_local(target / n), mark]]
+        here = target / name
+        if journals and name.endswith(JOURNAL) and here.exists() and here.stat().st_size > listed.size:
+            raise StoreError(f"{here}: has more than {source.url}/{name}; choose another folder")
+    lacking = [n for n in there if n != last and known.get(n) != [_local(target / n), there[n].mark]]
 
     def fetch(name: str) -> list[str]:
         source.get(name, target / name, target)
-        return [_local(target / name), there[name]]
+        return [_local(target / name), there[name].mark]
 
     final = [last] if last in there else []
     return _moved(lacking, fetch, known, note) + _moved(final, fetch, known, note)
@@ -166,31 +211,23 @@ def download(source: Place, target: Path, last: str, note: Path) -> int:
 def _moved(
     names: Sequence[str], move: Callable[[str], list[str]], known: dict[str, list[str]], note: Path
 ) -> int:
-    """Move files, several at a time, and note both sides' marks of each; gives how many. The first failure is
-    raised once all that is under way has ended."""
+    """Move files, several at a time, and note both sides' marks of each; gives how many. After the first
+    failure, or Ctrl-C, what is under way ends and nothing else begins."""
     count = 0
-    failed: StoreError | None = None
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="objects") as threads:
-        moving = {threads.submit(move, name): name for name in names}
-        try:
-            for future in as_completed(moving):
-                if future.cancelled():
-                    continue
-                try:
-                    known[moving[future]] = future.result()
-                except StoreError as error:
-                    failed = failed or error
-                    for other in moving:
-                        other.cancel()
-                    continue
-                count += 1
-                if count % NOTE_EVERY == 0:
-                    _write(note, known)
-        finally:
-            if count:
+    threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="objects")
+    moving = {threads.submit(move, name): name for name in names}
+    try:
+        for future in as_completed(moving):
+            known[moving[future]] = future.result()
+            count += 1
+            if count % NOTE_EVERY == 0:
                 _write(note, known)
-    if failed is not None:
-        raise failed
+    finally:
+        threads.shutdown(cancel_futures=True)
+        done = [f for f in moving if f.done() and not f.cancelled() and f.exception() is None]
+        known.update({moving[future]: future.result() for future in done})
+        if done:
+            _write(note, known)
     return count
 
 
@@ -202,12 +239,13 @@ def mirrored(url: str) -> Path:
     source = Place.at(url)
     place = base / f"{source.root.rpartition('/')[2] or 'root'}-{digest(source.url)[:12]}"
     place.mkdir(parents=True, exist_ok=True)
-    there = source.files()
-    if not there:
-        raise UsageError(f"{url}: holds no files")
-    count = download(source, place, "", place / ".fetched.json")
-    for path in [p for p in _files(place) if p not in there]:
-        (place / path).unlink()  # it is not in the store any more
+    with waited(place):  # processes of several shards ask for the same
+        there = source.files()
+        if not there:
+            raise UsageError(f"{source.url}: holds no files")
+        count = download(source, place, "", place / ".fetched.json", journals=False)
+        for path in [p for p in _files(place) if p not in there]:
+            (place / path).unlink()  # it is not in the store any more
     log.info("%s: %d of %d files fetched into %s", url, count, len(there), place)
     return place
 

@@ -63,7 +63,7 @@ class RunFolder:
 
     def _read(self) -> None:
         """Read the records of all writers."""
-        main = read_info(self.path)
+        main = self._main = read_info(self.path)
         self._parts = {name: read_info(self.path, name) for name in writers_of(self.path)}
         self.info = joined(main, list(self._parts.values()))
         self._own = self.info
@@ -96,7 +96,7 @@ class RunFolder:
 
     def written(self) -> list[tuple[str, RunInfo]]:
         """The record of each writer, by its name."""
-        return [(MAIN, read_info(self.path)), *self._parts.items()]
+        return [(MAIN, self._main), *self._parts.items()]
 
     def mine(self, prompt_ids: Sequence[str]) -> set[str]:
         """Those of some prompts that this writer is to work on: all, or every n-th of the run's."""
@@ -123,10 +123,10 @@ class RunFolder:
         """Replace fields of this writer's record; only while writing."""
         self._own = self._own.model_copy(update=changes)
         write_info(self.path, self._own, self.writer)
+        self.info = self._own
         if self.shard:
-            self._read()
-        else:
-            self.info = self._own
+            self._parts[self.writer] = self._own
+            self.info = joined(self._main, list(self._parts.values()))
 
     def add(self, wanted: Sequence[tuple[Prompt, int]]) -> None:
         """Take prompts and seeds in, beside those that are there; only while writing."""

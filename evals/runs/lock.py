@@ -47,6 +47,23 @@ def held(folder: Path, writer: str = MAIN) -> Iterator[None]:
                 _note(folder, writer).unlink(missing_ok=True)
 
 
+@contextmanager
+def waited(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock of the kernel, after whoever has it."""
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def forget(folder: Path, writer: str) -> None:
+    """Remove what a writer that is no more has left of its lock; only while holding the whole run's."""
+    _note(folder, writer).unlink(missing_ok=True)
+    (folder / f".lock-{writer}").unlink(missing_ok=True)
+
+
 def break_lock(folder: Path, writer: str = MAIN) -> None:
     """Forget the notes that another machine left and that keep this writer out. A process of this machine
     keeps its lock: `RunLocked`."""

@@ -6,6 +6,7 @@ is left out, so a merge that was stopped is done again. Contradictions are refus
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.errors import RunMismatch, UsageError
-from evals.records import digest, file_sha256
+from evals.errors import RunError, RunMismatch, UsageError
+from evals.records import Sample, digest, file_sha256, is_regular
 from evals.runs import journal
 from evals.runs.folder import RunFolder
 from evals.runs.info import (
@@ -26,7 +27,8 @@ from evals.runs.info import (
     write_info,
     writers_of,
 )
-from evals.runs.lock import held
+from evals.runs.lock import forget, held
+from evals.runs.reading import SampleId, read_samples
 from evals.runs.segments import KINDS, MAIN
 
 SHOWN = 3  # contradictions that a message names
@@ -55,23 +57,41 @@ def merge(run: Path, others: Sequence[Path] = ()) -> Merged:
         for path in (run, *others):
             stack.enter_context(held(path))
         target = RunFolder(run)
-        folders = [target, *(RunFolder(path) for path in others)]
-        _refuse_strangers(target, folders[1:])
+        rest = [RunFolder(path) for path in others]
+        folders = [target, *rest]
+        _refuse_strangers(target, rest)
         segments = {
             kind: [path for folder in folders for path in folder.segments.all(kind)] for kind in KINDS
         }
         _refuse_contradictions(folders, segments)
         left = tuple(unfinished(_infos(folders)))
-        infos = [folder.info.model_copy(update={"id": target.info.id}) for folder in folders[1:]]
+        infos = [folder.info.model_copy(update={"id": target.info.id}) for folder in rest]
         info = joined(target.info, infos)
-        for folder in folders[1:]:
-            _take_files(folder, target)
-        write_info(run, info)  # first: lines of prompts that run.json does not have would be an error
-        added = sum(_append(run / kind / f"{MAIN}.jsonl", paths, kind) for kind, paths in segments.items())
+        for folder in rest:
+            _take_prompts(folder, target)
+        write_info(run, info)  # before the journals: a line whose prompt run.json does not have is an error
+        whole = RunFolder(run)
+        holding = read_samples(segments["samples"], whole.prompts, info.seeds)
+        for folder in rest:
+            _take_files(folder, target, holding)
+        added = sum(_append(run / kind / f"{MAIN}.jsonl", paths) for kind, paths in segments.items())
+        _settle(whole, holding)
         _remove_shards(run)
         whole = RunFolder(run)
-        made = whole.samples()
-    return Merged(added, left if any(at not in made for at in whole.sample_ids()) else ())
+        return Merged(added, () if _is_complete(whole) else left)
+
+
+def _is_complete(run: RunFolder) -> bool:
+    """Whether every sample that was asked for is there, with all its scores."""
+    samples = run.samples()
+    if any(at not in samples for at in run.sample_ids()):
+        return False
+    ok = [at for at, sample in samples.items() if sample.status == "ok"]
+    for shape, metrics in run.info.metrics.items():
+        values, names = run.values(shape, samples), {n for n, info in metrics.items() if info.kind == "video"}
+        if any(names - values.get(at, {}).keys() for at in ok):
+            return False
+    return True
 
 
 def _refuse_strangers(target: RunFolder, others: Iterable[RunFolder]) -> None:
@@ -100,17 +120,26 @@ def _infos(folders: Sequence[RunFolder]) -> Iterator[tuple[str, RunInfo]]:
         yield from folder.written()
 
 
-def _clashes(paths: Iterable[Path], facts: Any) -> list[str]:
-    """Facts that two segments give different values."""
-    seen: dict[Any, tuple[Any, str]] = {}
+def _clashes(paths: Sequence[Path], facts: Any) -> list[str]:
+    """Facts that two segments give different values. Only samples that stand in several are looked at."""
+    where: dict[tuple[str, int], int] = {}
+    shared = set()
+    for number, path in enumerate(paths if len(paths) > 1 else ()):
+        for _, record in journal.read(path):
+            at = record["prompt_id"], record["seed"]
+            if where.setdefault(at, number) != number:
+                shared.add(at)
+    seen: dict[Any, tuple[Any, Path, int]] = {}
     found = []
-    for path in paths:
-        for number, record in journal.read(path):
+    for path in paths if shared else ():
+        for line, record in journal.read(path):
+            if (record["prompt_id"], record["seed"]) not in shared:
+                continue
             for key, value in facts(record):
-                before, where = seen.setdefault(key, (value, f"{path}:{number}"))
-                if before != value and not where.startswith(f"{path}:"):
-                    found.append(f"{where} and {path}:{number} differ in {key[0]}, seed {key[1]}")
-                seen[key] = (value, f"{path}:{number}")
+                before, other, at_line = seen.setdefault(key, (value, path, line))
+                if before != value and other != path:
+                    found.append(f"{other}:{at_line} and {path}:{line} differ in {key[0]}, seed {key[1]}")
+                seen[key] = value, path, line
     return found
 
 
@@ -130,64 +159,86 @@ def _scored(record: Record) -> Iterator[tuple[Any, Any]]:
             yield (*about, name, *of), score["value"]
 
 
-def _append(place: Path, paths: Sequence[Path], kind: str) -> int:
+def _append(place: Path, paths: Sequence[Path]) -> int:
     """Append the records of other segments that the whole run's lacks; gives how many."""
     others = [path for path in paths if path != place]
     if not others:
         return 0
-    best = _best(paths) if kind == "samples" else {}
+    there = {digest(record) for _, record in journal.read(place)}
+
+    def lacking() -> Iterator[Record]:
+        for path in others:
+            for _, record in journal.read(path):
+                name = digest(record)
+                if name not in there:
+                    there.add(name)
+                    yield record
+
     with journal.Journal(place) as whole:
-        there = {digest(record) for _, record in journal.read(place)}
-        new = (r for path in others for _, r in journal.read(path) if digest(r) not in there)
-        count = whole.extend(new)
-        latest = {(r["prompt_id"], r["seed"]): digest(r) for _, r in journal.read(place)} if best else {}
-        lost = {name for at, name in best.items() if latest[at] != name}
-        whole.extend(r for path in paths for _, r in list(journal.read(path)) if digest(r) in lost)
-    return count
+        return whole.extend(lacking())
 
 
-def _best(paths: Iterable[Path]) -> dict[tuple[str, int], str]:
-    """The record that holds of every sample, by its digest: in a segment the last one, of several segments
-    the one that ranks highest."""
-    best: dict[tuple[str, int], tuple[tuple[bool, int], str]] = {}
-    for path in paths:
-        for at, record in {(r["prompt_id"], r["seed"]): r for _, r in journal.read(path)}.items():
-            rank = record.get("status") == "ok", int(record.get("attempts", 1))
-            if at not in best or rank > best[at][0]:
-                best[at] = rank, digest(record)
-    return {at: name for at, (_, name) in best.items()}
+def _settle(run: RunFolder, holding: Mapping[SampleId, Sample]) -> None:
+    """Of a sample the last record in a journal holds: see that it is the one that held before."""
+    place = run.segments.own("samples")
+    now = read_samples([place], run.prompts, run.info.seeds)
+    lost = [sample for at, sample in holding.items() if now.get(at) != sample]
+    if lost:
+        with journal.Journal(place) as whole:
+            whole.extend(sample.to_json() for sample in lost)
 
 
-def _take_files(other: RunFolder, target: RunFolder) -> None:
-    """Bring prompts, features and videos of another folder."""
+def _take_prompts(other: RunFolder, target: RunFolder) -> None:
+    """Bring another folder's prompt sets."""
+    assert other.prompts is not None  # read, and so known to be what their names say
     for name in other.info.prompt_sets:
+        if not re.fullmatch("[0-9a-f]{32}", name):
+            raise RunError(f"{other.path}: names a prompt set {name!r:.80}, which is no digest")
         data = (other.path / "prompts" / f"{name}.json").read_bytes()
         journal.write_atomically(target.path / "prompts" / f"{name}.json", data)
+
+
+def _take_files(other: RunFolder, target: RunFolder, holding: Mapping[SampleId, Sample]) -> None:
+    """Bring another folder's features, and the videos of the samples that hold. Raises `RunError` for a video
+    that is gone, another one now, or would lie outside of the run."""
     for shard in sorted(other.features.glob("*.safetensors")):
-        _bring(shard, target.features / f"{other.info.id}-{shard.name}")
-    for sample in other.samples().values():
-        if sample.status == "ok" and sample.video and not Path(sample.video).is_absolute():
-            place = target.path / sample.video
-            if not place.exists() or file_sha256(place) != sample.sha256:
-                _bring(other.path / sample.video, place)
+        place = target.features / f"{other.info.id}-{shard.name}"
+        if is_regular(shard) and not place.exists():  # immutable: what is there is whole
+            _bring(shard, place, target.path)
+    for at, sample in other.samples().items():
+        if sample.status != "ok" or holding.get(at) != sample or not sample.video:
+            continue
+        source, place = other.video_path(sample), target.path / sample.video
+        if Path(sample.video).is_absolute() or (is_regular(place) and file_sha256(place) == sample.sha256):
+            continue
+        if not place.resolve().is_relative_to(target.videos.resolve()):
+            raise RunError(f"{other.path}: the video {sample.video!r:.80} would lie outside of {target.path}")
+        if not is_regular(source) or file_sha256(source) != sample.sha256:
+            raise RunError(
+                f"{source}: is gone, or not the video that was recorded; make it again there with the same"
+                " command, then merge"
+            )
+        _bring(source, place, target.path)
 
 
-def _bring(source: Path, place: Path) -> None:
-    """A second name for a file, or a copy of it; it is whole when it is there."""
-    if place.exists() and place.stat().st_size == source.stat().st_size:
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(f".{place.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(place)
-    journal.settle(place, place.parent)
+def _bring(source: Path, place: Path, root: Path) -> None:
+    """Copy a file; it is whole when it is there."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f".{place.name}.partial")
+        shutil.copyfile(source, partial)
+        partial.replace(place)
+    except OSError as error:
+        raise RunError(f"{source}: cannot be copied to {place}: {error.strerror}") from None
+    journal.settle(place, root)
 
 
 def _remove_shards(run: Path) -> None:
     """Remove the segments and records of shards, which the whole run's hold now."""
     for writer in writers_of(run):
-        for path in (*(run / kind / f"{writer}.jsonl" for kind in KINDS), run / f".lock-{writer}"):
-            path.unlink(missing_ok=True)
+        for kind in KINDS:
+            (run / kind / f"{writer}.jsonl").unlink(missing_ok=True)
+        forget(run, writer)
         info_file(run, writer).unlink(missing_ok=True)
     with suppress(OSError):
         info_file(run, "any").parent.rmdir()

@@ -70,7 +70,9 @@ class Segments:
         return [old, *found] if old.exists() else found
 
     def known(self, kind: str) -> list[Path]:
-        """What this writer goes on from: its own segment and that of the whole run."""
+        """What this writer goes on from: its own segment and that of the whole run; as `main`, all."""
+        if self.writer == MAIN:
+            return self.all(kind)
         return [path for path in self.all(kind) if path.stem in (MAIN, kind, self.writer)]
 
 

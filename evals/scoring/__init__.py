@@ -87,6 +87,8 @@ def _work(
     """Encode texts, extract what is missing, ask judges, and write lines for every video that lacks a
     score."""
     items = work.items(retry, rescore)
+    if work.run.shard and any(item.metrics for item in items):
+        work.run.update(status="generated")
     lacking = {item.at for item in items if work.lacks_features(item)}
     progress.begin("score", sum(bool(item.metrics) or item.at in lacking for item in items))
     work.no_text = encode_texts(_texts(work, items), work.chosen.prepared.encoders, work.store, device)
