@@ -286,3 +286,51 @@ def test_what_is_wrong_is_said(clips: MakeClips, cli: Cli, tmp_path: Path) -> No
         Place.at("nobody://x/y")
     with pytest.raises(UsageError, match="holds no files"):
         mirrored("memory://empty/place")
+
+
+def test_nothing_newer_is_overwritten_and_runs_do_not_mix(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    run, url = run_of_three(clips, cli, tmp_path), f"file://{tmp_path}/store/r"
+    assert cli("copy", run, url).code == 0
+    back = tmp_path / "back"
+    assert cli("copy", url, back).code == 0
+    assert cli("score", back, "--metrics", "colorfulness").code == 0
+    grown = contents(back)
+    done = cli("copy", url, back)
+    assert done.code == 2 and "has more than" in done.err, done.err
+    assert contents(back) == grown
+    assert cli("copy", back, url).code == 0
+    done = cli("copy", run, url)
+    assert done.code == 2 and "bring it here first" in done.err, done.err
+    assert contents(tmp_path / "store" / "r") == grown
+    other = tmp_path / "other"
+    done = cli("run", "--generator", "simulated:clean", "--prompts", "parks", "--limit", 1, "--size", "64x48",
+               "--frames", 6, "--metrics", FAST, "--out", other, "--name", "r")  # fmt: skip
+    assert done.code == 0, done.err
+    done = cli("copy", other / "r", url)
+    assert done.code == 2 and "holds another run" in done.err, done.err
+    assert contents(tmp_path / "store" / "r") == grown
+
+
+def test_a_store_cannot_plant_hidden_files_or_secrets(tmp_path: Path) -> None:
+    place = Place.at("memory://planted/x")
+    for name in ("a", ".lock", ".hidden/b", "deep/.c"):
+        place.system.pipe_file(f"{place.root}/{name}", b"x")
+    assert set(place.files()) == {"a"}
+    for url in ("ftp://bob:topsecret@host/x", "s3://bucket/x?X-Amz-Signature=abc"):
+        with pytest.raises(UsageError, match="in the environment") as caught:
+            Place.at(url)
+        assert "topsecret" not in str(caught.value) and "abc" not in str(caught.value)
+
+
+def test_three_processes_mirror_one_place(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    for number in range(40):
+        (store / f"{number}.bin").write_bytes(bytes([number]) * 50_000)
+    code = f"from evals.remote.objects import mirrored; print(mirrored('file://{store}'))"
+    env = {**os.environ, "T2V_EVALS_OBJECTS": str(tmp_path / "cache")}
+    every = [subprocess.Popen([sys.executable, "-c", code], env=env, cwd=ROOT, text=True,
+                              stdout=subprocess.PIPE) for _ in range(3)]  # fmt: skip
+    places = {process.communicate(timeout=120)[0].strip() for process in every}
+    assert [process.returncode for process in every] == [0, 0, 0] and len(places) == 1
+    assert contents(Path(places.pop())) == contents(store)

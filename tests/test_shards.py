@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from evals.errors import RunLocked, RunMismatch, UsageError
+from evals.errors import OutsideRun, RunError, RunLocked, RunMismatch, UsageError
+from evals.records import file_sha256
 from evals.runs import journal
 from evals.runs.folder import RunFolder
 from evals.runs.lock import break_lock, held
 from evals.runs.merging import merge
-from evals.runs.segments import MAIN, Shard
+from evals.runs.segments import MAIN, Segments, Shard
 from tests.conftest import Cli, MakeClips, call, start
 from tests.helpers import PLAIN
 from tests.test_kills import KILLER, TABLES, state, timeless
@@ -247,3 +248,95 @@ def test_runs_of_older_versions_are_read_and_continued(clips: MakeClips, cli: Cl
     assert all(after[at]["sharpness"] == before[at]["sharpness"] for at in before)
     assert (run / "samples.jsonl").read_bytes() == old and not (run / "samples" / "main.jsonl").read_bytes()
     assert cli("merge", run).code == 0
+
+
+def test_a_corrected_prompt_keeps_its_new_video(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    """A sample of the old words does not come back when segments are joined."""
+    prompts = tmp_path / "p.yaml"
+    base = ("generate", "--generator", "simulated:clean", "--prompts", prompts, "--size", "64x48",
+            "--frames", 4, "--out", tmp_path, "--name", "r")  # fmt: skip
+    write = "name: p\nversion: 1\nprompts:\n  - {{id: p-0, text: {}, category: c}}\n"
+    prompts.write_text(write.format("a dog runs in a park"))
+    assert cli(*base).code == 0
+    prompts.write_text(write.format("a cat runs in a park"))
+    done = cli(*base, "--shard", "1/1")
+    assert done.code == 0, done.err
+    before = RunFolder(tmp_path / "r").samples()
+    assert len(before) == 1
+    merge(tmp_path / "r")
+    assert RunFolder(tmp_path / "r").samples() == before
+
+
+def test_what_is_unfinished_is_told_after_merging_too(sharded: Path, cli: Cli) -> None:
+    """A shard that was scored, and then got more to do and was killed, is not finished."""
+    assert RunFolder(sharded).unfinished == []
+    with RunFolder(sharded, shard=Shard(2, 2)).writing() as run:
+        run.update(status="generated")
+    segment = sharded / "scores" / "shard-2-of-2.jsonl"
+    segment.write_bytes(segment.read_bytes().splitlines(keepends=True)[0])
+    assert RunFolder(sharded).unfinished == ["2/2"]
+    done = cli("show", sharded)
+    assert "not finished: shard 2/2" in done.out
+    done = cli("merge", sharded)
+    assert done.code == 0 and "not finished: shard 2/2" in done.err, done.err
+    assert not list(sharded.glob(".lock*shard*"))
+
+
+def test_the_whole_run_knows_what_its_shards_asked_for(tmp_path: Path) -> None:
+    for writer in ("shard-1-of-2", "main"):
+        with journal.Journal(Segments(tmp_path, writer).own("jobs")) as one:
+            one.append({"key": writer})
+    known = [path.stem for path in Segments(tmp_path, MAIN).known("jobs")]
+    assert known == ["main", "shard-1-of-2"]
+    assert [path.stem for path in Segments(tmp_path, "shard-2-of-2").known("jobs")] == ["main"]
+
+
+@pytest.fixture
+def apart(cli: Cli, tmp_path: Path) -> tuple[Path, Path]:
+    """Two shards in folders of their own."""
+    for number in (1, 2):
+        done = cli("run", "--generator", "simulated:clean", "--prompts", "parks", "--limit", 2, "--size",
+                   "64x48", "--frames", 4, "--metrics", FAST, "--name", "r", "--out", tmp_path / f"m{number}",
+                   "--shard", f"{number}/2")  # fmt: skip
+        assert done.code == 0, done.err
+    return tmp_path / "m1" / "r", tmp_path / "m2" / "r"
+
+
+def test_another_folder_brings_nothing_from_outside_and_nothing_damaged(apart: tuple[Path, Path]) -> None:
+    first, second = apart
+    (second / ".." / "payload.sh").write_text("no")
+    segment = second / "samples" / "shard-2-of-2.jsonl"
+    before = segment.read_bytes()
+    edit(segment, 0, lambda record: record.update(video="../payload.sh"))
+    with pytest.raises(OutsideRun):
+        merge(first, [second])
+    segment.write_bytes(before)
+    video = next((second / "videos").rglob("*.mp4"))
+    whole = video.read_bytes()
+    video.write_bytes(whole[:-1] + b"x")
+    with pytest.raises(RunError, match="not the video that was recorded"):
+        merge(first, [second])
+    video.unlink()
+    with pytest.raises(RunError, match="is gone"):
+        merge(first, [second])
+    video.write_bytes(whole)
+    merge(first, [second])
+    placed = first / video.relative_to(second)
+    assert placed.read_bytes() == whole
+    placed.write_bytes(whole[:-1] + b"x")  # damaged here: the other folder has it whole
+    merge(first, [second])
+    assert placed.read_bytes() == whole
+
+
+def test_an_older_video_does_not_replace_a_newer_one(apart: tuple[Path, Path], tmp_path: Path) -> None:
+    first, second = apart
+    old = Path(shutil.copytree(second, tmp_path / "old"))
+    merge(first, [second])
+    sample = next(s for s in RunFolder(first).samples().values() if (second / str(s.video)).exists())
+    place = first / str(sample.video)
+    place.write_bytes(b"newer")
+    newer = sample.model_copy(update={"attempts": 2, "sha256": file_sha256(place), "bytes": 5})
+    with journal.Journal(first / "samples" / "main.jsonl") as one:
+        one.append(newer.to_json())
+    merge(first, [old])
+    assert place.read_bytes() == b"newer" and RunFolder(first).samples()[sample.prompt_id, 0] == newer

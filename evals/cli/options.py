@@ -289,7 +289,7 @@ generating = group(
     click.option("--out", type=PATH, default=Path("runs"), help="Where runs are kept (default: runs)."),
     click.option("--name", help="The run's name (default: after the generator)."),
     click.option("--max-cost", type=click.FloatRange(0), callback=values.finite,
-                 help="Of all videos of a run or shard, in the API's currency (-o price= where it has none)."),
+                 help="Of all videos of a run or shard, in the API's currency (-o price= if it has none)."),
     click.option("--layout", help="How a folder of clips is laid out, where it is not detected."),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and what it would take."),
     click.option("--restart", is_flag=True, help="Begin the run again; the old one is kept beside it."),
