@@ -2,8 +2,8 @@
 
     python -m tests.ray_cluster NODES
 
-Reads lines: `kill` ends a node at random (SIGKILL) and adds another, `add` adds one, `stop` ends all. Answers
-each with a line.
+Reads lines: `kill` ends a node at random (SIGKILL) and adds another; answers each with a line. The end of
+input ends the cluster.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ def main(count: int) -> None:
     print(cluster.address, flush=True)
     chosen = random.Random(0)
     for line in sys.stdin:
-        if line.strip() == "stop":
-            break
         if line.strip() == "kill":
             cluster.remove_node(nodes.pop(chosen.randrange(len(nodes))), allow_graceful=False)
         nodes.append(cluster.add_node(num_cpus=1, wait=False))

@@ -81,6 +81,7 @@ def test_five_folders_into_one_report(runs: Path, cli: Cli, tmp_path: Path) -> N
     assert (scores.loc[subjects, "status"] == "skipped").sum() == 6 * 5
 
 
+@pytest.mark.nightly
 def test_reference_may_be_a_folder(
     runs: Path, assets: Path, cli: Cli, tmp_path: Path, tiny_clip: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_reference_may_be_a_folder(
     assert a["value"].item() == pytest.approx(frechet_distance(both[0], both[1]), rel=1e-12)
 
 
+@pytest.mark.nightly
 def test_normalized_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None:
     normalization = "fps=5,seconds=1.6,short_side=120"
     copies = []

@@ -13,7 +13,7 @@ from evals.cli.demo import choose_prompts
 from evals.records import PromptSet
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_flaws_at_their_strongest_are_detected_without_flow(tmp_path: Path) -> None:
     """In small; all metrics and strengths are checked nightly."""
     wanted = {"temporal_flicker", "frozen_frames", "sharpness"}

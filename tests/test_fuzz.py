@@ -60,7 +60,7 @@ def whole_files(folder: Path, assets: Path) -> list[Path]:
     return real + made
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_damaged_videos_cost_themselves_alone(assets: Path, tmp_path: Path) -> None:
     """`DAMAGED_VIDEOS=5000` tries more of them, `DAMAGE_SEED=8` others."""

@@ -200,7 +200,7 @@ def test_a_server_that_failed_is_set_aside() -> None:
     assert servers.least_busy() is dead  # all have failed: the least busy one
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_distance_is_not_taken_with_itself(tmp_path: Path) -> None:
     """A candidate of the baseline's name, with other features: the difference is not 0."""
     write_prompts(tmp_path)

@@ -235,7 +235,7 @@ def test_the_file_is_plain(whole: bytes, tmp_path: Path) -> None:
     assert about["format"] == 2 and about["encoder"] == "i3d" and about["n"] == 6
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_reference_can_be_of_random_clips(
     clips: MakeClips, cli: Cli, tmp_path: Path, tiny_clip: Path
 ) -> None:

@@ -48,19 +48,21 @@ def test_every_prompt_is_in_one_shard_and_shards_are_even(count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_eight_shards_at_once_and_merged_equal_one_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("count", [3, pytest.param(8, marks=pytest.mark.nightly)])
+def test_shards_at_once_and_merged_equal_one_run(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of them is killed half way and run again."""
     more = ("--limit", 40, "--metrics", PLAIN)
     assert call(*WORK, *more, "--out", tmp_path / "one", "--workers", 2).code == 0
-    out = tmp_path / "eight"
+    out = tmp_path / "parts"
     killer = tmp_path / "killer.py"
     killer.write_text(KILLER)
     monkeypatch.setenv("KILL_AT", "9,2")  # inside the ninth write of whoever loads the plugin
     plugin = {3: ("--plugin", killer)}
     shards = {
-        n: start(*WORK, *more, "--out", out, "--shard", f"{n}/8", *plugin.get(n, ())) for n in range(1, 9)
+        n: start(*WORK, *more, "--out", out, "--shard", f"{n}/{count}", *plugin.get(n, ()))
+        for n in range(1, count + 1)
     }
     for number, process in shards.items():
         _, err = process.communicate(timeout=600)
@@ -69,16 +71,16 @@ def test_eight_shards_at_once_and_merged_equal_one_run(
     ok = sum(s.status == "ok" for s in RunFolder(tmp_path / "one" / "r").samples().values())
     assert ok > 30  # the others are prompts that cannot be drawn
     run = RunFolder(out / "r")
-    assert run.unfinished == ["3/8"] and len(run.sample_ids()) == 80
+    assert run.unfinished == [f"3/{count}"] and len(run.sample_ids()) == 80
     shown = call("show", out / "r")
-    assert shown.code == 0 and "not finished: shard 3/8" in shown.out, shown.out
+    assert shown.code == 0 and f"not finished: shard 3/{count}" in shown.out, shown.out
     early = tmp_path / "early"
     shutil.copytree(out / "r", early)
     done = call("merge", early)
-    assert "not finished: shard 3/8" in done.err, done.err
+    assert f"not finished: shard 3/{count}" in done.err, done.err
     assert len(RunFolder(early).samples()) == len(run.samples()) < 80
 
-    assert call(*WORK, *more, "--out", out, "--shard", "3/8").code == 0
+    assert call(*WORK, *more, "--out", out, "--shard", f"3/{count}").code == 0
     assert facts(out / "r") == facts(tmp_path / "one" / "r")  # before they are merged, too
     done = call("merge", out / "r")
     assert done.code == 0 and f"{80 + ok} records joined" in done.err, done.err
@@ -93,12 +95,12 @@ def test_eight_shards_at_once_and_merged_equal_one_run(
     done = call("merge", out / "r")
     assert done.code == 0 and ": 0 records joined" in done.err
     assert {p: p.read_bytes() for p in (out / "r").rglob("*.jsonl")} == before
-    for name in ("one", "eight"):
+    for name in ("one", "parts"):
         assert (
             call("compare", tmp_path / name / "r", "--videos", 0, "--out", tmp_path / f"t-{name}").code == 0
         )
     for table in TABLES:
-        tables = [timeless(tmp_path / f"t-{name}" / table) for name in ("one", "eight")]
+        tables = [timeless(tmp_path / f"t-{name}" / table) for name in ("one", "parts")]
         assert tables[0] == tables[1], table
     assert call(*WORK, *more, "--out", out).code == 0  # nothing is left for one process to do
     assert {p: p.read_bytes() for p in (out / "r").rglob("*.jsonl")} == before

@@ -72,7 +72,7 @@ def test_what_cannot_be_drawn_is_refused_and_counts_as_such(cli: Cli, tmp_path: 
     assert "1 refused" in done.out
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_films_survive_a_kill_and_are_the_same(tmp_path: Path) -> None:
     command = (
         "generate",

@@ -97,7 +97,7 @@ def test_a_line_is_written_after_its_video_is_on_the_disk(tmp_path: Path) -> Non
     def first(pattern: str) -> int:
         return next(i for i, line in enumerate(lines) if re.search(pattern, line))
 
-    written = first(r"write\(\d+<[^>]*samples\.jsonl>")
+    written = first(r"write\(\d+<[^>]*samples/main\.jsonl>")
     assert first(r"fsync\(\d+<[^>]*/videos/[^>]*\.mp4>") < written
     assert first(r"fsync\(\d+<[^>]*/videos/[^/>]*>\)") < written  # the folder that names it
     assert first(r"fsync\(\d+<[^>]*/videos>\)") < written

@@ -184,7 +184,7 @@ def test_the_words_are_never_read() -> None:
     assert np.array_equal(pictures(BALL), pictures(other))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_kind_with_every_action_can_be_drawn() -> None:
     for name, kind in KINDS.items():
         for action in sorted(kind.actions):

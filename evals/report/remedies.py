@@ -22,6 +22,7 @@ REMEDIES: dict[Caution, str] = {
     Caution.NOT_MEASURED: "Score with a suite that holds the metric, or read the reason in the warning.",
     Caution.SMALL_SETS: "Take more videos: kvd needs 20 prompts for an interval, an FVD 2,048 videos.",
     Caution.SHARED_VIDEOS: "Take the videos that both sides share out of the reference.",
+    Caution.UNFINISHED_SHARDS: "Run these shards again, then `t2v-evals merge` the run.",
     Caution.MISSING_FEATURES: "Run `t2v-evals score` on the run again.",
     Caution.SAMPLE_SIZE_BIAS: "Compare Fréchet distances of equal N only, and prefer kvd or fvd_unbiased.",
 }
