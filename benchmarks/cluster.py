@@ -2,8 +2,8 @@
 
     python -m benchmarks.cluster FOLDER [--nodes 2] [--metrics … | --suite quick]
 
-Every node runs one station with one decoder; the driver is a process beside them. Seconds are those of the
-whole command, and of scoring from the first video that is done to the last one.
+Every node keeps to one core and runs one station with one decoder; the driver is a process beside them.
+Seconds are those of scoring with the start of stations, and from the first video that is done to the last.
 """
 
 from __future__ import annotations
@@ -70,8 +70,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         head = {"num_cpus": 0, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)
+        cores = sorted(os.sched_getaffinity(0))
         for nodes in range(1, given.nodes + 1):
+            # A node's processes keep to one core; else a single node would use the others, too.
+            os.sched_setaffinity(0, {cores[(nodes - 1) % len(cores)]})
             cluster.add_node(num_cpus=1)
+            os.sched_setaffinity(0, cores)
             if nodes in (1, given.nodes):
                 place = Path(scratch) / str(nodes)
                 found[f"{nodes} nodes"] = seconds(cluster.address, given.folder, metrics, place)
