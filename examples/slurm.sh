@@ -3,8 +3,9 @@
 #
 #     mkdir -p logs && sbatch examples/slurm.sh
 #
-# Parts are independent: a task that fails, is preempted or runs out of time is given again by its number
-# (`sbatch --array=3 examples/slurm.sh`), and goes on where it stopped.
+# Parts are independent: a task that fails, is preempted or runs out of time is given again by its number and goes on
+# where it stopped: `sbatch --array=3 examples/slurm.sh`. Where it was killed on another machine, its lock's note is
+# still there: `BREAK=1 sbatch --array=3 examples/slurm.sh`.
 #SBATCH --job-name=t2v-evals
 #SBATCH --array=1-8
 #SBATCH --gres=gpu:1
@@ -20,13 +21,13 @@ GENERATOR=${GENERATOR:-diffusers:Wan-AI/Wan2.1-T2V-1.3B-Diffusers}
 NAME=${NAME:-wan-1.3b}
 PARTS=${PARTS:-8}                                 # how many parts there are; keep it when you give one of them again
 
-# A task that was requeued may land on another machine while its lock's note still names the first one.
+# A task that was requeued may land on another machine, too.
 again=()
-[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && again=(--break-lock)
+if [ -n "${BREAK:-}" ] || [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then again=(--break-lock); fi
 
 t2v-evals run --generator "$GENERATOR" --prompts core --seeds 2 --suite standard \
     --out "$RUNS" --name "$NAME" --shard "$SLURM_ARRAY_TASK_ID/$PARTS" \
-    --workers "$SLURM_CPUS_PER_TASK" --quiet "${again[@]}"
+    --workers "$SLURM_CPUS_PER_TASK" --quiet ${again[@]+"${again[@]}"}
 
 # Then, once, when all parts have ended:
 #

@@ -296,11 +296,11 @@ def test_nothing_newer_is_overwritten_and_runs_do_not_mix(clips: MakeClips, cli:
     assert cli("score", back, "--metrics", "colorfulness").code == 0
     grown = contents(back)
     done = cli("copy", url, back)
-    assert done.code == 2 and "has more than" in done.err, done.err
+    assert done.code == 2 and "holds what" in done.err, done.err
     assert contents(back) == grown
     assert cli("copy", back, url).code == 0
     done = cli("copy", run, url)
-    assert done.code == 2 and "bring it here first" in done.err, done.err
+    assert done.code == 2 and "choose another place" in done.err, done.err
     assert contents(tmp_path / "store" / "r") == grown
     other = tmp_path / "other"
     done = cli("run", "--generator", "simulated:clean", "--prompts", "parks", "--limit", 1, "--size", "64x48",
@@ -334,3 +334,37 @@ def test_three_processes_mirror_one_place(tmp_path: Path) -> None:
     places = {process.communicate(timeout=120)[0].strip() for process in every}
     assert [process.returncode for process in every] == [0, 0, 0] and len(places) == 1
     assert contents(Path(places.pop())) == contents(store)
+
+
+def test_journals_that_both_sides_wrote_are_refused(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    """Also one that only the other side has; and a copy that was stopped goes on."""
+    done = cli("generate", "--generator", "simulated:clean", "--prompts", "parks", "--limit", 3, "--size",
+               "64x48", "--frames", 6, "--out", tmp_path, "--name", "r")  # fmt: skip
+    assert done.code == 0, done.err
+    run, url, back = tmp_path / "r", f"file://{tmp_path}/store/r", tmp_path / "back"
+    assert cli("copy", run, url).code == 0 and cli("copy", url, back).code == 0
+    assert cli("score", back, "--metrics", "sharpness").code == 0
+    assert "holds what" in cli("copy", url, back).err  # scores that the store does not have
+    assert cli("copy", back, url).code == 0
+    assert "holds what" in cli("copy", run, url).err
+    assert cli("score", run, "--metrics", "colorfulness").code == 0
+    store = contents(tmp_path / "store" / "r")
+    assert "holds what" in cli("copy", run, url).err  # both have scores, and neither has the other's
+    assert contents(tmp_path / "store" / "r") == store
+    (tmp_path / "store" / "r" / "run.json").unlink()  # as a copy that was stopped leaves it
+    assert cli("copy", back, url).code == 0 and contents(tmp_path / "store" / "r") == contents(back)
+    (tmp_path / "store" / "r" / "run.json").write_text("[]")
+    done = cli("copy", back, url)
+    assert done.code == 2 and "holds another run" in done.err, done.err
+
+
+def test_what_a_merge_removed_is_removed_elsewhere(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
+    folder, url = clips("a").write(2).folder, f"file://{tmp_path}/store/a"
+    for number in (1, 2):
+        base = ("run", "--generator", f"folder:{folder}", "--out", tmp_path, "--metrics", FAST)
+        assert cli(*base, "--shard", f"{number}/2").code == 0
+    assert cli("copy", tmp_path / "a", url).code == 0 and cli("copy", url, tmp_path / "b").code == 0
+    assert cli("merge", tmp_path / "a").code == 0
+    assert cli("copy", tmp_path / "a", url).code == 0 and cli("copy", url, tmp_path / "b").code == 0
+    assert contents(tmp_path / "b") == contents(tmp_path / "a") == contents(tmp_path / "store" / "a")
+    assert RunFolder(tmp_path / "b").info == RunFolder(tmp_path / "a").info

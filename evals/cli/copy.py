@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evals.cli.options import Common, break_lock, common, take_over
 from evals.cli.output import say, tell
 from evals.cli.results import print_runs
+
+if TYPE_CHECKING:
+    from evals.remote.objects import Place
 
 
 @click.command(name="copy")
@@ -50,7 +54,7 @@ def sent(run: Path, url: str) -> int:
     info = RunFolder(run).info
     place = Place.at(url)
     there = place.files()
-    if "run.json" in there and json.loads(place.read("run.json")).get("id") != info.id:
+    if "run.json" in there and _id(place) != info.id:
         raise RunMismatch(f"{url}: holds another run; choose another place")
     note = run / f".sent-{digest(place.url)[:12]}.json"
     if there and "run.json" not in there and not note.exists():
@@ -64,6 +68,7 @@ def fetched(url: str, run: Path) -> int:
     from evals.errors import RunMismatch, UsageError
     from evals.records import digest
     from evals.remote.objects import Place, download
+    from evals.runs.folder import RunFolder
     from evals.runs.lock import held
 
     place = Place.at(url)
@@ -72,6 +77,16 @@ def fetched(url: str, run: Path) -> int:
     note = run / f".fetched-{digest(place.url)[:12]}.json"
     if run.exists() and any(run.glob("[!.]*")) and not note.exists():
         raise RunMismatch(f"{run}: holds other files; choose an empty or new folder")
+    if (run / "run.json").exists() and _id(place) != RunFolder(run).info.id:
+        raise RunMismatch(f"{url}: holds another run than {run}; choose another folder")
     run.mkdir(parents=True, exist_ok=True)
     with held(run):
         return download(place, run, "run.json", note)
+
+
+def _id(place: Place) -> str | None:
+    """The id of the run that a store's folder holds."""
+    try:
+        return str(json.loads(place.read("run.json"))["id"])
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -100,15 +100,10 @@ class RayExecutor(Executor):
         weights = {name: path.resolve() for name, path in prepared.recipe.weights.items()}
         recipe = replace(prepared.recipe, weights=weights)
         tasks = [Task(_absolute(task.source), task.needs) for task in tasks]
-        on_device = bool(recipe.encoders)
-        crew = self._crew(
-            FeatureStation,
-            recipe,
-            features_digest(prepared),
-            folder.resolve(),
-            tasks[0].source.path,
-            on_device,
-        )
+        # A clip that every machine must see; those that are gone are problems of their own.
+        sample = next((t.source.path for t in tasks if t.source.path.exists()), folder.resolve())
+        digest = features_digest(prepared)
+        crew = self._crew(FeatureStation, recipe, digest, folder.resolve(), sample, bool(recipe.encoders))
 
         def send(actor: Any, items: list[int]) -> Any:
             chosen = [tasks[item] for item in items]
@@ -144,14 +139,9 @@ class RayExecutor(Executor):
                 yield found[0], *found[1]
 
     def _crew(
-        self,
-        station: type[Station],
-        recipe: Any,
-        digest: str,
-        shared: Path,
-        sample: Path,
+        self, station: type[Station], recipe: Any, digest: str, shared: Path, sample: Path,
         on_device: bool = True,
-    ) -> Crew:
+    ) -> Crew:  # fmt: skip
         options, ray = self._options, self._ray
         gpus = options.gpus
         if gpus is None:

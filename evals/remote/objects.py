@@ -14,16 +14,18 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from evals.errors import StoreError, UsageError
 from evals.records import digest
 from evals.remote.pacing import Pacing
 from evals.runs.journal import settle, write_atomically
 from evals.runs.lock import waited
+from evals.runs.segments import KINDS
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 TRIES = 5
 AT_ONCE = 8
 NOTE_EVERY = 200  # files between notes of what was moved
-JOURNAL = ".jsonl"  # the end of a name: a journal only grows
+BLOCK = 1 << 20
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
@@ -62,9 +64,9 @@ class Place:
         import fsspec
 
         kind, _, rest = url.partition("://")
-        if "@" in rest.partition("/")[0] or "?" in rest:
+        if ":" in rest.partition("/")[0].rpartition("@")[0] or "?" in rest:
             raise UsageError(
-                f"{kind}://…: the URL holds a name, a password or a query, which runs would record; give the"
+                f"{kind}://…: the URL holds a password or a query, which runs would record; give the"
                 " store's keys in the environment"
             )
         try:
@@ -87,7 +89,7 @@ class Place:
         below = self.root.strip("/") + "/"
         found = {}
         for path, about in _tried(listed, self.url).items():
-            name = str(path).strip("/").removeprefix(below)
+            name = str(path).lstrip("/").removeprefix(below)
             parts = name.split("/")
             if about.get("type") != "file" or not all(parts) or any(part.startswith(".") for part in parts):
                 continue
@@ -129,7 +131,8 @@ class Place:
         try:
             _tried(fetched, f"{self.url}/{name}")
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
         settle(place, root)
 
 
@@ -162,16 +165,19 @@ def upload(source: Path, target: Place, last: str, note: Path) -> int:
     """Make a store's folder hold what this one holds, `last` as the last file; gives how many were sent.
 
     What was sent stands in `note`: a file that neither side has changed since is not sent again. `last` is
-    taken away first, so a copy that holds it is whole. Raises `StoreError`, also for a journal of which the
-    store has more.
+    taken away first, so a copy that holds it is whole. Raises `StoreError`, also for a journal there of which
+    this folder does not have all.
     """
     known, there = _read(note), target.files()
     names = [name for name in _files(source) if name != last]
     lacking = [n for n in names if n not in there or known.get(n) != [_local(source / n), there[n].mark]]
-    for name in lacking:
-        if name in there and name.endswith(JOURNAL) and there[name].size > (source / name).stat().st_size:
-            raise StoreError(f"{target.url}/{name}: has more than {source / name}; bring it here first")
-    gone = [name for name in known if name in there and name not in names and name != last]
+    missing = [name for name in there if name not in names and name != last]
+    gone = [name for name in missing if name in known and known[name][1] == there[name].mark]
+    for name in (name for name in there if _is_journal(name) and name not in gone):
+        size = there[name].size
+        if name in missing or (name in lacking and not _begins(source / name, target, name, size)):
+            raise StoreError(f"{target.url}/{name}: holds what {source / name} lacks; choose another place")
+    _write(note, known)  # from here on the store's folder is ours
     if last in there and (lacking or gone):
         target.remove(last)
 
@@ -186,26 +192,63 @@ def upload(source: Path, target: Place, last: str, note: Path) -> int:
     return count + _moved([last], send, known, note)
 
 
-def download(source: Place, target: Path, last: str, note: Path, journals: bool = True) -> int:
-    """Bring a store's folder here, `last` as the last file if it is there; gives how many were fetched.
+def download(source: Place, target: Path, last: str, note: Path) -> int:
+    """Make a folder here hold what the store's holds, `last` as the last file if it is there; gives how many
+    were fetched. What was fetched before and is not there any more is removed.
 
-    Raises `StoreError`, with `journals` also for one of which there is more here.
+    Raises `StoreError`, also for a journal here of which the store does not have all.
     """
     known, there = _read(note), source.files()
-    for name, listed in there.items():
-        if ".." in name.split("/"):
-            raise StoreError(f"{source.url}/{name}: would be written outside of {target}")
-        here = target / name
-        if journals and name.endswith(JOURNAL) and here.exists() and here.stat().st_size > listed.size:
-            raise StoreError(f"{here}: has more than {source.url}/{name}; choose another folder")
+    gone = [name for name in known if name not in there and known[name][0] == _local(target / name)]
     lacking = [n for n in there if n != last and known.get(n) != [_local(target / n), there[n].mark]]
+    if outside := next((name for name in there if ".." in name.split("/")), None):
+        raise StoreError(f"{source.url}/{outside}: would be written outside of {target}")
+    for name in (name for name in _files(target) if _is_journal(name) and name not in gone):
+        if name not in there or (name in lacking and not _begins_there(target / name, source, name)):
+            raise StoreError(f"{target / name}: holds what {source.url}/{name} lacks; choose another folder")
 
     def fetch(name: str) -> list[str]:
         source.get(name, target / name, target)
         return [_local(target / name), there[name].mark]
 
     final = [last] if last in there else []
-    return _moved(lacking, fetch, known, note) + _moved(final, fetch, known, note)
+    count = _moved(lacking, fetch, known, note)
+    for name in gone:
+        (target / name).unlink(missing_ok=True)
+        del known[name]
+    return count + _moved(final, fetch, known, note)
+
+
+def _is_journal(name: str) -> bool:
+    """Whether a file is a journal of a run, which only grows."""
+    return name.partition("/")[0] in KINDS and name.endswith(".jsonl")
+
+
+def _begins(here: Path, place: Place, name: str, size: int) -> bool:
+    """Whether a file here begins with all that the store's holds."""
+    with here.open("rb") as file:
+        return here.stat().st_size >= size and _alike(file, place, name, size)
+
+
+def _begins_there(here: Path, place: Place, name: str) -> bool:
+    """Whether the store's file begins with all that the one here holds."""
+    with here.open("rb") as file:
+        return _alike(file, place, name, here.stat().st_size)
+
+
+def _alike(file: IO[bytes], place: Place, name: str, size: int) -> bool:
+    """Whether a file and the store's have the same first `size` bytes."""
+
+    def compared() -> bool:
+        file.seek(0)
+        with place.system.open(f"{place.root}/{name}", "rb") as other:
+            for start in range(0, size, BLOCK):
+                length = min(BLOCK, size - start)
+                if file.read(length) != other.read(length):
+                    return False
+        return True
+
+    return bool(_tried(compared, f"{place.url}/{name}"))
 
 
 def _moved(
@@ -243,7 +286,7 @@ def mirrored(url: str) -> Path:
         there = source.files()
         if not there:
             raise UsageError(f"{source.url}: holds no files")
-        count = download(source, place, "", place / ".fetched.json", journals=False)
+        count = download(source, place, "", place / ".fetched.json")
         for path in [p for p in _files(place) if p not in there]:
             (place / path).unlink()  # it is not in the store any more
     log.info("%s: %d of %d files fetched into %s", url, count, len(there), place)

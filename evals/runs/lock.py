@@ -50,9 +50,15 @@ def held(folder: Path, writer: str = MAIN) -> Iterator[None]:
 @contextmanager
 def waited(folder: Path) -> Iterator[None]:
     """Hold a folder's lock of the kernel, after whoever has it."""
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise RunError(f"{folder}: the file system cannot lock: {error.strerror}") from None
         yield
     finally:
         os.close(handle)

@@ -74,11 +74,19 @@ def merge(run: Path, others: Sequence[Path] = ()) -> Merged:
         holding = read_samples(segments["samples"], whole.prompts, info.seeds)
         for folder in rest:
             _take_files(folder, target, holding)
-        added = sum(_append(run / kind / f"{MAIN}.jsonl", paths) for kind, paths in segments.items())
+        held_here = read_samples([whole.segments.own("samples")], whole.prompts, info.seeds)
+        settled = {at for at, sample in held_here.items() if holding.get(at) == sample}
+        added = sum(
+            _append(run / kind / f"{MAIN}.jsonl", paths, settled if kind == "samples" else set())
+            for kind, paths in segments.items()
+        )
         _settle(whole, holding)
         _remove_shards(run)
         whole = RunFolder(run)
-        return Merged(added, () if _is_complete(whole) else left)
+        if not _is_complete(whole):
+            return Merged(added, left)
+        whole.update(status="scored" if whole.info.metrics else "generated")
+        return Merged(added, ())
 
 
 def _is_complete(run: RunFolder) -> bool:
@@ -159,8 +167,10 @@ def _scored(record: Record) -> Iterator[tuple[Any, Any]]:
             yield (*about, name, *of), score["value"]
 
 
-def _append(place: Path, paths: Sequence[Path]) -> int:
-    """Append the records of other segments that the whole run's lacks; gives how many."""
+def _append(place: Path, paths: Sequence[Path], settled: set[SampleId]) -> int:
+    """Append the records of other segments that the whole run's lacks; gives how many. Of samples that are
+    `settled`, whose current record is the whole run's last one, other attempts are left out: a line behind it
+    would take its place."""
     others = [path for path in paths if path != place]
     if not others:
         return 0
@@ -170,7 +180,8 @@ def _append(place: Path, paths: Sequence[Path]) -> int:
         for path in others:
             for _, record in journal.read(path):
                 name = digest(record)
-                if name not in there:
+                at = record.get("prompt_id"), record.get("seed")
+                if name not in there and at not in settled:
                     there.add(name)
                     yield record
 
@@ -208,8 +219,10 @@ def _take_files(other: RunFolder, target: RunFolder, holding: Mapping[SampleId, 
     for at, sample in other.samples().items():
         if sample.status != "ok" or holding.get(at) != sample or not sample.video:
             continue
+        if Path(sample.video).is_absolute():
+            continue  # of a folder of clips: it stays where it is
         source, place = other.video_path(sample), target.path / sample.video
-        if Path(sample.video).is_absolute() or (is_regular(place) and file_sha256(place) == sample.sha256):
+        if is_regular(place) and file_sha256(place) == sample.sha256:
             continue
         if not place.resolve().is_relative_to(target.videos.resolve()):
             raise RunError(f"{other.path}: the video {sample.video!r:.80} would lie outside of {target.path}")
