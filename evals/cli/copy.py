@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evals.cli.options import Common, break_lock, common, take_over
-from evals.cli.output import say, tell
+from evals.cli.options import break_lock, take_over
+from evals.cli.output import say, tell, tell_json
 from evals.cli.results import print_runs
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @break_lock
-@common
-def command(source: str, target: str, break_lock: bool, common: Common) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(source: str, target: str, break_lock: bool, as_json: bool) -> int:
     """Copy a run between a folder and an object store: one of FROM and TO is a URL (s3://bucket/runs/a).
 
     What is there already is not copied again. `run.json` comes last, so a run that can be opened is whole.
@@ -29,18 +29,20 @@ def command(source: str, target: str, break_lock: bool, common: Common) -> int:
     from evals.errors import UsageError
     from evals.remote import objects
 
-    common.start()
     if objects.is_url(source) == objects.is_url(target):
         raise UsageError("copy: one of FROM and TO is a URL such as s3://bucket/runs/a, the other a folder")
     if break_lock:
         take_over(Path(source), Path(target))
     if objects.is_url(target):
         count = sent(Path(source), target)
-        tell(f"{source}: {count} files copied to {target}")
+        if as_json:
+            tell_json({"run": source, "place": target, "files": count})
+        else:
+            tell(f"{source}: {count} files copied to {target}")
         return 0
     count = fetched(source, Path(target))
     say(f"{source}: {count} files copied to {target}")
-    return print_runs([Path(target)], None, common.as_json)
+    return print_runs([Path(target)], None, as_json)
 
 
 def sent(run: Path, url: str) -> int:

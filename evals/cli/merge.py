@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evals.cli.options import PATH, Common, break_lock, common, take_over
+from evals.cli.options import PATH, break_lock, take_over
 from evals.cli.output import say
 from evals.cli.results import print_runs
 
@@ -15,15 +15,14 @@ from evals.cli.results import print_runs
 @click.argument("run", type=PATH)
 @click.argument("others", nargs=-1, type=PATH)
 @break_lock
-@common
-def command(run: Path, others: tuple[Path, ...], break_lock: bool, common: Common) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(run: Path, others: tuple[Path, ...], break_lock: bool, as_json: bool) -> int:
     """Join the shards of RUN, and OTHERS: folders in which other machines made parts of the same run.
 
     A merge that was stopped is done again. Two parts that contradict each other are refused.
     """
     from evals.runs.merging import merge
 
-    common.start()
     if break_lock:
         take_over(run, *others)
     merged = merge(run, others)
@@ -33,4 +32,4 @@ def command(run: Path, others: tuple[Path, ...], break_lock: bool, common: Commo
         say(
             f"{run}: not finished: shard {names}; what is missing counts as missing. Run it again, then merge"
         )
-    return print_runs([run], None, common.as_json)
+    return print_runs([run], None, as_json)
