@@ -168,11 +168,19 @@ def test_it_answers_on_loopback_with_a_token_and_nothing_else(runs: list[Path], 
     assert (tmp_path / "study" / "study.json").stat().st_mode & 0o077 == 0
 
 
+OVER = "That was all. Thank you."
+
+
+def over(page: Page) -> bool:
+    """Whether there is nothing more, once that is known: a page that is loading shows no pair either."""
+    page.wait_for_selector(f"[data-choice=left]:not([disabled]), #prompt:text-is('{OVER}')", state="attached")
+    return page.locator("#prompt").inner_text() == OVER
+
+
 def votes(page: Page, count: int, keys: list[str]) -> int:
     """Vote so often by keyboard, or until there is nothing more; gives how often."""
     for number in range(count):
-        page.wait_for_selector("[data-choice=left]:not([disabled]), #pair[hidden]", state="attached")
-        if page.locator("#pair").get_attribute("hidden") is not None:
+        if over(page):
             return number
         before = page.evaluate("document.getElementById('left').src")
         page.keyboard.press(keys[number % len(keys)])
@@ -226,7 +234,7 @@ def test_two_raters_vote_through_a_kill(
             page = chromium.new_page()
             page.goto(links[rater])
             votes(page, 200, ["ArrowLeft", "ArrowRight"])
-            assert page.locator("#prompt").inner_text() == "That was all. Thank you."
+            assert page.locator("#prompt").inner_text() == OVER
             page.close()
     found = StudyFolder(study).votes()
     assert found[:killed] == before and len(found) >= (200 if seeds > 1 else 16)
@@ -252,7 +260,7 @@ def test_hostile_prompts_stay_text_and_the_keyboard_does_all(
         page.goto(links["rater-1"])
         shown = []
         for _ in range(20):
-            page.wait_for_selector("[data-choice=left]:not([disabled]), #pair[hidden]", state="attached")
+            assert not over(page)
             shown.append(page.locator("#prompt").inner_text())
             assert page.title() == "Which video is better?" and page.locator("#prompt img").count() == 0
             if "onerror" in shown[-1]:
