@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,12 +25,12 @@ from evals.records import (
 )
 from evals.runs import folder as run_folders
 from evals.runs import origin, provenance
+from evals.runs.current import SampleId
 from evals.runs.files import Measured
 from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal, settle
 from evals.runs.keys import generation_key, text_digest
 from evals.runs.overview import additions
-from evals.runs.reading import SampleId
 from evals.runs.secrets import recordable
 from evals.runs.segments import Shard
 
@@ -111,11 +110,10 @@ def tasks_of(
     requests: Sequence[Request],
     progress: Progress | None = None,
     samples: Mapping[SampleId, Sample] | None = None,
-) -> list[Task]:
+) -> Iterator[Task]:
     """Tasks for all requests, each with the sample it has, if that is still the same thing."""
     if samples is None:
         samples = run.samples() if run else {}
-    tasks = []
     progress = progress or Progress()
     progress.begin("plan", len(requests))
     for request in requests:
@@ -124,10 +122,9 @@ def tasks_of(
         before = samples.get((request.prompt.id, request.seed))
         attempts = before.attempts if before else 0
         if before is None or before.key != key:
-            tasks.append(Task(request, key, attempts=attempts))
+            yield Task(request, key, attempts=attempts)
         else:
-            tasks.append(Task(request, key, before, run is not None and _is_lost(run, before), attempts))
-    return tasks
+            yield Task(request, key, before, run is not None and _is_lost(run, before), attempts)
 
 
 def _is_lost(run: RunFolder, sample: Sample) -> bool:
@@ -185,12 +182,9 @@ def generate_in_turn(
             for config, wanted in zip(configs, requests, strict=True)
         ]
         progress.begin("generate", sum(len(one.due) for one in opened))
-        for turn in itertools.count():
-            parts = [one.turn(turn * each, each) for one in opened]
-            if not any(parts):
-                break
-            for one, part in zip(opened, parts, strict=True):
-                one.make([task for task in part if task.is_due(one.config.retry)])
+        for start in range(0, max(len(one.due_by_prompt) for one in opened), each):
+            for one in opened:
+                one.make(one.turn(start, each))
     return [RunFolder(config.folder, shard=config.shard) for config in configs]
 
 
@@ -216,12 +210,14 @@ class _Generation:
             mine = self.run.mine([r.prompt.id for r in self.requests])
             requests = [r for r in self.requests if r.prompt.id in mine]
             samples = self.run.samples()
-            tasks = tasks_of(self.run, self.generator, requests, self.progress, samples)
-            self.due = [task for task in tasks if task.is_due(self.config.retry)]
-            by_prompt: dict[str, list[Task]] = {}
-            for task in tasks:
-                by_prompt.setdefault(task.request.prompt.id, []).append(task)
-            self._by_prompt = list(by_prompt.values())
+            self.due: list[Task] = []
+            due_by_prompt: dict[str, list[Task]] = {}
+            for task in tasks_of(self.run, self.generator, requests, self.progress, samples):
+                same_prompt = due_by_prompt.setdefault(task.request.prompt.id, [])
+                if task.is_due(self.config.retry):
+                    self.due.append(task)
+                    same_prompt.append(task)
+            self.due_by_prompt = list(due_by_prompt.values())
             _warn_of_leftovers(self.run, self.config, samples)
             if added := additions(self.run, [r.prompt.id for r in self.requests]):
                 self.progress.preflight(added)
@@ -244,10 +240,12 @@ class _Generation:
                 changes["status"] = "generated"
             if changes:
                 self.run.update(**changes)
+            if error[0] is None:
+                self.run.keep_index()
 
     def turn(self, start: int, count: int) -> list[Task]:
-        """All tasks of `count` prompts, from a place on."""
-        return [task for tasks in self._by_prompt[start : start + count] for task in tasks]
+        """What is due of `count` prompts, from a place on."""
+        return [task for tasks in self.due_by_prompt[start : start + count] for task in tasks]
 
     def make(self, tasks: Sequence[Task]) -> None:
         """Do tasks and journal their samples, as many at once as the generator and the machine allow."""

@@ -19,9 +19,9 @@ from evals.extract import Hooks, extract_features
 from evals.metrics.fidelity import PairMetric
 from evals.metrics.needs import Needs, Prepared
 from evals.records import Normalization, Sample
+from evals.runs.current import SampleId
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
-from evals.runs.reading import SampleId
 from evals.scoring import Metrics
 
 

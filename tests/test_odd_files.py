@@ -164,7 +164,7 @@ def test_planning_looks_at_every_file_once(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Path, "resolve", counted)
     generator = create(f"folder:{folder}")
     requests = RunConfig(generator, tmp_path / "run").requests()
-    assert len(tasks_of(None, generator, requests)) == 300
+    assert len(list(tasks_of(None, generator, requests))) == 300
     assert len(hashed) == len(set(hashed)) == 300
     assert len(followed) < 10  # links are followed once for a folder, not once for a file
     assert sorted(r.seed for r in requests) == list(range(300))

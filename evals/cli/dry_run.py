@@ -51,7 +51,7 @@ def forecast(
     requests = config.requests()
     ids = [request.prompt.id for request in requests]
     mine = run.mine(ids) if run else config.shard.of(ids) if config.shard else set(ids)
-    tasks = tasks_of(run, config.generator, [one for one in requests if one.prompt.id in mine])
+    tasks = list(tasks_of(run, config.generator, [one for one in requests if one.prompt.id in mine]))
     to_make = [task for task in tasks if task.is_due(config.retry)]
     facts: dict[str, Any] = {
         "run": str(config.folder),

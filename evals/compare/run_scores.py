@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from evals.compare.vector_sets import Vectors
 from evals.errors import BECAUSE_OF_THE_PROMPT, Reason, UsageError
-from evals.records import Calibration, MetricInfo, Normalization, Prompt, Sample, Score
+from evals.records import Calibration, MetricInfo, Normalization, Prompt, Sample
 from evals.runs.bulk import bulk
+from evals.runs.current import SampleId, Samples, Values
 from evals.runs.folder import RunFolder
 from evals.runs.keys import metric_digest
 from evals.runs.provenance import Provenance
-from evals.runs.reading import SampleId, Value
 
 SAMPLE_COLUMNS = [
     "prompt_id", "seed", "category", "status", "reason", "message", "sha256", "width", "height", "frames",
@@ -28,6 +28,10 @@ SAMPLE_COLUMNS = [
 SCORE_COLUMNS = [
     "prompt_id", "seed", "category", "metric", "status", "value", "reason", "message", "recorded",
 ]  # fmt: skip
+
+_Note = tuple[str, int, str, str]
+_Part = tuple[str, str, str, float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,13 @@ class RunScores:
     samples: pd.DataFrame
     scores: pd.DataFrame
     metrics: Mapping[str, MetricInfo]
-    notes: Sequence[tuple[str, int, str, str]] = ()
-    parts: Sequence[tuple[str, str, str, float]] = ()
+    notes: Sequence[_Note] = ()
+    parts: Sequence[_Part] = ()
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     generated: Provenance | None = None
     scored: Provenance | None = None
     folder: RunFolder | None = field(default=None, repr=False)
-    videos: Mapping[SampleId, Sample] = field(default_factory=dict, repr=False)
+    videos: Samples = field(default_factory=Samples, repr=False)
     """Samples that have a video, where there is a folder."""
     vectors: Mapping[str, Vectors] = field(default_factory=dict, repr=False)
     """Features by distribution metric, where there is no folder."""
@@ -192,55 +196,79 @@ def _chosen(runs: Sequence[RunFolder], normalization: Normalization | None) -> l
 
 @bulk()
 def _read(run: RunFolder, label: str, normalization: str) -> RunScores:
-    """Samples and scores of a run folder, in one walk over what was planned."""
+    """Samples and scores of a run folder, a row for each that was planned."""
     samples = run.samples()
-    scores = run.values(normalization, samples)
+    values = run.values(normalization, samples)
     metrics = dict(run.info.metrics.get(normalization, {}))
     video = [name for name, info in metrics.items() if info.kind == "video"]
-    sample_rows, notes, parts = [], [], []
-    columns: dict[str, list[Any]] = {name: [] for name in SCORE_COLUMNS}
-    add = [column.append for column in columns.values()]
-    for at in run.sample_ids():
-        sample, category = samples.get(at), run.prompts[at[0]].category
-        why = _status(sample)
-        facts = sample.actual if sample else None
-        shape = (facts.width, facts.height, facts.frames, facts.fps, facts.duration) if facts else (None,) * 5
-        spent = (sample.bytes, sample.wall_seconds, sample.cost) if sample else (None,) * 3
-        sample_rows.append((*at, category, *why, sample.sha256 if sample else None, *shape, *spent))
-        mine = scores.get(at, {})
-        for name in video:
-            score = mine.get(name)
-            status, reason, message, value = (*why, None) if why[0] != "ok" else _score(score)
-            row = (*at, category, name, status, value, reason, message, why[0] == "ok" and name in mine)
-            for append, x in zip(add, row, strict=True):
-                append(x)
-            if isinstance(score, Score):
-                notes += [(*at, name, note) for note in score.notes]
-                parts += [(at[0], name, part, x) for part, x in score.parts.items()]
-    table = pd.DataFrame(columns, columns=SCORE_COLUMNS)
+    ids = run.sample_ids()
+    table = pd.DataFrame(
+        [_sample_row(at, run.prompts[at[0]].category, samples.get(at)) for at in ids], columns=SAMPLE_COLUMNS
+    )
+    scores, notes, parts = _scores(ids, table, video, values)
     return RunScores(
         label=label, generator=run.info.label, normalization=normalization, prompts=run.prompts,
-        samples=pd.DataFrame(sample_rows, columns=SAMPLE_COLUMNS),
-        scores=table.astype({"value": "float64", "recorded": "bool"}),
-        metrics=metrics, notes=notes, parts=parts, calibrations=run.info.calibrations,
-        generated=run.info.generated,
-        scored=run.info.scored.get(normalization), folder=run,
-        videos={at: sample for at, sample in samples.items() if sample.status == "ok"},
+        samples=table, scores=scores, metrics=metrics, notes=notes, parts=parts,
+        calibrations=run.info.calibrations, generated=run.info.generated,
+        scored=run.info.scored.get(normalization), folder=run, videos=samples.ok(),
     )  # fmt: skip
+
+
+def _sample_row(at: SampleId, category: str, sample: Sample | None) -> tuple[Any, ...]:
+    facts = sample.actual if sample else None
+    shape = (facts.width, facts.height, facts.frames, facts.fps, facts.duration) if facts else (None,) * 5
+    spent = (sample.bytes, sample.wall_seconds, sample.cost) if sample else (None,) * 3
+    return (*at, category, *_status(sample), sample.sha256 if sample else None, *shape, *spent)
+
+
+def _scores(
+    ids: Sequence[SampleId], samples: pd.DataFrame, video: Sequence[str], values: Values
+) -> tuple[pd.DataFrame, list[_Note], list[_Part]]:
+    """The table of scores, a row for each sample and metric in this order, with notes and sub-scores."""
+    shape = len(ids), len(video)
+    has_video = (samples["status"] == "ok").to_numpy()
+    columns = {name: np.empty(shape, object) for name in ("status", "reason", "message")}
+    not_scored = {"status": "missing", "reason": Reason.NOT_SCORED, "message": "was not scored"}
+    for name, said in not_scored.items():
+        columns[name][:] = samples[name].astype(object).where(~has_video, said).to_numpy()[:, None]
+    value, recorded = np.full(shape, np.nan), np.zeros(shape, bool)
+    notes: list[tuple[int, _Note]] = []  # after the sample's place
+    parts: list[tuple[int, _Part]] = []
+    for place, name in enumerate(video):
+        numbers, records = values.column(name, ids)
+        plain = np.isfinite(numbers) & has_video
+        value[plain, place], recorded[plain, place] = numbers[plain], True
+        columns["status"][plain, place], columns["message"][plain, place] = "ok", ""
+        columns["reason"][plain, place] = None
+        for row, score in records.items():
+            at = ids[row]
+            notes += [(row, (*at, name, note)) for note in score.notes]
+            parts += [(row, (at[0], name, part, x)) for part, x in score.parts.items()]
+            if has_video[row]:
+                recorded[row, place] = True
+                value[row, place] = np.nan if score.value is None else score.value
+                for key in columns:
+                    columns[key][row, place] = getattr(score, key)
+    by_sample = {
+        name: np.repeat(samples[name].to_numpy(), len(video)) for name in ("prompt_id", "seed", "category")
+    }
+    table = pd.DataFrame(
+        {
+            **by_sample, "metric": np.tile(np.array(video, object), len(ids)), "value": value.ravel(),
+            **{name: column.ravel() for name, column in columns.items()}, "recorded": recorded.ravel(),
+        }
+    )[SCORE_COLUMNS]  # fmt: skip
+    return table, _ordered(notes), _ordered(parts)
+
+
+def _ordered(pairs: list[tuple[int, T]]) -> list[T]:
+    return [one for _, one in sorted(pairs, key=lambda pair: pair[0])]
 
 
 def _status(sample: Sample | None) -> tuple[str, Reason | None, str]:
     if sample is None:
         return "missing", Reason.NEVER_GENERATED, "was never generated"
     return sample.status, sample.reason, sample.message
-
-
-def _score(score: Value | None) -> tuple[str, Reason | None, str, float | None]:
-    if score is None:
-        return "missing", Reason.NOT_SCORED, "was not scored", None
-    if isinstance(score, float):
-        return "ok", None, "", score
-    return score.status, score.reason, score.message, score.value
 
 
 def labels_of(runs: Sequence[Path]) -> list[str]:

@@ -37,7 +37,7 @@ def vectors_of(run: RunScores, name: str, metric: DistributionMetric) -> Vectors
 
 def _read(run: RunScores, folder: RunFolder, metric: DistributionMetric, needs: Needs) -> Vectors:
     """Features are read shard by shard, and stand in the order of samples afterwards."""
-    samples = [(at[0], str(sample.sha256)) for at, sample in sorted(run.videos.items())]
+    samples = [(at[0], run.videos.sha256(at)) for at in sorted(run.videos)]
     keys = [
         {n: needs.key(n, VideoAndText(sha, run.prompts[p].text)) for n in metric.needs} for p, sha in samples
     ]

@@ -28,10 +28,10 @@ from evals.gate.margins import spread_between
 from evals.gate.platform import platform_of
 from evals.gate.records import SCHEMA, Absent, Baseline, BaselineSample, VectorSet
 from evals.records import MetricInfo, digest, explain, file_sha256, is_regular
+from evals.runs.current import SampleId
 from evals.runs.folder import RunFolder
 from evals.runs.journal import write_atomically
 from evals.runs.provenance import now
-from evals.runs.reading import SampleId
 from evals.runs.secrets import redacted
 
 MOST_BYTES = 500_000_000

@@ -26,9 +26,9 @@ from evals.gate.records import Calibration, Detection, Rate, Separation, differi
 from evals.metrics.fidelity import PairMetric
 from evals.pairing import PairScore, PairScores, score_pairs, sources_of
 from evals.records import MetricInfo, Normalization
+from evals.runs.current import SampleId
 from evals.runs.folder import RunFolder
 from evals.runs.provenance import now
-from evals.runs.reading import SampleId
 from evals.scoring import Metrics
 
 MOST_WRONG = 0.05

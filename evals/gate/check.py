@@ -27,8 +27,8 @@ from evals.gate.quality import check_quality, compared
 from evals.gate.records import Baseline, Calibration, FidelityRow, GateResult, Verdict, differing
 from evals.pairing import PairScores, score_pairs
 from evals.records import MetricInfo, Normalization
+from evals.runs.current import SampleId
 from evals.runs.provenance import now
-from evals.runs.reading import SampleId
 from evals.scoring import Metrics
 
 Part = Literal["quality", "fidelity"]

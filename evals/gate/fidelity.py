@@ -12,8 +12,8 @@ from evals.gate.deciding import LEVEL
 from evals.gate.records import Calibration, FidelityRow, Separation, Verdict
 from evals.pairing import PairScore, PairScores
 from evals.records import MetricInfo
+from evals.runs.current import SampleId
 from evals.runs.keys import metric_digest
-from evals.runs.reading import SampleId
 
 
 def allowed(separation: Separation, prompts: int, metrics: int, level: float = LEVEL) -> int:

@@ -18,8 +18,8 @@ from evals.gate.noise import Noise, noise_of
 from evals.gate.records import Baseline
 from evals.pairing import sources_of
 from evals.records import Normalization
+from evals.runs.current import SampleId
 from evals.runs.folder import RunFolder
-from evals.runs.reading import SampleId
 from evals.scoring import Metrics, prepare, score_run
 
 FIDELITY = ("fidelity_psnr", "fidelity_ssim", "fidelity_mae")

@@ -57,8 +57,7 @@ def _narrowed(run: RunScores, kept: Sequence[tuple[str, int]]) -> RunScores:
     for table in (run.samples, run.scores):
         at = zip(table["prompt_id"], table["seed"], strict=True)
         tables.append(table[[key in keys for key in at]].reset_index(drop=True))
-    videos = {at: sample for at, sample in run.videos.items() if at in keys}
-    return replace(run, samples=tables[0], scores=tables[1], videos=videos)
+    return replace(run, samples=tables[0], scores=tables[1], videos=run.videos.among(kept))
 
 
 def _filled(run: RunScores, base: RunScores, missing: Sequence[tuple[str, int]]) -> RunScores:

@@ -12,7 +12,7 @@ from evals import video
 from evals.errors import SampleError
 from evals.executors import Source
 from evals.records import Normalization, digest, file_sha256
-from evals.runs.reading import SampleId
+from evals.runs.current import SampleId
 from evals.validate import degrade
 from evals.video import Frames
 

@@ -22,9 +22,9 @@ from evals.metrics.needs import Needs, VideoAndText, recorded_specs
 from evals.ratings.agreement import Agreement, kappa
 from evals.ratings.prediction_powered import Corrected, corrected_mean
 from evals.records import Need, Normalization, Prompt, Question, is_regular
+from evals.runs.current import SampleId
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
-from evals.runs.reading import SampleId
 
 COLUMNS = ("prompt_id", "question", "answer")
 RATED = {"semantic": "judge_semantic", "physics": "judge_physics"}

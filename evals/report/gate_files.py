@@ -18,9 +18,9 @@ from evals.records import Normalization
 from evals.report.gate_table import cells, headline, said, tail_said
 from evals.report.markdown import escaped
 from evals.report.numbers import number
+from evals.runs.current import SampleId
 from evals.runs.folder import RunFolder
 from evals.runs.journal import write_atomically
-from evals.runs.reading import SampleId
 from evals.runs.secrets import redacted
 from evals.video import Frames
 

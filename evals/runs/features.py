@@ -26,6 +26,7 @@ from evals.runs.segments import MAIN
 OPEN = 8  # shards that are held open
 Features = dict[str, NDArray[Any]]
 """Arrays by name, as one extractor gives them for one video or text."""
+_Place = tuple[Path, tuple[str, ...]]  # a shard and the names of a key's arrays in it
 
 
 def _checksum(name: str, array: NDArray[Any]) -> str:
@@ -42,9 +43,8 @@ class FeatureStore:
         self.folder = folder
         self._collected = ShardWriter(folder, writer)
         self._adopted: set[str] = set()
-        self._shard: dict[str, Path] = {}
-        self._names: dict[str, tuple[str, ...]] = {}
-        self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all keys of these names
+        self._places: dict[str, _Place] = {}
+        self._alike: dict[_Place, _Place] = {}  # one for all keys of a shard with these names
         self._opened: OrderedDict[Path, tuple[Any, Mapping[str, str]]] = OrderedDict()
         with bulk():
             for path in sorted(folder.glob("*.safetensors")):
@@ -68,12 +68,12 @@ class FeatureStore:
             key, _, name = tensor.partition("/")
             keys.setdefault(key, []).append(name)
         for key, names in keys.items():
-            if key not in self._shard:
+            if key not in self._places:
                 self._index(key, path, names)
 
     def _index(self, key: str, path: Path, names: Iterable[str]) -> None:
-        ordered = tuple(sorted(names))
-        self._shard[key], self._names[key] = path, self._alike.setdefault(ordered, ordered)
+        place = path, tuple(sorted(names))
+        self._places[key] = self._alike.setdefault(place, place)
 
     def adopt(self, name: str) -> None:
         """Take in a shard that another process wrote into the folder."""
@@ -82,13 +82,13 @@ class FeatureStore:
             self._adopted.add(name)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._collected.pending or key in self._shard
+        return key in self._collected.pending or key in self._places
 
     def get(self, key: str) -> Features:
         """Features of one key; `KeyError` where there are none."""
         if key in self._collected.pending:
             return self._collected.pending[key]
-        path = self._shard[key]
+        path, _ = self._places[key]
         if path not in self._opened:
             shard: Any = safe_open(str(path), framework="numpy")
             self._opened[path] = shard, shard.metadata() or {}
@@ -98,7 +98,7 @@ class FeatureStore:
         return self._checked(path, *self._opened[path], key)
 
     def _checked(self, path: Path, shard: Any, checksums: Mapping[str, str], key: str) -> Features:
-        features = {name: shard.get_tensor(f"{key}/{name}") for name in self._names[key]}
+        features = {name: shard.get_tensor(f"{key}/{name}") for name in self._places[key][1]}
         for name, array in features.items():
             if checksums.get(f"{key}/{name}") != _checksum(f"{key}/{name}", array):
                 raise RunError(f"{path}: is damaged (its bytes have changed); delete it to recompute")
@@ -109,9 +109,8 @@ class FeatureStore:
         wanted: dict[Path | None, list[str]] = {}
         for key in dict.fromkeys(keys):
             if key in self:
-                wanted.setdefault(None if key in self._collected.pending else self._shard[key], []).append(
-                    key
-                )
+                pending = key in self._collected.pending
+                wanted.setdefault(None if pending else self._places[key][0], []).append(key)
         for path, mine in wanted.items():
             if path is None:
                 yield from ((key, self._collected.pending[key]) for key in mine)
@@ -131,7 +130,7 @@ class FeatureStore:
 
     def commit(self) -> None:
         """Write what was collected as one new shard."""
-        new = {k: list(arrays) for k, arrays in self._collected.pending.items() if k not in self._shard}
+        new = {k: list(arrays) for k, arrays in self._collected.pending.items() if k not in self._places}
         if (name := self._collected.commit(new)) is not None:
             for key, names in new.items():
                 self._index(key, self.folder / name, names)

@@ -9,6 +9,7 @@
     answers/<writer>.jsonl   one line per answer of a judge, as it came
     features/                immutable shards
     videos/                  what the generator wrote
+    .index/                  what large journals say, by column; made anew where it is gone
     writers/<writer>.json    what `run.json` holds, of the writer of a shard
 
 The writer is `main`, or one for each shard of the prompts. Prompts, seeds and metrics may grow; another
@@ -26,9 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import OutsideRun, RunError, RunMismatch, UsageError
-from evals.records import Prompt, PromptSet, Sample, Score, Settings, Spec
+from evals.records import MetricInfo, Prompt, PromptSet, Sample, Score, Settings, Spec
 from evals.runs import journal, origin
+from evals.runs.current import SampleId, Samples, Values
 from evals.runs.features import FeatureStore
+from evals.runs.index import FOLDER, Index
 from evals.runs.info import (
     RunInfo,
     RunStatus,
@@ -44,7 +47,7 @@ from evals.runs.info import (
 )
 from evals.runs.keys import fields_digest, metric_digest
 from evals.runs.lock import held
-from evals.runs.reading import SampleId, Value, as_score, read_samples, read_values
+from evals.runs.reading import as_score, read_samples, read_values
 from evals.runs.secrets import redacted
 from evals.runs.segments import MAIN, Segments, Shard, shard_of
 
@@ -143,9 +146,14 @@ class RunFolder:
             self.__dict__.pop("prompts", None)
         self.update(prompt_sets=sets, seeds={k: tuple(sorted(v)) for k, v in seeds.items()})
 
-    def samples(self) -> dict[SampleId, Sample]:
+    @property
+    def _index(self) -> Index:
+        return Index(self.path, self.info.id, self.info.prompt_sets)
+
+    def samples(self) -> Samples:
         """The current sample of every (prompt, seed) that has one (`reading.read_samples`)."""
-        return read_samples(self.segments.all("samples"), self.prompts, self.info.seeds)
+        segments = self.segments.all("samples")
+        return read_samples(segments, self.prompts, self.info.seeds, self._index.samples(segments))
 
     def video_path(self, sample: Sample) -> Path:
         """Where a sample's video lies: inside the run, or where the user keeps it. Raises `OutsideRun` for a
@@ -165,17 +173,27 @@ class RunFolder:
     def _root(self) -> Path:
         return self.path.resolve()
 
-    def values(
-        self, normalization: str, samples: Mapping[SampleId, Sample] | None = None
-    ) -> dict[SampleId, dict[str, Value]]:
+    def values(self, normalization: str, samples: Samples | None = None) -> Values:
         """Current scores under one normalization (`reading.read_values`)."""
         samples = self.samples() if samples is None else samples
+        segments = self.segments.all("scores")
         metrics = self.info.metrics.get(normalization, {})
-        return read_values(self.segments.all("scores"), normalization, metrics, self.prompts, samples)
+        known = self._index.values(segments, normalization, _digests(metrics), samples)
+        return read_values(segments, normalization, metrics, self.prompts, samples, known)
 
-    def scores(
-        self, normalization: str, samples: Mapping[SampleId, Sample] | None = None
-    ) -> dict[SampleId, dict[str, Score]]:
+    def keep_index(self) -> None:
+        """Write what large journals say by column (`runs.index`); only while writing the whole run."""
+        if self.shard:
+            return
+        if self._index.samples_lag(self.segments.all("samples")):
+            self._index.write_samples(self.samples())
+        for name, metrics in self.info.metrics.items():
+            digests = _digests(metrics)
+            if self._index.values_lag(self.segments.all("scores"), name, digests):
+                samples = self.samples()
+                self._index.write_values(name, digests, samples, self.values(name, samples))
+
+    def scores(self, normalization: str, samples: Samples | None = None) -> dict[SampleId, dict[str, Score]]:
         """The same as whole records."""
         infos = self.info.metrics.get(normalization, {})
         stamps = {name: (metric_digest(info), info.reads) for name, info in infos.items()}
@@ -190,7 +208,7 @@ class RunFolder:
     @contextmanager
     def writing(self) -> Iterator[RunFolder]:
         """Hold the run's lock, or the shard's; it is the kernel's and ends with the process."""
-        for name in ("features", "videos", "prompts"):
+        for name in ("features", "videos", "prompts", FOLDER):
             if (self.path / name).is_symlink() and not self.allow_outside:
                 raise OutsideRun(
                     f"{self.path / name}: is a link, so that writing to the run would write elsewhere; if"
@@ -210,6 +228,10 @@ class RunFolder:
                 f"{self.path}: was split into {other.count} shards, and {self.shard} is not one of them;"
                 f" give --shard N/{other.count}, or join what is there first with `t2v-evals merge`"
             )
+
+
+def _digests(metrics: Mapping[str, MetricInfo]) -> dict[str, str]:
+    return {name: f"{metric_digest(info)} {' '.join(info.reads)}" for name, info in metrics.items()}
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evals.errors import OtherSchema, RunError
 from evals.records import SCHEMA, is_regular
@@ -215,24 +215,64 @@ def settle(path: Path, root: Path) -> None:
         raise RunError(f"{path}: cannot be brought to the disk: {error.strerror}") from None
 
 
+class Mark(NamedTuple):
+    """How far a journal was read: bytes, lines, and the check of the last of them."""
+
+    end: int
+    lines: int
+    check: str
+
+    def holds(self, path: Path) -> bool:
+        """Whether the journal still has that line there."""
+        ending = _CHECK + self.check.encode() + b'"}\n'
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, self.end - len(ending)))
+                return file.read(len(ending)) == ending
+        except OSError:
+            return False
+
+
+class Line(NamedTuple):
+    """A record: the line's `number`, its JSON without the check, and what it holds. `mark` is None for a last
+    line whose end is not there yet."""
+
+    number: int
+    json: bytes
+    record: dict[str, Any]
+    mark: Mark | None
+
+
 def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """All records of a journal with their line numbers, oldest first; an absent file holds none.
 
     Raises `OtherSchema` for a record of another version, `RunError` for a line that is damaged, edited or of
     another run, and for a file that cannot be read.
     """
+    for line in lines(path):
+        yield line.number, line.record
+
+
+def lines(path: Path, after: Mark | None = None) -> Iterator[Line]:
+    """The lines of a journal, or those `after` a mark that holds. Raises as `read` does."""
     owner = _owner(path)
     if path.exists() and not is_regular(path):
         raise RunError(f"{path}: is not a plain file")
+    end, before, _ = after or Mark(0, 0, "")
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), 1):
+            file.seek(end)
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), before + 1):
                 if len(line) == MAX_LINE:
                     raise RunError(f"{path}:{number}: a line of more than {MAX_LINE:,} bytes")
-                found = line[:-1] if line.endswith(b"\n") else _whole(line, owner)
+                is_whole = line.endswith(b"\n")
+                found = line[:-1] if is_whole else _whole(line, owner)
                 if found:
-                    yield number, _parsed(found, owner, f"{path}:{number}")
-                elif line.endswith(b"\n"):
+                    end += len(line)
+                    body, record = _parsed(found, owner, f"{path}:{number}")
+                    mark = Mark(end, number, found[-_DIGITS - 2 : -2].decode()) if is_whole else None
+                    yield Line(number, body, record, mark)
+                elif is_whole:
                     raise RunError(f"{path}:{number}: an empty line; remove it to go on")
     except FileNotFoundError:
         return
@@ -240,7 +280,7 @@ def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _parsed(line: bytes, owner: bytes, where: str) -> dict[str, Any]:
+def _parsed(line: bytes, owner: bytes, where: str) -> tuple[bytes, dict[str, Any]]:
     body = _record(line, owner)
     try:
         record = json.loads(body or line)
@@ -253,7 +293,7 @@ def _parsed(line: bytes, owner: bytes, where: str) -> dict[str, Any]:
             f"{where}: this line is damaged, was edited, or is of another run: its check does not hold;"
             " restore the file from a copy, or remove the line (what it recorded is then done again)"
         )
-    return record
+    return body, record
 
 
 def check_schema(record: dict[str, Any], where: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from evals.errors import RunError, RunMismatch, UsageError
 from evals.records import Sample, digest, file_sha256, is_regular
 from evals.runs import journal
+from evals.runs.current import SampleId
 from evals.runs.folder import RunFolder
 from evals.runs.info import (
     RunInfo,
@@ -28,7 +29,7 @@ from evals.runs.info import (
     writers_of,
 )
 from evals.runs.lock import forget, held
-from evals.runs.reading import SampleId, read_samples
+from evals.runs.reading import read_samples
 from evals.runs.segments import KINDS, MAIN
 
 SHOWN = 3  # contradictions that a message names
@@ -83,6 +84,7 @@ def merge(run: Path, others: Sequence[Path] = ()) -> Merged:
         _settle(whole, holding)
         _remove_shards(run)
         whole = RunFolder(run)
+        whole.keep_index()
         if not _is_complete(whole):
             return Merged(added, left)
         whole.update(status="scored" if whole.info.metrics else "generated")
@@ -94,10 +96,10 @@ def _is_complete(run: RunFolder) -> bool:
     samples = run.samples()
     if any(at not in samples for at in run.sample_ids()):
         return False
-    ok = [at for at, sample in samples.items() if sample.status == "ok"]
+    ok = samples.ok()
     for shape, metrics in run.info.metrics.items():
         values, names = run.values(shape, samples), {n for n, info in metrics.items() if info.kind == "video"}
-        if any(names - values.get(at, {}).keys() for at in ok):
+        if any(values.one(at, name) is None for at in ok for name in names):
             return False
     return True
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from evals.records import Score
+import numpy as np
+
 from evals.runs.folder import RunFolder
-from evals.runs.reading import Value
 from evals.runs.segments import Shard
 
 
@@ -19,13 +19,12 @@ def describe(path: Path, normalization: str | None = None, shard: Shard | None =
     run = RunFolder(path, shard=shard)
     mine = run.mine(list(run.prompts))
     samples, planned = run.samples(), run.sample_ids()
-    asked = set(planned)
-    statuses = Counter(samples[at].status if at in samples else "missing" for at in planned)
+    statuses = Counter(samples.status(at) or "missing" for at in planned)
     problems: Counter[tuple[str, str, str]] = Counter()  # what, its status, the sentence
     for at in planned:
-        if at in samples and samples[at].status != "ok":
+        if samples.status(at) not in ("ok", None):
             problems["sample", samples[at].status, samples[at].message] += 1
-    ok = [at for at in planned if at in samples and samples[at].status == "ok"]
+    ok = [at for at in planned if samples.status(at) == "ok"]
     scored: dict[str, dict[str, dict[str, int]]] = {}
     failed_scores = 0
     for name in [normalization] if normalization else list(run.info.metrics):
@@ -33,13 +32,15 @@ def describe(path: Path, normalization: str | None = None, shard: Shard | None =
         for metric, info in run.info.metrics.get(name, {}).items():
             if info.kind != "video":
                 continue
-            found = [scores.get(at, {}).get(metric) for at in ok]
-            counts = Counter(_status(s) for s in found)
-            scored.setdefault(name, {})[metric] = dict(counts)
-            for at, s in zip(ok, found, strict=True):
-                if isinstance(s, Score) and s.status != "ok":
-                    problems[metric, s.status, s.message] += 1
-                    failed_scores += s.status == "failed" and at[0] in mine
+            numbers, records = scores.column(metric, ok)
+            counts = Counter(score.status for score in records.values())
+            plain = int(np.isfinite(numbers).sum())
+            counts.update(ok=plain, missing=len(ok) - plain - len(records))
+            scored.setdefault(name, {})[metric] = {status: n for status, n in counts.items() if n}
+            for place, score in records.items():
+                if score.status != "ok":
+                    problems[metric, score.status, score.message] += 1
+                    failed_scores += score.status == "failed" and ok[place][0] in mine
     every = {name: info for metrics in run.info.metrics.values() for name, info in metrics.items()}
     return {
         "run": str(path),
@@ -53,14 +54,9 @@ def describe(path: Path, normalization: str | None = None, shard: Shard | None =
             {"what": what, "status": status, "message": message, "count": count}
             for (what, status, message), count in problems.most_common()
         ],
-        "failed": failed_scores
-        + sum(s.status == "failed" and at[0] in mine for at, s in samples.items() if at in asked),
+        "failed": failed_scores + sum(samples.status(at) == "failed" and at[0] in mine for at in planned),
         **({"unfinished_shards": run.unfinished} if run.unfinished else {}),
     }
-
-
-def _status(score: Value | None) -> str:
-    return "missing" if score is None else "ok" if isinstance(score, float) else score.status
 
 
 def additions(run: RunFolder, prompt_ids: Iterable[str]) -> str:

@@ -1,76 +1,73 @@
-"""Reads journals of samples and scores: what holds now, in as little memory as a large run needs."""
+"""Reads journals of samples and scores: what holds now."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from evals.errors import RunError
-from evals.records import MetricInfo, Prompt, Record, Sample, Score, ScoreLine, Settings, VideoFacts
-from evals.runs import journal
+from evals.records import MetricInfo, Prompt, Sample, Score, ScoreLine
+from evals.runs import index, journal
 from evals.runs.bulk import bulk
+from evals.runs.current import Entry, Lines, SampleId, Samples, Segment, Stored, Value, Values
 from evals.runs.info import valid
+from evals.runs.journal import Mark
 from evals.runs.keys import fields_digest, metric_digest, text_digest
-
-SampleId = tuple[str, int]
-"""Prompt id and seed."""
-Value = float | Score
-"""A score: of one that is `ok`, without notes or parts, its value alone."""
 
 
 @bulk()
 def read_samples(
-    segments: Iterable[Path], prompts: Mapping[str, Prompt], seeds: Mapping[str, tuple[int, ...]]
-) -> dict[SampleId, Sample]:
+    segments: Iterable[Path],
+    prompts: Mapping[str, Prompt],
+    seeds: Mapping[str, tuple[int, ...]],
+    known: index.KnownSamples | None = None,
+) -> Samples:
     """The current sample of every (prompt, seed) that has one. In a segment the last record holds; of several
-    segments `ok` wins, then the higher attempt. Samples made from other words than the prompt's are left
-    out."""
-    words = {one.id: text_digest(one) for one in prompts.values()}
-    ids = {name: name for name in prompts}
-    shared: dict[Any, Record] = {}
-    found: dict[SampleId, Sample] = {}
-    for path in segments:
-        mine: dict[SampleId, Sample] = {}
-        for number, record in journal.read(path):
-            record["prompt_id"] = ids.get(record.get("prompt_id", ""), record.get("prompt_id"))
-            _share(record, "actual", VideoFacts, shared)
-            _share(record, "requested", Settings, shared)
-            sample = valid(Sample, record, f"{path}:{number}")
+    segments `ok` wins, then the higher attempt. Samples made from other words than the prompt's are left out.
+    Of segments that are `known`, what follows is read."""
+    words = _Words(prompts)
+    lines = known.lines if known else Lines()
+    read = {}
+    found: dict[SampleId, Entry] = {}
+    for path in (paths := list(segments)):
+        mine, mark = known.segment(path) if known else ({}, None)
+        for line in journal.lines(path, mark):
+            sample = valid(Sample, line.record, f"{path}:{line.number}")
             if sample.seed not in seeds.get(sample.prompt_id, ()):
                 raise RunError(
-                    f"{path}:{number}: run.json does not have prompt {sample.prompt_id}, seed {sample.seed}:"
-                    " it is older than this file; restore the newer one"
+                    f"{path}:{line.number}: run.json does not have prompt {sample.prompt_id}, seed"
+                    f" {sample.seed}: it is older than this file; restore the newer one"
                 )
-            if sample.text_digest == words.get(sample.prompt_id):
-                mine[sample.prompt_id, sample.seed] = sample
+            at = words.ids[sample.prompt_id], sample.seed
+            if before := mine.get(at):
+                lines.drop(before.row)
+            if sample.text_digest == words[sample.prompt_id]:
+                mine[at] = Entry(sample.status, sample.sha256 or "", sample.attempts, lines.add(line.json))
             else:
-                mine.pop((sample.prompt_id, sample.seed), None)
+                mine.pop(at, None)
+            mark = line.mark or mark
+        read[index.name_of(path)] = Segment(mine, mark)
         if not found:
-            found = mine
+            found = mine if len(paths) == 1 else dict(mine)
             continue
-        for at, sample in mine.items():
-            if at not in found or _rank(sample) > _rank(found[at]):
-                found[at] = sample
-    return found
+        for at, entry in mine.items():
+            if at not in found or entry.rank > found[at].rank:
+                found[at] = entry
+    return Samples(found, lines, read)
 
 
-def _rank(sample: Sample) -> tuple[bool, int]:
-    return sample.status == "ok", sample.attempts
+class _Words(dict[str, str]):
+    """The digest of each prompt's words, by its id."""
 
+    def __init__(self, prompts: Mapping[str, Prompt]) -> None:
+        super().__init__()
+        self._prompts, self.ids = prompts, {name: name for name in prompts}
 
-def _share(record: dict[str, Any], name: str, kind: type[Record], shared: dict[Any, Record]) -> None:
-    """Put one record in the place of all equal ones: videos of a run are of few kinds."""
-    raw = record.get(name)
-    if isinstance(raw, dict):
-        key = (name, *raw.items())
-        try:
-            if key not in shared:
-                shared[key] = valid(kind, raw, name)
-        except TypeError:  # it holds a list
-            return
-        record[name] = shared[key]
+    def __missing__(self, name: str) -> str:
+        self[name] = found = text_digest(self._prompts[name])
+        return found
 
 
 @bulk()
@@ -79,40 +76,37 @@ def read_values(
     normalization: str,
     metrics: Mapping[str, MetricInfo],
     prompts: Mapping[str, Prompt],
-    samples: Mapping[SampleId, Sample],
-) -> dict[SampleId, dict[str, Value]]:
+    samples: Samples,
+    known: index.KnownValues | None = None,
+) -> Values:
     """Current scores under one normalization: of the sample's bytes, the metric's version and the prompt's
-    values as they are now. Of several, `ok` wins, then the latest."""
+    values as they are now. Of several, `ok` wins, then the latest. Of segments that are `known`, what follows
+    is read."""
     names = {name: (name, metric_digest(info), info.reads) for name, info in metrics.items()}
     fields: dict[tuple[str, tuple[str, ...]], str] = {}
-    found: dict[SampleId, dict[str, Value]] = {}
-    for where, record in _lines(segments):
-        sample = samples.get((record.get("prompt_id", ""), record.get("seed", 0)))
-        if sample is None or sample.sha256 != record.get("sha256"):
-            continue
-        if record.get("normalization") != normalization:
-            continue
-        at = sample.prompt_id, sample.seed
-        kept = found.setdefault(at, {})
-        for asked, raw in _scores(record, where):
-            name, digest, reads = names.get(asked, ("", "", ()))
-            if not name or raw.get("metric_digest", "") != digest:
-                continue
-            of = (sample.prompt_id if reads else "", reads)
-            if of not in fields:
-                fields[of] = fields_digest(prompts[sample.prompt_id], reads)
-            if raw.get("fields_digest", "") != fields[of]:
-                continue
-            score = _value(raw, where)
-            if is_ok(score) or name not in kept or not is_ok(kept[name]):
-                kept[name] = score
-    return found
-
-
-def _lines(segments: Iterable[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    found = Values(metrics, samples, known.stored if known else Stored())
     for path in segments:
-        for number, record in journal.read(path):
-            yield f"{path}:{number}", record
+        mark: Mark | None = known.marks.get(index.name_of(path)) if known else None
+        for line in journal.lines(path, mark):
+            mark, record, where = line.mark or mark, line.record, f"{path}:{line.number}"
+            at = record.get("prompt_id", ""), record.get("seed", 0)
+            if record.get("normalization") != normalization:
+                continue
+            if not (sha256 := record.get("sha256")) or sha256 != samples.sha256(at):
+                found.others.add(at)
+                continue
+            for asked, raw in _scores(record, where):
+                name, digest, reads = names.get(asked, ("", "", ()))
+                if not name or raw.get("metric_digest", "") != digest:
+                    continue
+                of = (at[0] if reads else "", reads)
+                if of not in fields:
+                    fields[of] = fields_digest(prompts[at[0]], reads)
+                if raw.get("fields_digest", "") == fields[of]:
+                    found.put(at, name, _value(raw, where))
+        if mark:
+            found.marks[index.name_of(path)] = mark
+    return found
 
 
 def _scores(record: dict[str, Any], where: str) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -128,10 +122,6 @@ def _value(raw: dict[str, Any], where: str) -> Value:
     if len(raw) == 4 and raw.get("status") == "ok" and isinstance(value, float) and math.isfinite(value):
         return value
     return valid(Score, raw, where)
-
-
-def is_ok(score: Value) -> bool:
-    return isinstance(score, float) or score.status == "ok"
 
 
 def as_score(value: Value, metric_digest: str = "", fields_digest: str = "") -> Score:

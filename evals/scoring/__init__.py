@@ -72,6 +72,7 @@ def score_run(
             made = provenance.record(started)
             changes["scored"] = {**run.info.scored, str(normalization): made}
         run.update(**changes)
+        run.keep_index()
     return work.written
 
 
@@ -89,19 +90,18 @@ def _work(
     items = work.items(retry, rescore)
     if work.run.shard and any(item.metrics for item in items):
         work.run.update(status="generated")
-    lacking = {item.at for item in items if work.lacks_features(item)}
-    progress.begin("score", sum(bool(item.metrics) or item.at in lacking for item in items))
+    progress.begin("score", sum(bool(item.metrics) or item.lacks_features for item in items))
     work.no_text = encode_texts(_texts(work, items), work.chosen.prepared.encoders, work.store, device)
     with Journal(work.run.segments.own("scores")) as journal:
         judging = Judging(work, journal)
         waiting: dict[str, list[Item]] = {}
         stored: list[Item] = []
         for item in items:
-            if item.at not in lacking:
+            if item.lacks_features:
+                waiting.setdefault(item.of.sha256, []).append(item)
+            else:
                 stored.append(item)
-                continue
-            waiting.setdefault(item.of.sha256, []).append(item)
-        sources = [Source(sha256, _place(work.run, same)) for sha256, same in waiting.items()]
+        sources = [Source(sha256, _place(work, same)) for sha256, same in waiting.items()]
         _write_stored(work, judging, stored, progress)
 
         def complete(source: Source, problems: Problems) -> None:
@@ -124,9 +124,9 @@ def _work(
     log.info("%s: %s", work.run.path, cost)
 
 
-def _place(run: RunFolder, same: Sequence[Item]) -> Path:
+def _place(work: Scoring, same: Sequence[Item]) -> Path:
     """Where to read a video that several samples may have: the first place that holds a file."""
-    places = [run.video_path(item.sample) for item in same]
+    places = [work.run.video_path(work.samples[item.at]) for item in same]
     return next((place for place in places if is_regular(place)), places[0])
 
 

@@ -12,13 +12,13 @@ from evals.generate import Retry, wants_retry
 from evals.metrics.base import Clip, PromptFields, Skip, VideoMetric
 from evals.metrics.needs import Needs, VideoAndText
 from evals.metrics.preparing import Metrics
-from evals.records import Need, Normalization, Prompt, Sample, Score, ScoreLine
+from evals.records import Need, Normalization, Prompt, Score, ScoreLine
+from evals.runs.current import SampleId, Value, is_ok
 from evals.runs.facts import get_facts
 from evals.runs.features import Features, FeatureStore
 from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal
 from evals.runs.keys import facts_key, fields_digest, metric_digest
-from evals.runs.reading import SampleId, Value, is_ok
 
 
 @dataclass
@@ -26,11 +26,11 @@ class Item:
     """What is missing for one sample."""
 
     at: SampleId
-    sample: Sample
     prompt: Prompt
     of: VideoAndText
     metrics: list[str]
     had: bool = False
+    lacks_features: bool = False  # so that its video must be decoded
 
 
 class Scoring:
@@ -51,25 +51,27 @@ class Scoring:
         )
         self._read: tuple[SampleId | None, dict[Need, Features]] = None, {}
         self.kept: list[str] = []  # why a video that has older scores could not be scored again
-        self.samples = {at: s for at, s in run.samples().items() if s.status == "ok"}
+        self.samples = run.samples().ok()
 
     def items(self, retry: Retry, rescore: bool) -> list[Item]:
-        """Every video of the run, each with the metrics that are missing for it."""
+        """The videos that something is missing of: scores, or features of distribution metrics."""
         before = self.run.values(str(self.normalization), self.samples)
-        recorded = {} if rescore else before
         mine = self.run.mine(list(self.run.prompts))
         found = []
         for at in self.run.sample_ids():
             if at not in self.samples or at[0] not in mine:
                 continue
-            have, prompt, sample = recorded.get(at, {}), self.run.prompts[at[0]], self.samples[at]
-            missing = [m for m in self.chosen.video if _is_due(have.get(m), retry)]
-            of = VideoAndText(str(sample.sha256), prompt.text, self.texts, prompt=prompt)
-            had = any(is_ok(s) for m, s in before.get(at, {}).items() if m in missing)
-            found.append(Item(at, sample, prompt, of, missing, had))
+            missing = [m for m in self.chosen.video if rescore or _is_due(before.one(at, m), retry)]
+            had = any((score := before.one(at, m)) is not None and is_ok(score) for m in missing)
+            prompt = self.run.prompts[at[0]]
+            of = VideoAndText(self.samples.sha256(at), prompt.text, self.texts, prompt=prompt)
+            item = Item(at, prompt, of, missing, had)
+            item.lacks_features = self._lacks_features(item)
+            if missing or item.lacks_features or self._lacks_derived(item):
+                found.append(item)
         return found
 
-    def lacks_features(self, item: Item) -> bool:
+    def _lacks_features(self, item: Item) -> bool:
         """Whether the video must be decoded. Distribution metrics need features of every video."""
         video = [source for m in item.metrics for n in self.chosen.video[m].needs for source in self._of(n)]
         sets = [source for m in self.chosen.distribution.values() for n in m.needs for source in self._of(n)]
@@ -77,6 +79,11 @@ class Scoring:
         if needed:
             needed.add(facts_key(item.of.sha256, self.normalization))
         return any(key not in self.store for key in needed)
+
+    def _lacks_derived(self, item: Item) -> bool:
+        """Whether features that are derived from a video's, for distribution metrics, are not there."""
+        sets = [need for m in self.chosen.distribution.values() for need in m.needs if need.kind == "derived"]
+        return any(self.needs.key(need, item.of) not in self.store for need in sets)
 
     def _of(self, need: Need) -> list[Need]:
         """The needs of a video that a need comes from."""

@@ -15,9 +15,9 @@ from evals.metrics.physics.evidence import evidence
 from evals.metrics.physics.law import POINTS
 from evals.metrics.temporal import FrozenFrames, SceneCuts, cuts
 from evals.records import Need, Normalization, Prompt, Spec
+from evals.runs.current import SampleId
 from evals.runs.features import Features
 from evals.runs.keys import facts_key
-from evals.runs.reading import SampleId
 from evals.tracking.derivation import TRACKS
 
 Array = NDArray[np.float64]

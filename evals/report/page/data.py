@@ -32,7 +32,7 @@ DIGITS = 4
 
 def comparison_id(comparison: Comparison) -> str:
     """Under what the browser keeps stars and comments: which runs, on which samples."""
-    samples = [[r.label, sorted(str(s.sha256) for s in r.videos.values())] for r in comparison.sources]
+    samples = [[r.label, sorted(r.videos.sha256(at) for at in r.videos)] for r in comparison.sources]
     return digest([comparison.labels, samples])[:12]
 
 

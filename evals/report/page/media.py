@@ -19,7 +19,7 @@ from evals.decoding.resources import Progress
 from evals.errors import OutsideRun
 from evals.records import Normalization, Sample, digest, file_sha256
 from evals.report.page.curves import Found
-from evals.runs.reading import SampleId
+from evals.runs.current import SampleId
 
 MEDIA, ORIGINALS = "media", "originals"
 SPEC = {"version": 1, "short_side": 360, "poster": 144}

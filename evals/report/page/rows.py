@@ -9,7 +9,7 @@ import pandas as pd
 
 from evals.compare import Comparison
 from evals.records import MetricInfo, Prompt
-from evals.runs.reading import SampleId
+from evals.runs.current import SampleId
 
 
 @dataclass(frozen=True)
