@@ -321,6 +321,7 @@ def test_a_normalisation_that_fits_no_clip_says_so(clips: MakeClips, cli: Cli, t
     assert "4 of 4 videos are smaller than short_side=96 and were enlarged" in large.err
 
 
+@pytest.mark.slow
 def test_the_page_has_the_same_bytes_each_time(assets: Path, tmp_path: Path) -> None:
     generator = f"folder:{assets / 'fetv' / 'cogvideo'}"
     assert call("run", "--generator", generator, "--out", tmp_path, "--limit", 4, *FAST).code == 0

@@ -279,6 +279,7 @@ def test_an_encoder_of_fixed_precision_refuses_another(
         create(TINY, {TINY: tiny_vit}, "bf16")
 
 
+@pytest.mark.slow
 def test_odd_videos_through_the_backbones(
     tiny_vit: Path, tiny_clip: Path, alexnet: Path, clips: MakeClips, cli: Cli, tmp_path: Path
 ) -> None:

@@ -74,7 +74,7 @@ def test_wan_rounds_frames_and_the_record_says_so(tiny_wan: Path, tmp_path: Path
     assert found.status == "ok" and probe(tmp_path / "v.mp4").facts.frames == 9 - 4
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_same_seed_gives_the_same_bytes_also_after_a_kill(tiny_wan: Path, tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "p.yaml", [f"ball {i}" for i in range(6)])
     assert call(*generate(tiny_wan, prompts, tmp_path / "whole", "--seeds", "2")).code == 0

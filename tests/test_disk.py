@@ -50,7 +50,7 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_writes_that_stop_half_way_lose_nothing(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     """Files end at a growing limit, wherever that is: in `run.json`, a journal's line or a shard."""
     folder = clips("a").write(4).folder

@@ -88,6 +88,7 @@ def test_held_out_scenes_are_found_among_64(embedded: Embedded) -> None:
     assert np.mean(first) >= 0.5, first
 
 
+@pytest.mark.slow
 def test_standard_prompts_find_their_films(embedded: Embedded) -> None:
     """The words of the standard sets, with seeds that training never saw."""
     known = standard()[:64]

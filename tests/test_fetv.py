@@ -25,7 +25,7 @@ from tests.test_run import rows, scores
 
 MODELS = ["cogvideo", "text2video-zero", "videofusion", "zeroscope", "gt"]
 TINY = "tiny/random"
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,6 @@ def test_five_folders_into_one_report(runs: Path, cli: Cli, tmp_path: Path) -> N
     assert (scores.loc[subjects, "status"] == "skipped").sum() == 6 * 5
 
 
-@pytest.mark.nightly
 def test_reference_may_be_a_folder(
     runs: Path, assets: Path, cli: Cli, tmp_path: Path, tiny_clip: Path
 ) -> None:
@@ -102,7 +101,6 @@ def test_reference_may_be_a_folder(
     assert a["value"].item() == pytest.approx(frechet_distance(both[0], both[1]), rel=1e-12)
 
 
-@pytest.mark.nightly
 def test_normalized_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None:
     normalization = "fps=5,seconds=1.6,short_side=120"
     copies = []
@@ -125,7 +123,6 @@ def test_normalized_they_are_alike(runs: Path, cli: Cli, tmp_path: Path) -> None
     assert "differ in size, frames" in both.err
 
 
-@pytest.mark.nightly
 def test_three_workers_give_the_same_bits_on_real_clips(
     runs: Path, assets: Path, tmp_path: Path, cli: Cli
 ) -> None:

@@ -6,15 +6,19 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
+from torchvision.models import optical_flow
 
 from evals.decoding.windows import WindowCutter
-from evals.encoders import create
+from evals.encoders import create, raft
+from evals.encoders.device import DeviceQueue, alike
 from evals.encoders.raft import Raft, flows, load_raft
 from evals.encoders.warping import halfway, top5, visible, warp
 from evals.errors import DoesNotApply, UnknownName, WeightsError
@@ -76,6 +80,63 @@ def test_raft_small_equals_the_authors_code(assets: Path, small: Raft) -> None:
         assert float(length.mean()) == pytest.approx(golden["mean_magnitude"], rel=1e-3)
         assert float(length.quantile(0.95)) == pytest.approx(golden["p95_magnitude"], rel=1e-3)
         assert at == pytest.approx(golden["flow_at_y80_x144"], rel=2e-3, abs=1e-2)
+
+
+@pytest.mark.parametrize("arch", ["raft_small", "raft_large"])
+def test_flows_are_those_of_torchvisions_own_forward(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With random weights: its last estimate, each frame's features computed once or for every pair."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(raft, "ITERATIONS", 4)
+    network = getattr(optical_flow, arch)(weights=None).eval()
+    frames = functional.avg_pool2d(torch.rand(5, 3, 136, 144) * 255, 5, 1, 2)
+    pairs = [(0, 1), (1, 2), (0, 2), (2, 3), (2, 4)]
+    stacked = torch.stack([frames[list(pair)] for pair in pairs])
+    counted: list[int] = []
+    for part in (network.feature_encoder, network.context_encoder):
+        part.register_forward_hook(lambda _, given, __: counted.append(len(given[0])))
+    with torch.inference_mode():
+        once = raft._flows(network, stacked, [n for pair in pairs for n in pair])
+        assert counted == [3, 3] * 2  # five frames
+        every = raft._flows(network, stacked, None)
+        first, last = (stacked[:, i] / 127.5 - 1 for i in range(2))
+        theirs = network(torch.cat([first, last]), torch.cat([last, first]), num_flow_updates=raft.ITERATIONS)
+    assert torch.equal(once.padded, every.padded)
+    assert float(theirs[-1].abs().max()) > 0.5
+    torch.testing.assert_close(once.padded, theirs[-1], atol=1e-3, rtol=0)
+
+
+def test_equal_frames_of_a_batch_are_found() -> None:
+    rng = np.random.default_rng(0)
+    a, b, c = rng.integers(0, 256, (3, 20, 30, 3), np.uint8)
+    late = a.copy()
+    late[-1, -1, -1] ^= 1  # told apart by one value, which no sample holds
+    batch = np.stack([[a, a, b], [b, c, a], [late, b, late]])
+    assert alike(batch) == [0, 0, 2, 2, 4, 0, 6, 2, 6]
+
+
+def test_a_pass_computes_each_frames_features_once(small: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a batch of the device's queue, whatever window a frame stands in; numbers are those without it."""
+    frames = np.stack([small.resize.apply(frame) for frame in ball(6, (130, 130), seed=1)])
+    windows = small.frames.windows(6)
+    assert len(windows) <= small.batch
+    batch = np.zeros((small.batch, 3, *frames.shape[1:]), frames.dtype)
+    batch[: len(windows)] = [frames[window] for window in windows]
+    seen: list[int] = []
+    real = raft._each
+
+    def counted(part: Any, given: torch.Tensor, most: int) -> torch.Tensor:
+        seen.append(len(given))
+        return real(part, given, most)
+
+    monkeypatch.setattr(raft, "_each", counted)
+    monkeypatch.setattr(raft, "ITERATIONS", 2)
+    with DeviceQueue("cpu") as queue:
+        found = queue.submit(small, batch).result()()
+    assert seen == [7, 7]  # six, and that of the places without a window
+    plain = small.encode(torch.from_numpy(batch))
+    assert seen[2:] == [2 * small.batch] * 2
+    for name, values in plain.items():
+        np.testing.assert_array_equal(found[name], values.numpy())
 
 
 def test_another_architectures_checkpoint_is_refused(assets: Path, tiny_clip: Path, tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def run_pytest(project: Path, server: str, *more: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 def test_the_pytest_plugin(project: Path) -> None:
     """Passes against the unchanged server, fails against one that returns degraded clips."""
     with serve(World(project / "server")) as url:
@@ -100,6 +101,7 @@ def test_the_pytest_plugin(project: Path) -> None:
     assert "Videos differ by fidelity_psnr" in found.stdout
 
 
+@pytest.mark.slow
 def test_the_plugin_fails_where_it_cannot_check(project: Path) -> None:
     """A baseline that is not there, and a server that is not, fail the test."""
     (project / "test_none.py").write_text(

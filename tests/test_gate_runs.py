@@ -208,6 +208,7 @@ def test_clips_that_were_exchanged(place: Path, tmp_path: Path) -> None:
     assert found.code != 0 and json.loads(found.out)["fidelity"] != "pass"
 
 
+@pytest.mark.slow
 def test_a_metric_that_raises_or_gives_nan(place: Path, tmp_path: Path) -> None:
     plugin = tmp_path / "plugin.py"
     plugin.write_text(

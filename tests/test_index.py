@@ -17,23 +17,31 @@ from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal
 from evals.runs.keys import fields_digest, metric_digest
 from evals.runs.segments import Shard
-from tests.conftest import Cli
+from tests.conftest import Cli, call
 
 FAST = "temporal_flicker,sharpness"
 RUN = ("run", "--generator", "simulated:clean", "--prompts", "parks", "--limit", 2, "--seeds", 2,
        "--size", "64x48", "--frames", 8, "--workers", 1)  # fmt: skip
 
 
-@pytest.fixture
-def run(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small run that is indexed as if it were a large one."""
-    monkeypatch.setattr(index, "EVERY", 0)
-    assert cli(*RUN, "--metrics", FAST, "--out", tmp_path / "runs", "--name", "a").code == 0
-    place = tmp_path / "runs" / "a"
-    assert sorted(p.name for p in (place / index.FOLDER).iterdir()) == [
-        "samples.parquet", "scores-native.parquet"
-    ]  # fmt: skip
+    place = tmp_path_factory.mktemp("indexed") / "a"
+    assert call(*RUN, "--metrics", FAST, "--out", place.parent, "--name", "a").code == 0
+    with pytest.MonkeyPatch.context() as patch, RunFolder(place).writing() as run:
+        patch.setattr(index, "EVERY", 0)
+        run.keep_index()
+    files = sorted(p.name for p in (place / index.FOLDER).iterdir())
+    assert files == ["samples.parquet", "scores-native.parquet"]
     return place
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which is indexed again as soon as there is more."""
+    monkeypatch.setattr(index, "EVERY", 0)
+    return Path(shutil.copytree(made, tmp_path / "runs" / "a"))
 
 
 def told(run: Path) -> dict[str, Any]:

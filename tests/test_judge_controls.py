@@ -118,6 +118,7 @@ def test_the_page_prints_controls_beside_every_judge_number(
     assert {(p["part"], p["run"]) for p in data["parts"]} >= {("subject", "good"), ("attribute", "bad")}
 
 
+@pytest.mark.slow
 def test_an_alias_has_numbers_and_no_verdicts_until_it_is_pinned(
     cli: Cli, folder: Path, base: str, tmp_path: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_rates_have_t_intervals_over_prompts() -> None:
     assert rate([1.0] * 9).low is None and rate([0.0, 1.0]).low is None
 
 
+@pytest.mark.slow
 def test_a_narrower_scoring_leaves_what_is_known(cli: Cli, folder: Path, base: str, tmp_path: Path) -> None:
     judge = f"openai-chat:looker-{DATE}@{base}"
     runs = made(cli, folder, tmp_path, judge)

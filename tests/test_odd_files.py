@@ -191,7 +191,7 @@ def test_a_reader_that_stops_reading_is_no_fault(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[1] == "0" and "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_other_locales_low_limits_and_quiet_give_the_same_scores(tmp_path: Path) -> None:
     line = " ".join(RUN)
     plain = shell(f"t {line} --out a", tmp_path)

@@ -83,6 +83,7 @@ def test_other_aspects_have_controls_of_their_own(
     assert len(study.study.pairs) == 3 and "No verdicts from" in done.out
 
 
+@pytest.mark.slow
 def test_votes_of_the_judge_in_another_form_are_others(cli: Cli, runs: list[Path], tmp_path: Path) -> None:
     with serve(World(tmp_path / "server"), Judges) as base:
         arguments = ("judge", "compare", *runs, "--judge", f"openai-chat:looker@{base}", "--judge-option",
@@ -94,6 +95,7 @@ def test_votes_of_the_judge_in_another_form_are_others(cli: Cli, runs: list[Path
     assert len(votes) == 16 and len({vote.judge for vote in votes}) == 2
 
 
+@pytest.mark.slow
 def test_a_study_is_of_these_runs_and_these_clips(cli: Cli, runs: list[Path], tmp_path: Path) -> None:
     prompts, study = tmp_path / "good.yaml", tmp_path / "study"
     again = ("generate", "--generator", f"folder:{tmp_path / 'good'}", "--prompts", prompts, "--name", "good")

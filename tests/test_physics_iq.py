@@ -109,6 +109,7 @@ def plain_score(rows: list[tuple[Likeness, Likeness]]) -> float:
     return float(100 * np.clip((g[0] / p[0] + g[1] / p[1] + g[2] / p[2]) / 3 - (g[3] - p[3]), 0, 1))
 
 
+@pytest.mark.slow
 def test_the_whole_protocol_is_that_of_a_plain_version(tmp_path: Path, cli: Cli) -> None:
     benchmark, index, generated = build(tmp_path)
     before = sorted(p.name for p in tmp_path.rglob("*.mp4"))

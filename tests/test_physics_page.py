@@ -54,6 +54,7 @@ def test_the_suite_names_physics_first() -> None:
     assert any(s.metres for p in prompts for s in p.subjects)
 
 
+@pytest.mark.slow
 def test_laws_stand_beside_how_many_clips_they_could_be_tested_on(chromium: Browser, report: Path) -> None:
     with opened(chromium, report / "index.html") as (page, _):
         table = page.locator("#physics table").first
@@ -70,6 +71,7 @@ def test_laws_stand_beside_how_many_clips_they_could_be_tested_on(chromium: Brow
         assert "not known to obey the law" in text
 
 
+@pytest.mark.slow
 def test_violated_moments_have_a_still_and_open_the_viewer(chromium: Browser, report: Path) -> None:
     with opened(chromium, report / "index.html") as (page, _):
         first = page.locator("#physics .evidence li").filter(has_text="two-balls-different-heights").first
@@ -86,6 +88,7 @@ def test_violated_moments_have_a_still_and_open_the_viewer(chromium: Browser, re
         assert any("law broken at" in flag and "," in flag for flag in flags)
 
 
+@pytest.mark.slow
 def test_videos_are_found_by_what_is_wrong_with_them(chromium: Browser, report: Path) -> None:
     with opened(chromium, report / "index.html") as (page, _):
         to_videos(page)
@@ -94,6 +97,7 @@ def test_videos_are_found_by_what_is_wrong_with_them(chromium: Browser, report: 
         assert "thing vanishes, appears" in page.locator("#failing").inner_text()
 
 
+@pytest.mark.slow
 def test_without_a_script_physics_is_there(chromium: Browser, report: Path) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()

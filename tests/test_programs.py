@@ -137,6 +137,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_a_program_that_serves_is_started_once_and_again_when_it_dies(cli: Cli, tmp_path: Path) -> None:
     script = tmp_path / "serve.py"
     script.write_text(SERVER.format(root=str(Path(__file__).parent.parent)))

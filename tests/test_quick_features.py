@@ -164,7 +164,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         encoder.load("cpu")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_real_clips_show_what_they_are_asked_for(assets: Path) -> None:
     """On FETV: its own subject's presence is above those of other prompts in most cases (docs/metrics.md)."""
     from benchmarks.presence import measure

@@ -198,6 +198,7 @@ def votes(page: Page, count: int, keys: list[str]) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "killed"), [(1, 4), pytest.param(11, 60, marks=pytest.mark.nightly)]
 )  # fmt: skip

@@ -206,6 +206,7 @@ def copied(place: Path) -> Path:
     return Path(shutil.copytree(place, place.with_name("copy")))
 
 
+@pytest.mark.slow
 def test_folders_of_other_machines_become_one_run(clips: MakeClips, cli: Cli, tmp_path: Path) -> None:
     """Shards in run folders of their own: no shared file system is needed."""
     prompts = tmp_path / "p.txt"

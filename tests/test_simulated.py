@@ -164,6 +164,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     return out, first.out, first.err
 
 
+@pytest.mark.slow
 def test_the_demo_ends_with_what_it_found_and_where_the_report_is(shown: tuple[Path, str, str]) -> None:
     out, said, told = shown
     assert said.rstrip().endswith(f"report: {out / 'index.html'}")

@@ -38,6 +38,7 @@ def videos(run: Path) -> list[Path]:
     return [RunFolder(run).video_path(s) for s in RunFolder(run).samples().values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["gone", "cut", "another"])
 def test_a_generated_video_that_is_harmed_is_made_again(cli: Cli, tmp_path: Path, harm: str) -> None:
     assert cli(*SIMULATED, "--out", tmp_path).code == 0

@@ -220,6 +220,7 @@ def test_wins_and_losses_are_mixed_and_weights_decide_only_when_given() -> None:
     assert one.aspects[0].win_rate is not None and one.aspects[0].win_rate > 0.5
 
 
+@pytest.mark.slow
 def test_the_one_line_finds_what_the_reference_says() -> None:
     """+0.3 sd on alignment alone is found in most cases at n = 100; equal models are rarely told apart."""
     rng = np.random.default_rng(12)

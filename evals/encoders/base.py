@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,13 +39,15 @@ class Encoder(ABC):
 
     A subclass sets in `__init__`: `frames`, which frames make a window; `resize`, their size; `batch`, how
     many windows it takes at once; then `spec = self.describe(...)`, which holds all that shapes its numbers.
-    Files are hashed by `hashed`, so that another file in the place of one is refused when it is loaded.
-    `_network` is there after `load`, on `_device`, until `unload`."""
+    One whose `forward` takes `alike` as well says `each_frame_once`. Files are hashed by `hashed`, so that
+    another file in the place of one is refused when it is loaded. `_network` is there after `load`, on
+    `_device`, until `unload`."""
 
     spec: Spec
     frames: FrameSelection
     resize: Resize
     batch: int = 8
+    each_frame_once: bool = False
     _network: Any = None
     _device: str | None = None
 
@@ -100,9 +103,11 @@ class Encoder(ABC):
     def _open(self, device: str) -> Any:
         """The network on a device, ready to be called. Raises `WeightsError`."""
 
-    def encode(self, windows: Tensor) -> Mapping[str, Tensor]:
+    def encode(self, windows: Tensor, alike: Sequence[int] | None = None) -> Mapping[str, Tensor]:
         """(batch, T, H, W, 3) from 0 to 255, uint8 or float32 as `resize.dtype` says, on the device, to
-        arrays by name, each float32 (batch, T', d).
+        arrays by name, each float32 (batch, T', d). `alike` names for each of the batch * T frames the first
+        one that is equal, so that an encoder can compute once what depends on a frame alone; features are
+        the same without it.
 
         `features` is what distances are measured on. Optional: `joint`, in the space of the text side where
         that is another one; `distance` (batch, 1, 1), how far a window is from what the encoder was made for,
@@ -112,11 +117,14 @@ class Encoder(ABC):
 
         from evals.encoders.exact import exact
 
+        once = self.each_frame_once and alike is not None
+        of: Any = self.forward
+        forward = partial(of, alike=alike) if once else of
         with torch.inference_mode(), exact():
             if self.setup.precision == "fp32":
-                return self.forward(windows)
+                return dict(forward(windows))
             with torch.autocast(windows.device.type, torch.bfloat16):
-                return {name: value.float() for name, value in self.forward(windows).items()}
+                return {name: value.float() for name, value in forward(windows).items()}
 
     @abstractmethod
     def forward(self, windows: Tensor) -> Mapping[str, Tensor]:

@@ -3,13 +3,14 @@ kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
 
 from evals.encoders.base import Encoder, Setup
 from evals.encoders.network import fill, state_dict
@@ -19,6 +20,7 @@ from evals.errors import UnknownName, WeightsError
 from evals.video import Bounded, FlowPairs, SpacedWindows
 
 ITERATIONS = 20
+AT_ONCE = 3  # frames that an encoder within the network takes: with 8 pairs of a video 4 to 9 come
 SMALLEST = 128  # pixels a side: torchvision's network takes no less
 PROTOCOLS = {"": 256, "vbench": 720}
 FLOW_CELLS = 40  # a side
@@ -29,6 +31,7 @@ class _OnRaft(Encoder):
 
     arch: str
     path: Path
+    each_frame_once = True
 
     @classmethod
     def published(cls, name: str) -> WeightFile:
@@ -62,7 +65,7 @@ class Raft(_OnRaft):
         if protocol not in PROTOCOLS:
             raise UnknownName("RAFT protocol", protocol, [p for p in PROTOCOLS if p])
         side = PROTOCOLS[protocol]
-        self.batch = 4 if side <= 256 else 1
+        self.batch = 8 if side <= 256 else 1
         self.path = self.setup.weights or locate(self.arch)
         digest = self.hashed(self.path)
         self.resize = Bounded(most=side)
@@ -70,32 +73,33 @@ class Raft(_OnRaft):
         how = {"top5": "padded"} if self.padded else {}
         self.spec = self.describe(
             "raft",
-            3 if self.padded else 2,
+            4 if self.padded else 3,
             arch=self.arch,
             weights_sha256=digest,
             iterations=ITERATIONS,
             **how,
         )
 
-    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
+    def forward(self, windows: Tensor, alike: Sequence[int] | None = None) -> Mapping[str, Tensor]:
         frames = windows.permute(0, 1, 4, 2, 3).to(torch.float32)
         first, middle, last = frames.unbind(1)
-        padded, inside = padded_flows(self._network, first, last)
-        there, back = padded[..., inside[0], inside[1]].chunk(2)
+        outer = None if alike is None else [n for i, n in enumerate(alike) if i % 3 != 1]
+        found = _flows(self._network, frames[:, ::2], outer)
+        there, back = found.both
         lengths = _lengths(there)
-        seen_by_top5 = _lengths(padded.chunk(2)[0]) if self.padded else lengths
+        seen_by_top5 = _lengths(found.padded.chunk(2)[0]) if self.padded else lengths
         seen = visible(there, back)
         squares = ((first - warp(last, there)) / 255).square().mean(1)
         count = seen.sum((1, 2))
         error = torch.where(count > 0, (squares * seen).sum((1, 2)) / count.clamp(min=1), -1.0)
-        found = {
+        summary = {
             "magnitude": lengths.mean((1, 2)),
             "top5": top5(seen_by_top5) * 256 / min(lengths.shape[1:]),
             "warp_error": error,
             "visible": seen.float().mean((1, 2)),
             "between_error": (middle - halfway(first, last, there, back)).abs().mean((1, 2, 3)),
         }
-        return {name: value.float().reshape(-1, 1, 1) for name, value in found.items()}
+        return {name: value.float().reshape(-1, 1, 1) for name, value in summary.items()}
 
 
 class RaftPoints(_OnRaft):
@@ -107,7 +111,7 @@ class RaftPoints(_OnRaft):
 
     frames = SpacedWindows(frames=2, most=None)
     resize = Bounded(most=256)
-    batch = 4
+    batch = 8
 
     def __init__(self, name: str, setup: Setup | None = None) -> None:
         super().__init__(name, setup)
@@ -115,12 +119,11 @@ class RaftPoints(_OnRaft):
         self.path = self.setup.weights or locate(self.arch)
         digest = self.hashed(self.path)
         self.spec = self.describe(
-            "raft-points", 2, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS, cells=FLOW_CELLS
+            "raft-points", 3, arch=self.arch, weights_sha256=digest, iterations=ITERATIONS, cells=FLOW_CELLS
         )
 
-    def forward(self, windows: Tensor) -> Mapping[str, Tensor]:
-        first, last = windows.permute(0, 1, 4, 2, 3).to(torch.float32).unbind(1)
-        there, back = flows(self._network, first, last)
+    def forward(self, windows: Tensor, alike: Sequence[int] | None = None) -> Mapping[str, Tensor]:
+        there, back = _flows(self._network, windows.permute(0, 1, 4, 2, 3).to(torch.float32), alike).both
         coarse = functional.adaptive_avg_pool2d(there, FLOW_CELLS).permute(0, 2, 3, 1)
         seen = functional.adaptive_avg_pool2d(visible(there, back).float()[:, None], FLOW_CELLS)[:, 0]
         height, width = there.shape[-2:]
@@ -132,26 +135,70 @@ class RaftPoints(_OnRaft):
 def flows(network: Any, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Displacements (B, 2, H, W) in pixels, x then y, from `a` to `b` and back; frames (B, 3, H, W) from 0
     to 255."""
-    found, inside = padded_flows(network, a, b)
-    there, back = found[..., inside[0], inside[1]].chunk(2)
-    return there, back
+    return _flows(network, torch.stack([a, b], 1), None).both
+
+
+class _Flows(NamedTuple):
+    """Both directions (2B, 2, H', W') of frames that were padded; rows and columns of the frames in it."""
+
+    padded: Tensor
+    inside: tuple[slice, slice]
+
+    @property
+    def both(self) -> tuple[Tensor, Tensor]:
+        there, back = self.padded[..., self.inside[0], self.inside[1]].chunk(2)
+        return there, back
+
+
+@torch.inference_mode()
+def _flows(network: Any, pairs: Tensor, alike: Sequence[int] | None) -> _Flows:
+    """Flows of pairs (B, 2, 3, H, W) from 0 to 255, whose frames are padded by repeating the border to
+    multiples of 8, and to 128. `alike` gives each of the 2B frames a number, equal ones the same."""
+    height, width = pairs.shape[-2:]
+    tall, wide = (max(SMALLEST, -(-x // 8) * 8) for x in (height, width))
+    top, left = (tall - height) // 2, (wide - width) // 2
+    pad = (left, wide - width - left, top, tall - height - top)
+    names = range(2 * len(pairs)) if alike is None else alike
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    chosen = pairs.flatten(0, 1)[[list(names).index(name) for name in place]]
+    frames = functional.pad(chosen / 127.5 - 1, pad, mode="replicate")
+    first, last = ([place[name] for name in names[i::2]] for i in range(2))
+    found = _estimated(network, frames, first + last, last + first)
+    return _Flows(found.float(), (slice(top, top + height), slice(left, left + width)))
+
+
+def _estimated(network: Any, frames: Tensor, sources: Sequence[int], targets: Sequence[int]) -> Tensor:
+    """The last estimate (n, 2, H, W) of torchvision's network for n pairs of some frames (m, 3, H, W): what
+    depends on a frame alone is computed once, and only the last estimate is brought to full size."""
+    features, context = (
+        _each(part, frames, len(sources)) for part in (network.feature_encoder, network.context_encoder)
+    )
+    network.corr_block.build_pyramid(features[sources], features[targets])
+    size = network.update_block.hidden_state_size
+    hidden, context = torch.split(context[sources], [size, context.shape[1] - size], 1)
+    hidden, context = hidden.tanh(), context.relu()
+    start = make_coords_grid(len(sources), *features.shape[-2:]).to(frames.device)
+    now = start
+    for _ in range(ITERATIONS):
+        cost = network.corr_block.index_pyramid(centroids_coords=now)
+        hidden, step = network.update_block(hidden, context, cost, now - start)
+        now = now + step
+    mask = None if network.mask_predictor is None else network.mask_predictor(hidden)
+    flow: Tensor = upsample_flow(flow=now - start, up_mask=mask)
+    return flow
+
+
+def _each(network: Any, frames: Tensor, most: int) -> Tensor:
+    """A network's result for each frame, of which there are `most` or fewer, in batches of one shape: that of
+    a frame does not depend on how many there are."""
+    at_once = min(AT_ONCE, most)
+    short = -len(frames) % at_once
+    padded = torch.cat([frames, frames.new_zeros(short, *frames.shape[1:])]) if short else frames
+    return torch.cat([network(part) for part in torch.split(padded, at_once)])[: len(frames)]
 
 
 def _lengths(field: Tensor) -> Tensor:
     return field.square().sum(1).sqrt()
-
-
-@torch.inference_mode()
-def padded_flows(network: Any, a: Tensor, b: Tensor) -> tuple[Tensor, tuple[slice, slice]]:
-    """Both directions (2B, 2, H', W') of frames padded by repeating the border to multiples of 8, and to
-    128; rows and columns of the frames in it."""
-    height, width = a.shape[-2:]
-    tall, wide = (max(SMALLEST, -(-x // 8) * 8) for x in (height, width))
-    top, left = (tall - height) // 2, (wide - width) // 2
-    pad = (left, wide - width - left, top, tall - height - top)
-    x, y = (functional.pad(f / 127.5 - 1, pad, mode="replicate") for f in (a, b))
-    found = network(torch.cat([x, y]), torch.cat([y, x]), num_flow_updates=ITERATIONS)[-1]
-    return found.float(), (slice(top, top + height), slice(left, left + width))
 
 
 def load_raft(arch: str, path: Path) -> torch.nn.Module:
@@ -174,21 +221,4 @@ def load_raft(arch: str, path: Path) -> torch.nn.Module:
             f"{path}: is in the authors' naming, which is read for raft-small only; torchvision's"
             " raft_large C_T_V1 holds the same weights"
         )
-    filled = fill(network, state, path, arch)
-    encoder = filled.feature_encoder
-    assert isinstance(encoder, torch.nn.Module)
-    filled.feature_encoder = _EachFrameOnce(encoder)
-    return filled
-
-
-class _EachFrameOnce(torch.nn.Module):
-    """A network's feature encoder where flows are asked for in both directions: of frames (a, b, b, a) the
-    second half holds nothing new."""
-
-    def __init__(self, encoder: torch.nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, frames: Tensor) -> Tensor:
-        found: Tensor = self.encoder(frames[: len(frames) // 2])
-        return torch.cat([found, found.roll(len(found) // 2, 0)])
+    return fill(network, state, path, arch)
