@@ -1,6 +1,6 @@
 """What large runs cost: time and memory of listing, resuming and comparing, against a run of a tenth.
 
-    python -m benchmarks.large [--samples 100000]
+    python -m benchmarks.large [--samples 100000] [--alone] [--steps list resume compare]
 
 A run of so many samples is written as `run` would have left it: tiny clips, features in shards, scores. Each
 step then runs in a process of its own, for its peak memory:
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,10 @@ def write(place: Path, samples: int, seed: int) -> None:
         shards.commit()
         with Journal(run.segments.own("scores")) as journal:
             journal.extend(scored())
+
+
+def keep_index(place: Path) -> None:
+    with run_folders.RunFolder(place / "run").writing() as run:
         run.keep_index()
 
 
@@ -136,12 +140,13 @@ def step(name: str, places: list[Path]) -> None:
     print(json.dumps({"seconds": round(seconds, 2), "peak MB": round(peak)}))
 
 
-def measured(scratch: Path, samples: int) -> dict[str, Any]:
+def measured(scratch: Path, samples: int, steps: Sequence[str]) -> dict[str, Any]:
     places = [scratch / str(samples) / name for name in "ab"]
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(write, places, [samples] * 2, range(2)))
+        list(pool.map(keep_index, places))
     found = {}
-    for name in STEPS:
+    for name in steps:
         command = [sys.executable, "-m", "benchmarks.large", "--step", name, *map(str, places)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         found[name] = json.loads(done.stdout.splitlines()[-1])
@@ -153,17 +158,21 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--step", choices=STEPS)
     parser.add_argument("places", type=Path, nargs="*")
+    parser.add_argument("--steps", choices=STEPS, nargs="+", default=STEPS)
+    parser.add_argument("--alone", action="store_true", help="without the run of a tenth")
     given = parser.parse_args()
     if given.step:
         step(given.step, given.places)
         return
+    sizes = [given.samples] if given.alone else [given.samples // 10, given.samples]
     with tempfile.TemporaryDirectory() as scratch:
-        small, large = (measured(Path(scratch), n) for n in (given.samples // 10, given.samples))
+        found = {n: measured(Path(scratch), n, given.steps) for n in sizes}
+    small, large = found[sizes[0]], found[sizes[-1]]
     ratios = {
         name: {kind: round(large[name][kind] / small[name][kind], 1) for kind in small[name]}
         for name in small
     }
-    print(json.dumps({str(given.samples // 10): small, str(given.samples): large, "ratio": ratios}, indent=1))
+    print(json.dumps({**found, "ratio": ratios}, indent=1))
 
 
 if __name__ == "__main__":

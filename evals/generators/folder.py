@@ -42,7 +42,7 @@ from evals.remote import objects
 from evals.runs.folder import RunFolder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Clip:
     prompt: Prompt
     seed: int
@@ -66,7 +66,7 @@ class _Contents:
     def add(self, prompt: Prompt, clip: _Clip) -> None:
         """The first clip of a prompt and seed holds."""
         if (prompt.id, clip.seed) not in self.clips:
-            self.clips[prompt.id, clip.seed] = replace(clip, prompt=prompt)
+            self.clips[prompt.id, clip.seed] = clip if clip.prompt is prompt else replace(clip, prompt=prompt)
             self.seeds[prompt.id].append(clip.seed)
 
 
@@ -290,7 +290,7 @@ class Folder(Generator):
     def _from_manifest(self, manifest: Path, prompts: PromptSet | None) -> Iterator[_Clip]:
         known = {p.id: p for p in prompts.prompts} if prompts else {}
         taken = Taken()
-        texts: dict[str, tuple[str, int]] = {}
+        firsts: dict[str, tuple[Prompt, int]] = {}
         odd: set[str] = set()
         count = 0
         for line, row in rows(manifest):
@@ -305,12 +305,12 @@ class Folder(Generator):
                     line,
                 )
             taken.lines[at] = line
-            text, first = texts.setdefault(clip.prompt.id, (clip.prompt.text, line))
-            if text != clip.prompt.text:
+            prompt, first = firsts.setdefault(clip.prompt.id, (clip.prompt, line))
+            if prompt.text != clip.prompt.text:
                 raise ManifestError(
                     f"prompt id {at[0]!r} has other words than on line {first}", manifest, line
                 )
-            yield clip
+            yield replace(clip, prompt=prompt) if prompt == clip.prompt else clip  # one for all its seeds
         if not count:
             raise ManifestError("lists no clips", manifest)
         if odd:
