@@ -25,7 +25,7 @@ from evals.records import (
 )
 from evals.runs import folder as run_folders
 from evals.runs import origin, provenance
-from evals.runs.current import SampleId
+from evals.runs.current import SampleId, Samples
 from evals.runs.files import Measured
 from evals.runs.folder import RunFolder
 from evals.runs.journal import Journal, settle
@@ -182,7 +182,7 @@ def generate_in_turn(
             for config, wanted in zip(configs, requests, strict=True)
         ]
         progress.begin("generate", sum(len(one.due) for one in opened))
-        for start in range(0, max(len(one.due_by_prompt) for one in opened), each):
+        for start in range(0, max((len(one.due_by_prompt) for one in opened), default=0), each):
             for one in opened:
                 one.make(one.turn(start, each))
     return [RunFolder(config.folder, shard=config.shard) for config in configs]
@@ -258,17 +258,13 @@ class _Generation:
             self.progress.advance(sample.status != "ok")
 
 
-def _warn_of_leftovers(run: RunFolder, config: RunConfig, samples: Mapping[SampleId, Sample]) -> None:
+def _warn_of_leftovers(run: RunFolder, config: RunConfig, samples: Samples) -> None:
     """Samples of clips that a folder no longer holds stay in the run: say so."""
     if not config.generator.existing:
         return
     asked = {p.id for p in config.prompts.prompts} if config.prompts else None
     there = config.generator.holdings(config.prompts)
-    left = [
-        at
-        for at, sample in samples.items()
-        if sample.status == "ok" and (asked is None or at[0] in asked) and at not in there
-    ]
+    left = [at for at in samples.ok() if (asked is None or at[0] in asked) and at not in there]
     if left:
         warnings.warn(
             f"{run.path}: holds {len(left)} samples that {config.generator.label} does not have now (such as"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from evals.errors import OutsideRun, Reason, RunError
 from evals.records import MetricInfo, Sample, Score
 from evals.runs import index, journal
-from evals.runs.folder import RunFolder
+from evals.runs.current import Samples, Values
+from evals.runs.folder import RunFolder, _digests
 from evals.runs.journal import Journal
 from evals.runs.keys import fields_digest, metric_digest
 from evals.runs.segments import Shard
@@ -30,17 +32,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("indexed") / "a"
     assert call(*RUN, "--metrics", FAST, "--out", place.parent, "--name", "a").code == 0
     with pytest.MonkeyPatch.context() as patch, RunFolder(place).writing() as run:
-        patch.setattr(index, "EVERY", 0)
+        patch.setattr(index, "EVERY", 1)
         run.keep_index()
     files = sorted(p.name for p in (place / index.FOLDER).iterdir())
-    assert files == ["samples.parquet", "scores-native.parquet"]
+    assert files == ["samples.json", "samples.parquet", "scores-native.json", "scores-native.parquet"]
     return place
 
 
 @pytest.fixture
 def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, which is indexed again as soon as there is more."""
-    monkeypatch.setattr(index, "EVERY", 0)
+    monkeypatch.setattr(index, "EVERY", 1)
     return Path(shutil.copytree(made, tmp_path / "runs" / "a"))
 
 
@@ -96,21 +98,45 @@ def test_nothing_is_read_twice(run: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_is_not_asked_for_is_not_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of samples and columns of metrics are read when one is asked for."""
-    asked: list[str] = []
-    real = index._File.column
+    asked: list[object] = []
+    column, group = index._File.column, index._File.group
 
-    def noted(self: index._File, name: str) -> Any:
+    def columns(self: index._File, name: str) -> Any:
         asked.append(name)
-        return real(self, name)
+        return column(self, name)
 
-    monkeypatch.setattr(index._File, "column", noted)
-    folder = RunFolder(run)
+    def groups(self: index._File, number: int) -> list[bytes]:
+        asked.append(number)
+        return group(self, number)
+
+    monkeypatch.setattr(index._File, "column", columns)
+    monkeypatch.setattr(index._File, "group", groups)
+    monkeypatch.setattr(index, "GROUP", 3)
+    with RunFolder(run).writing() as folder:
+        folder._index.write_samples(folder.samples())
+    asked.clear()
     samples = folder.samples()
-    assert samples.status(next(iter(samples))) == "ok" and "json" not in asked
+    first, *_, last = samples
+    assert samples.status(first) == "ok" and 0 not in asked
     values = folder.values("native", samples)
-    assert values.one(next(iter(samples)), "sharpness") is not None
-    assert "sharpness" in asked and "temporal_flicker" not in asked
-    assert next(iter(samples.values())).status == "ok" and "json" in asked
+    assert values.one(first, "sharpness") is not None
+    assert "value:sharpness" in asked and "value:temporal_flicker" not in asked
+    assert samples[first].status == "ok" and 0 in asked and 1 not in asked
+    assert samples[last].status == "ok" and 1 in asked
+
+
+def test_little_that_was_added_is_no_reason_to_write(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = run / index.FOLDER / "samples.json"
+    before = note.read_bytes()
+    for every, written in ((1, False), (1 << 20, False), (1, True)):
+        if written:
+            for seconds in range(4):  # more than a tenth
+                again(run, wall_seconds=float(seconds))
+        monkeypatch.setattr(index, "EVERY", every)
+        with RunFolder(run).writing() as folder:
+            folder.keep_index()
+        assert (note.read_bytes() != before) is written
+    assert parsed(run, monkeypatch) == 0 and told(run) == plainly(run)
 
 
 @pytest.mark.parametrize("change", ["failed", "another", "prompts", "metrics", "retried", "shard"])
@@ -164,52 +190,141 @@ def test_what_comes_after_an_index_holds(run: Path, cli: Cli, change: str) -> No
     assert told(run) == plainly(run)
 
 
-@pytest.mark.parametrize("harm", ["byte", "cut", "empty", "another run", "edited", "gone", "swapped"])
+HARMS = ["byte", "cut", "empty", "note", "another run", "older", "gone", "swapped", "pipe"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_an_index_that_does_not_hold_is_left_aside(
     run: Path, cli: Cli, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = sorted((run / index.FOLDER).iterdir())
-    segment = run / "samples" / "main.jsonl"
-    if harm == "byte":
-        for file in files:
-            data = bytearray(file.read_bytes())
-            data[len(data) // 3] ^= 0xFF
+    files = sorted((run / index.FOLDER).glob("*.parquet"))
+    segments = [run / kind / "main.jsonl" for kind in ("samples", "scores")]
+    lines = [segment.read_bytes().splitlines(keepends=True) for segment in segments]
+    if harm == "another run":
+        assert cli(*RUN, "--metrics", FAST, "--out", run.parent, "--name", "b").code == 0
+        shutil.rmtree(run / index.FOLDER)
+        shutil.copytree(run.with_name("b") / index.FOLDER, run / index.FOLDER)
+    for file, segment, whole in zip(files, segments, lines, strict=True):
+        data = bytearray(file.read_bytes())
+        if harm == "byte":
+            data[len(data) // 2] ^= 1
             file.write_bytes(data)
-    elif harm == "cut":
-        for file in files:
-            file.write_bytes(file.read_bytes()[:-40])
-    elif harm == "empty":
-        for file in files:
+        elif harm == "cut":
+            file.write_bytes(data[:-40])
+        elif harm == "empty":
             file.write_bytes(b"")
-    elif harm == "another run":
-        assert cli(*RUN, "--metrics", FAST, "--out", run.parent, "--name", "b", "--seeds", 1).code == 0
-        for file in (run.with_name("b") / index.FOLDER).iterdir():
-            shutil.copyfile(file, run / index.FOLDER / file.name)
-    elif harm == "edited":  # the journal was put back to an older state
-        lines = segment.read_bytes().splitlines(keepends=True)
-        segment.write_bytes(b"".join(lines[:-1]))
-    elif harm == "swapped":
-        lines = segment.read_bytes().splitlines(keepends=True)
-        segment.write_bytes(b"".join([*lines[1:], lines[0]]))
-    else:
-        segment.unlink()
+        elif harm == "note":
+            file.with_suffix(".json").write_text('{"marks": 3}')
+        elif harm == "older":  # the journal was put back to an older state
+            segment.write_bytes(b"".join(whole[:-1]))
+        elif harm == "swapped":
+            segment.write_bytes(b"".join([*whole[1:], whole[0]]))
+        elif harm == "pipe":
+            file.unlink()
+            os.mkfifo(file)
+    if harm == "gone":
+        segments[1].unlink()
     assert told(run) == plainly(run)
-    if harm not in ("byte",):  # which may be one that nothing depends on
-        assert parsed(run, monkeypatch) > 0 or harm == "gone"
+    left = {"older": 6, "gone": 0}.get(harm, 8)
+    assert parsed(run, monkeypatch) == left
 
 
-def test_a_damaged_column_is_no_number(run: Path) -> None:
-    """Bytes of columns have checksums: a changed value is noticed when it is read."""
-    file = run / index.FOLDER / "scores-native.parquet"
-    whole, kept, noticed = plainly(run), file.read_bytes(), 0
-    for place in range(4, len(kept), 37):
-        file.write_bytes(kept[:place] + bytes([kept[place] ^ 0x10]) + kept[place + 1 :])
-        try:
-            assert told(run) == whole, place
-        except RunError as error:
-            assert "remove it" in str(error)
-            noticed += 1
-    assert noticed > 0
+def test_no_changed_byte_of_an_index_changes_a_number(run: Path) -> None:
+    whole = plainly(run)
+    for file in sorted((run / index.FOLDER).iterdir()):
+        kept = file.read_bytes()
+        for place in range(0, len(kept), 41):
+            file.write_bytes(kept[:place] + bytes([kept[place] ^ 0x10]) + kept[place + 1 :])
+            assert told(run) == whole, (file.name, place)
+        file.write_bytes(kept)
+
+
+def test_what_run_json_does_not_have_is_an_error_with_an_index_too(run: Path) -> None:
+    info = json.loads((run / "run.json").read_bytes())
+    first = next(iter(info["seeds"]))
+    with RunFolder(run).writing() as folder:
+        folder.update(seeds={**folder.info.seeds, first: (0,)})
+    with pytest.raises(RunError, match="older than this file"):
+        told(run)
+
+
+def test_an_index_that_cannot_be_written_costs_nothing(
+    run: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise RunError("cannot be written: No space left on device")
+
+    shutil.rmtree(run / index.FOLDER)
+    monkeypatch.setattr(index, "write_atomically", full)
+    assert cli("score", run, "--metrics", FAST).code == 0
+    assert "its index was not written" in caplog.text and told(run) == plainly(run)
+
+
+def test_odd_seeds_and_names_of_metrics(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeds of more than 64 bits; metrics that are called like columns of the index."""
+    seed = 1 << 70
+    with RunFolder(run).writing() as folder:
+        infos = folder.info.metrics["native"]
+        named = dict.fromkeys(("seed", "json", "sha256", "status", "others"), infos["sharpness"])
+        at, sample = next(iter(folder.samples().items()))
+        folder.update(
+            seeds={**folder.info.seeds, at[0]: (*folder.info.seeds[at[0]], seed)},
+            metrics={"native": {**infos, **named}},
+        )
+        record = sample.model_copy(update={"seed": seed}).to_json()
+        with Journal(folder.segments.own("samples")) as out:
+            out.extend([record] * 3)
+        score = folder.scores("native")[at]["sharpness"].to_json()
+        with Journal(folder.segments.own("scores")) as out:
+            out.append({"prompt_id": at[0], "seed": seed, "sha256": sample.sha256, "normalization": "native",
+                        "scores": dict.fromkeys(named, score)})  # fmt: skip
+        folder.keep_index()
+    assert parsed(run, monkeypatch) == 0 and told(run) == plainly(run)
+    assert set(told(run)["scores"]["native"][at[0], seed]) == set(named)
+
+
+def test_a_sample_that_was_tried_again_costs_the_index_nothing(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores are read on from the mark where a failed sample has a video now, or a video other bytes."""
+    bad = {"status": "failed", "reason": Reason.GENERATOR_ERROR, "video": None, "sha256": None}
+    good = again(run)
+    again(run, **bad)
+    with RunFolder(run).writing() as folder:
+        folder._index.write_samples(folder.samples())
+        folder._index.write_values("native", *_scores_of(folder))
+    for sha256 in ("2" * 64, "3" * 64):
+        with Journal(RunFolder(run).segments.own("samples")) as out:
+            out.append(good.model_copy(update={"sha256": sha256}).to_json())
+        assert told(run) == plainly(run)
+    assert parsed(run, monkeypatch) == 2 + 4  # a sample whose older scores are of other bytes: read all
+    with RunFolder(run).writing() as folder:
+        folder._index.write_samples(folder.samples())
+        folder._index.write_values("native", *_scores_of(folder))
+    again_ = list(folder.samples())[1]
+    with Journal(folder.segments.own("samples")) as out:
+        out.append(folder.samples()[again_].model_copy(update={"sha256": "4" * 64}).to_json())
+    assert parsed(run, monkeypatch) == 1 and told(run) == plainly(run)
+
+
+def _scores_of(folder: RunFolder) -> tuple[dict[str, str], Samples, Values]:
+    samples = folder.samples()
+    return _digests(folder.info.metrics["native"]), samples, folder.values("native", samples)
+
+
+def test_shards_at_work_leave_the_index_of_the_whole_in_use(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = next(iter(RunFolder(run).samples().values()))
+    for number in (1, 2):
+        shard = RunFolder(run, shard=Shard(number, 2))
+        with Journal(shard.segments.own("samples")) as out:
+            out.append(sample.model_copy(update={"attempts": 2 + number}).to_json())
+        with Journal(shard.segments.own("scores")) as out:
+            out.append(
+                {"prompt_id": "x", "seed": 0, "sha256": "0" * 64, "normalization": "native", "scores": {}}
+            )
+    assert parsed(run, monkeypatch) == 4 and told(run) == plainly(run)
 
 
 def test_small_runs_have_none(cli: Cli, tmp_path: Path) -> None:
@@ -237,8 +352,8 @@ def test_any_order_of_records_reads_alike(run: Path) -> None:
     folder = RunFolder(run)
     ids, infos = list(folder.samples()), dict[str, MetricInfo](folder.info.metrics["native"])
     one = next(iter(folder.samples().values()))
-    kept = 0
-    for trial in range(40):
+    used = [0, 0]
+    for trial in range(60):
         place = run.with_name(f"t{trial}")
         shutil.copytree(run, place, ignore=shutil.ignore_patterns(index.FOLDER, "videos", "features"))
         for kind in ("samples", "scores"):
@@ -271,16 +386,20 @@ def test_any_order_of_records_reads_alike(run: Path) -> None:
                 with Journal(writer.segments.own("scores")) as out:
                     out.append({"prompt_id": at[0], "seed": at[1], "sha256": sha256,
                                 "normalization": "native", "scores": {metric: score.to_json()}})  # fmt: skip
-        kept += (place / index.FOLDER).exists()
+        folder_ = RunFolder(place)
+        samples = folder_.samples()
+        used[0] += bool(samples.known)
+        used[1] += bool(folder_.values("native", samples).known)
         assert told(place) == plainly(place), trial
-    assert kept > 15
+    assert used[0] > 15 and used[1] > 10
 
 
 def test_it_is_parquet_that_other_tools_read(run: Path) -> None:
     pandas = pytest.importorskip("pandas")
     table = pandas.read_parquet(run / index.FOLDER / "scores-native.parquet")
+    table = table.rename(columns={"value:sharpness": "sharpness"})
     values = RunFolder(run).values("native")
     for row in table.itertuples():
-        assert values[row.prompt_id, row.seed]["sharpness"] == row.sharpness
+        assert values[row.prompt_id, int(row.seed)]["sharpness"] == row.sharpness
     records = pandas.read_parquet(run / index.FOLDER / "samples.parquet")
     assert [json.loads(x)["prompt_id"] for x in records["json"]] == list(records["prompt_id"])

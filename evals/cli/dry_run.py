@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from evals.records import Normalization, file_sha256, is_regular
 from evals.runs.features import FeatureStore
 from evals.runs.folder import RunFolder
 from evals.scoring import Metrics
+
+Made = tuple[float | None, int | None]
+"""Seconds and bytes of a video that was made."""
 
 
 def print_forecasts(
@@ -51,29 +55,33 @@ def forecast(
     requests = config.requests()
     ids = [request.prompt.id for request in requests]
     mine = run.mine(ids) if run else config.shard.of(ids) if config.shard else set(ids)
-    tasks = list(tasks_of(run, config.generator, [one for one in requests if one.prompt.id in mine]))
-    to_make = [task for task in tasks if task.is_due(config.retry)]
+    tasks, to_make, made = [], [], list[Made]()
+    for task in tasks_of(run, config.generator, [one for one in requests if one.prompt.id in mine]):
+        if task.is_due(config.retry):
+            to_make.append(task)
+        if task.before is not None and task.before.status == "ok":
+            made.append((task.before.wall_seconds, task.before.bytes))
+        tasks.append(replace(task, before=None))  # of many samples the records are not kept
     facts: dict[str, Any] = {
         "run": str(config.folder),
         "prompts": len({task.request.prompt.id for task in tasks}),
         "samples": len(tasks),
         "samples_to_make": len(to_make),
     }
-    facts |= _making(config, tasks, to_make)
+    facts |= _making(config, made, to_make)
     if metrics is not None and normalization is not None:
         facts |= _scoring(run, tasks, metrics, normalization, resources)
     return facts
 
 
-def _making(config: RunConfig, tasks: Sequence[Task], to_make: Sequence[Task]) -> dict[str, Any]:
-    """Cost, seconds and bytes of the videos that are still to be made."""
+def _making(config: RunConfig, made: Sequence[Made], to_make: Sequence[Task]) -> dict[str, Any]:
+    """Cost, seconds and bytes of the videos that are still to be made, judged by those that were."""
     generator = config.generator
     if generator.existing:
         return {"cost": 0, "bytes_to_read": sum(p.stat().st_size for p in _clips(to_make))}
     price = generator.price
-    made = [task.before for task in tasks if task.before is not None and task.before.status == "ok"]
-    seconds = [sample.wall_seconds for sample in made if sample.wall_seconds is not None]
-    sizes = [sample.bytes for sample in made if sample.bytes is not None]
+    seconds = [one for one, _ in made if one is not None]
+    sizes = [one for _, one in made if one is not None]
     count, at_once = len(to_make), max(1, generator.concurrency)
     cost = round(price * count, 4) if price is not None else None if generator.waits else 0
     return {

@@ -87,7 +87,7 @@ class DeviceQueue:
             shape = (encoder.batch, encoder.frames.length, *encoder.resize.largest, 3)
             while True:
                 try:
-                    self._work(encoder, np.zeros(shape, encoder.resize.dtype))()
+                    self._work(encoder, _trial(shape, encoder.resize.dtype))()
                     break
                 except DeviceError:
                     if not found[-1]:
@@ -119,6 +119,14 @@ class DeviceQueue:
             ) from None
         finally:
             self.busy += time.perf_counter() - started
+
+
+def _trial(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Windows of this shape whose frames are all different."""
+    found = np.zeros(shape, dtype)
+    frames = found.reshape(-1, *shape[2:])
+    frames[:, 0, 0, 0] = np.arange(len(frames))
+    return found
 
 
 def _refuses_memory(device: str) -> bool:
@@ -194,9 +202,9 @@ class Batcher:
     def add(self, owner: Hashable, attempt: int, number: int, window: NDArray[Any]) -> None:
         """Take a window (T, H, W, 3); a full batch of one shape is started, and the oldest part-filled one
         where too many shapes wait."""
-        alike = self._waiting.setdefault(window.shape, [])
-        alike.append((owner, attempt, number, window))
-        if len(alike) == self._encoder.batch:
+        waiting = self._waiting.setdefault(window.shape, [])
+        waiting.append((owner, attempt, number, window))
+        if len(waiting) == self._encoder.batch:
             self._start(window.shape)
         elif len(self._waiting) > SHAPES:
             self._start(next(iter(self._waiting)))

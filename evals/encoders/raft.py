@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
+from torchvision.models.optical_flow._utils import upsample_flow
 
 from evals.encoders.base import Encoder, Setup
 from evals.encoders.network import fill, state_dict
@@ -159,10 +159,13 @@ def _flows(network: Any, pairs: Tensor, alike: Sequence[int] | None) -> _Flows:
     top, left = (tall - height) // 2, (wide - width) // 2
     pad = (left, wide - width - left, top, tall - height - top)
     names = range(2 * len(pairs)) if alike is None else alike
-    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    chosen = pairs.flatten(0, 1)[[list(names).index(name) for name in place]]
+    firsts: dict[int, int] = {}
+    for place, name in enumerate(names):
+        firsts.setdefault(name, place)
+    chosen = pairs.flatten(0, 1)[_indices(list(firsts.values()), pairs.device)]
     frames = functional.pad(chosen / 127.5 - 1, pad, mode="replicate")
-    first, last = ([place[name] for name in names[i::2]] for i in range(2))
+    numbers = {name: number for number, name in enumerate(firsts)}
+    first, last = ([numbers[name] for name in names[i::2]] for i in range(2))
     found = _estimated(network, frames, first + last, last + first)
     return _Flows(found.float(), (slice(top, top + height), slice(left, left + width)))
 
@@ -173,11 +176,13 @@ def _estimated(network: Any, frames: Tensor, sources: Sequence[int], targets: Se
     features, context = (
         _each(part, frames, len(sources)) for part in (network.feature_encoder, network.context_encoder)
     )
-    network.corr_block.build_pyramid(features[sources], features[targets])
+    of, to = (_indices(numbers, frames.device) for numbers in (sources, targets))
+    network.corr_block.build_pyramid(features[of], features[to])
     size = network.update_block.hidden_state_size
-    hidden, context = torch.split(context[sources], [size, context.shape[1] - size], 1)
+    hidden, context = torch.split(context[of], [size, context.shape[1] - size], 1)
     hidden, context = hidden.tanh(), context.relu()
-    start = make_coords_grid(len(sources), *features.shape[-2:]).to(frames.device)
+    y, x = (torch.arange(n, dtype=frames.dtype, device=frames.device) for n in features.shape[-2:])
+    start = torch.stack(torch.meshgrid(x, y, indexing="xy")).expand(len(of), -1, -1, -1)
     now = start
     for _ in range(ITERATIONS):
         cost = network.corr_block.index_pyramid(centroids_coords=now)
@@ -186,6 +191,12 @@ def _estimated(network: Any, frames: Tensor, sources: Sequence[int], targets: Se
     mask = None if network.mask_predictor is None else network.mask_predictor(hidden)
     flow: Tensor = upsample_flow(flow=now - start, up_mask=mask)
     return flow
+
+
+def _indices(numbers: Sequence[int], device: torch.device) -> Tensor:
+    """Numbers on a device, brought there without waiting for what it does."""
+    found = torch.tensor(numbers)
+    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
 
 
 def _each(network: Any, frames: Tensor, most: int) -> Tensor:

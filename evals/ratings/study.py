@@ -217,7 +217,7 @@ def open_study(
 def _pairs(runs: Sequence[RunFolder], labels: Sequence[str], secret: str, limit: int | None) -> list[Pair]:
     """Every two models on every prompt and seed that both have, prompts in a random order that is the same
     for all pairs of models; of at most `limit` prompts."""
-    samples = [{at: s for at, s in run.samples().items() if s.status == "ok"} for run in runs]
+    samples = [run.samples().ok() for run in runs]
     words = [{p.id: p.text for p in run.prompts.values()} for run in runs]
     shared: set[str] = set()
     found: list[tuple[str, Pair]] = []

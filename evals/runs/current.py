@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from evals.records import Sample, Score
+from evals.errors import RunError
+from evals.records import Record, Sample, Score
+from evals.records.base import explain
 from evals.records.samples import Status
 from evals.runs.journal import Mark
 
@@ -35,11 +39,14 @@ class Entry(NamedTuple):
 
 
 class Lines:
-    """Records of samples as JSON, by row. Those of an index are `load`ed when the first is asked for."""
+    """Records of samples as JSON, by row. Those of an index are read by groups, when one is asked for."""
 
-    def __init__(self, count: int = 0, load: Callable[[], Callable[[int], bytes]] | None = None) -> None:
-        self._count, self._load = count, load
-        self._loaded: Callable[[int], bytes] | None = None
+    def __init__(
+        self, count: int = 0, size: int = 1, group: Callable[[int], Sequence[bytes]] | None = None
+    ) -> None:
+        """`count` rows of an index, which `group` gives by a group's number, `size` rows each."""
+        self._count, self._size, self._group = count, size, group
+        self._groups: dict[int, Sequence[bytes]] = {}
         self._added: list[bytes] = []
 
     def add(self, line: bytes) -> int:
@@ -55,10 +62,11 @@ class Lines:
     def __getitem__(self, row: int) -> bytes:
         if row >= self._count:
             return self._added[row - self._count]
-        if self._loaded is None:
-            assert self._load is not None
-            self._loaded = self._load()
-        return self._loaded(row)
+        number, place = divmod(row, self._size)
+        if number not in self._groups:
+            assert self._group is not None
+            self._groups[number] = self._group(number)
+        return self._groups[number][place]
 
 
 class Segment(NamedTuple):
@@ -76,12 +84,28 @@ class Samples(Mapping[SampleId, Sample]):
         entries: Mapping[SampleId, Entry] | None = None,
         lines: Lines | None = None,
         segments: Mapping[str, Segment] | None = None,
+        known: Mapping[str, Mark] | None = None,
     ) -> None:
-        """`segments` are what each journal said, by its name."""
-        self._entries, self.lines, self.segments = entries or {}, lines or Lines(), segments or {}
+        """`segments` are what each journal said, by its name; `known`, how far an index said it."""
+        self._entries, self.lines = entries or {}, lines or Lines()
+        self.segments, self.known = segments or {}, known or {}
+        self._shared: dict[Record, Record] = {}
 
     def __getitem__(self, at: SampleId) -> Sample:
-        return Sample.model_validate_json(self.lines[self._entries[at].row])
+        line = self.lines[self._entries[at].row]
+        try:
+            sample = Sample.model_validate_json(line)
+        except ValidationError as error:
+            raise RunError(
+                f"the record of {at[0]}, seed {at[1]}: not one of this suite ({explain(error)})"
+            ) from None
+        for name in (
+            "actual",
+            "requested",
+        ):  # videos of a run are of few kinds: one record for all equal ones
+            if (part := getattr(sample, name)) is not None:
+                vars(sample)[name] = self._shared.setdefault(part, part)
+        return sample
 
     def __iter__(self) -> Iterator[SampleId]:
         return iter(self._entries)
@@ -128,10 +152,19 @@ class Stored:
 class Values(Mapping[SampleId, dict[str, Value]]):
     """Current scores of a run's samples under one normalization, metric by metric."""
 
-    def __init__(self, metrics: Iterable[str], ids: Iterable[SampleId], stored: Stored | None = None) -> None:
-        """Room for the scores of some samples; those that are `stored` already come first."""
-        self._stored, self.metrics = stored or Stored(), tuple(metrics)
-        self._rows = {at: row for row, at in enumerate(dict.fromkeys((*self._stored.ids, *ids)))}
+    def __init__(
+        self,
+        metrics: Iterable[str],
+        ids: Iterable[SampleId],
+        stored: Stored | None = None,
+        known: Mapping[str, Mark] | None = None,
+    ) -> None:
+        """Room for the scores of some samples; those that are `stored` already come first. `known` is how far
+        an index said it."""
+        self._stored, self.metrics, self.known = stored or Stored(), tuple(metrics), known or {}
+        self._rows: dict[SampleId, int] = {}
+        for at in chain(self._stored.ids, ids):
+            self._rows.setdefault(at, len(self._rows))
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._records: dict[str, dict[int, Score]] = {}
         self.marks: dict[str, Mark] = {}

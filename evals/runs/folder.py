@@ -19,6 +19,7 @@ generator or other settings in the same folder are an error. Readers take no loc
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from evals.records import MetricInfo, Prompt, PromptSet, Sample, Score, Settings
 from evals.runs import journal, origin
 from evals.runs.current import SampleId, Samples, Values
 from evals.runs.features import FeatureStore
-from evals.runs.index import FOLDER, Index
+from evals.runs.index import FOLDER, Index, is_large, lags
 from evals.runs.info import (
     RunInfo,
     RunStatus,
@@ -50,6 +51,8 @@ from evals.runs.lock import held
 from evals.runs.reading import as_score, read_samples, read_values
 from evals.runs.secrets import redacted
 from evals.runs.segments import MAIN, Segments, Shard, shard_of
+
+log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -153,7 +156,9 @@ class RunFolder:
     def samples(self) -> Samples:
         """The current sample of every (prompt, seed) that has one (`reading.read_samples`)."""
         segments = self.segments.all("samples")
-        return read_samples(segments, self.prompts, self.info.seeds, self._index.samples(segments))
+        return read_samples(
+            segments, self.prompts, self.info.seeds, self._index.samples(segments, self.info.seeds)
+        )
 
     def video_path(self, sample: Sample) -> Path:
         """Where a sample's video lies: inside the run, or where the user keeps it. Raises `OutsideRun` for a
@@ -182,16 +187,22 @@ class RunFolder:
         return read_values(segments, normalization, metrics, self.prompts, samples, known)
 
     def keep_index(self) -> None:
-        """Write what large journals say by column (`runs.index`); only while writing the whole run."""
-        if self.shard:
+        """Write what large journals say by column (`runs.index`), where much was added; only while writing
+        the whole run. It is never needed, so a failure is logged and costs nothing else."""
+        of_samples, of_scores = self.segments.all("samples"), self.segments.all("scores")
+        is_link = (self.path / FOLDER).is_symlink() and not self.allow_outside
+        if self.shard or is_link or not (is_large(of_samples) or is_large(of_scores)):
             return
-        if self._index.samples_lag(self.segments.all("samples")):
-            self._index.write_samples(self.samples())
-        for name, metrics in self.info.metrics.items():
-            digests = _digests(metrics)
-            if self._index.values_lag(self.segments.all("scores"), name, digests):
-                samples = self.samples()
-                self._index.write_values(name, digests, samples, self.values(name, samples))
+        try:
+            samples = self.samples()
+            if lags(of_samples, samples.known):
+                self._index.write_samples(samples)
+            for name, metrics in self.info.metrics.items():
+                values = self.values(name, samples)
+                if lags(of_scores, values.known):
+                    self._index.write_values(name, _digests(metrics), samples, values)
+        except Exception as error:  # noqa: BLE001 - of Arrow, or of the disk
+            log.warning("%s: its index was not written: %s", self.path, error)
 
     def scores(self, normalization: str, samples: Samples | None = None) -> dict[SampleId, dict[str, Score]]:
         """The same as whole records."""

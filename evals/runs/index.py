@@ -1,36 +1,40 @@
 """An index of a large run: what its journals say, by column and up to a byte of each segment, so that readers
 go on from there.
 
-It lies in `.index` as Parquet (extra `export`). The writer of the whole run writes it once much was added; it
-can be removed at any time. Where a segment was changed, cut or taken away, where prompts or metrics have
-changed, or a byte of it is damaged, it is left aside, and journals are read from their beginning.
+It lies in `.index`: for each kind of records a Parquet file (extra `export`) and a note of what it was made
+from. The writer of the whole run writes it once much was added; it can be removed at any time. Where it
+cannot be read, where a segment was cut, replaced or merged, or where prompts or metrics have changed, it is
+left aside, and journals are read from their beginning. Lines that it covers are not read, so their checks are
+not made again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.errors import RunError
-from evals.records import Score
+from evals.records import Score, is_regular
 from evals.runs.bulk import bulk
 from evals.runs.current import Entry, Lines, SampleId, Samples, Segment, Stored, Values
 from evals.runs.journal import Mark, write_atomically
+from evals.runs.segments import KINDS
 
 FOLDER = ".index"
 VERSION = 1
-EVERY = 8 << 20  # bytes of journals that were added, about 10,000 samples
-_FACTS = b"t2v-evals"
-_RECORD = "#record"  # ends the name of a column with records
-_FEW = ("segment", "prompt_id", "status")  # columns of few different texts
+EVERY = 8 << 20  # bytes that are added to a kind of journals before an index is written
+PART = 0.1  # of what it covers already
+GROUP = 10_000  # rows that are read at once
+FEW = ("segment", "prompt_id", "seed", "status")  # columns of few different texts
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,7 +42,7 @@ T = TypeVar("T")
 
 def name_of(segment: Path) -> str:
     """A segment's name within its run, such as `samples/main.jsonl`."""
-    return f"{segment.parent.name}/{segment.name}"
+    return f"{segment.parent.name}/{segment.name}" if segment.parent.name in KINDS else segment.name
 
 
 @dataclass(frozen=True)
@@ -48,90 +52,51 @@ class KnownSamples:
     segments: Mapping[str, Segment]
     lines: Lines
 
-    def segment(self, path: Path) -> tuple[dict[SampleId, Entry], Mark | None]:
+    @property
+    def marks(self) -> dict[str, Mark]:
+        """How far segments were read."""
+        return {name: part.mark for name, part in self.segments.items() if part.mark}
+
+    def segment(self, path: Path) -> Segment:
         """What is known of a segment."""
         return self.segments.get(name_of(path), Segment({}, None))
 
 
 @dataclass(frozen=True)
 class KnownValues:
-    """What an index says of scores, and how far segments were read."""
+    """What an index says of scores, how far segments were read, and which samples have up to there scores of
+    other bytes than hold now."""
 
     stored: Stored
     marks: Mapping[str, Mark]
-
-
-class _Columns(Stored):
-    """Scores in a Parquet file."""
-
-    def __init__(self, file: _File, ids: Sequence[SampleId], metrics: Collection[str]) -> None:
-        self._file, self.ids, self.metrics = file, ids, metrics
-
-    def numbers(self, metric: str) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = self._file.column(metric).to_numpy(zero_copy_only=False)
-        return found
-
-    def records(self, metric: str) -> dict[int, Score]:
-        name = metric + _RECORD
-        if name not in self._file.names:
-            return {}
-        column = self._file.column(name)
-        rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-        return {int(row): Score.model_validate_json(column[int(row)].as_py()) for row in rows}
-
-
-class _File:
-    """A Parquet file that was written here, for this state of the run."""
-
-    def __init__(self, path: Path, parquet: Any) -> None:
-        self._path, self._parquet = path, parquet
-        self.names: list[str] = parquet.schema_arrow.names
-        self.facts: dict[str, Any] = json.loads(parquet.schema_arrow.metadata[_FACTS])
-        self.marks = {name: Mark(*mark) for name, mark in self.facts["marks"].items()}
-        if self.names != self.facts["columns"]:
-            raise ValueError("other columns")
-
-    def column(self, name: str) -> Any:
-        """A column, whole. Raises `RunError`."""
-        try:
-            found = self._parquet.read(columns=[name]).column(0).combine_chunks()
-            if len(found) != self.facts["rows"]:
-                raise ValueError(f"{len(found)} rows")
-        except Exception as error:  # noqa: BLE001 - of Arrow, of whatever kind
-            raise RunError(f"{self._path}: is damaged ({error}); remove it, it is made anew") from None
-        return found
-
-    def ids(self) -> list[SampleId]:
-        prompts = self.column("prompt_id")
-        known = prompts.dictionary.to_pylist()
-        seeds = self.column("seed").to_pylist()
-        return [(known[i], seed) for i, seed in zip(prompts.indices.to_pylist(), seeds, strict=True)]
+    others: Collection[SampleId]
 
 
 class Index:
-    """The index of a run folder. It holds for the prompts and metrics that journals were read with."""
+    """The index of a run folder, for these prompt sets."""
 
     def __init__(self, run: Path, run_id: str, prompt_sets: Sequence[str]) -> None:
-        self._run = run
+        self._folder = run / FOLDER
         self._state = [VERSION, run_id, list(prompt_sets)]
 
-    def samples(self, segments: Sequence[Path]) -> KnownSamples | None:
+    def samples(self, segments: Sequence[Path], seeds: Mapping[str, Collection[int]]) -> KnownSamples | None:
         """What the index says of samples; None where there is none that holds."""
-        return _unless_damaged(lambda: self._samples(segments))
+        return _unless_damaged(lambda: self._samples(segments, seeds))
 
     @bulk()
-    def _samples(self, segments: Sequence[Path]) -> KnownSamples | None:
-        file = self._open("samples", self._state, segments)
+    def _samples(self, segments: Sequence[Path], seeds: Mapping[str, Collection[int]]) -> KnownSamples | None:
+        file = self._opened("samples", self._state, segments)
         if file is None:
             return None
-        known: dict[str, Segment] = {name: Segment({}, mark) for name, mark in file.marks.items()}
+        known = {name: Segment({}, mark) for name, mark in file.marks.items()}
         columns = [file.column(name).to_pylist() for name in ("segment", "status", "sha256", "attempts")]
-        shared: dict[str, Any] = {}
+        same: dict[str, Any] = {}  # one text for all equal ones
         for row, (at, segment, status, sha256, attempts) in enumerate(zip(file.ids(), *columns, strict=True)):
-            status = shared.setdefault(status, status)
-            known[segment].entries[at] = Entry(status, sha256, attempts, row)
-        count = len(columns[0])
-        return KnownSamples(known, Lines(count, lambda: _by_row(file.column("json"))))
+            if at[1] not in seeds.get(at[0], ()):
+                return None  # reading journals says what is wrong
+            entry = Entry(same.setdefault(status, status), sha256, attempts, row)
+            known[segment].entries[at] = entry
+        return KnownSamples(known, Lines(file.rows, file.size, file.group))
 
     def values(
         self, segments: Sequence[Path], normalization: str, digests: Mapping[str, str], samples: Samples
@@ -144,75 +109,67 @@ class Index:
     def _values(
         self, segments: Sequence[Path], normalization: str, digests: Mapping[str, str], samples: Samples
     ) -> KnownValues | None:
-        state = [*self._state, dict(digests)]
-        file = self._open(f"scores-{normalization}", state, segments)
-        if file is None:
+        file = self._opened(f"scores-{normalization}", [*self._state, dict(digests)], segments)
+        if file is None or not _in_order(segments, file.marks):
             return None
-        ids, hashes = file.ids(), file.column("sha256").to_pylist()
-        if any(samples.sha256(at) != sha256 for at, sha256 in zip(ids, hashes, strict=True)):
-            return None  # made anew: older scores of the bytes that hold now may stand before the mark
-        return KnownValues(_Columns(file, ids, digests), file.marks)
+        ids, void, of_others = file.ids(), [], []
+        rows = zip(ids, file.column("sha256").to_pylist(), file.column("others").to_pylist(), strict=True)
+        for row, (at, sha256, others) in enumerate(rows):
+            is_void = samples.sha256(at) != sha256
+            if is_void and others:
+                return None  # scores of the bytes that hold now may stand before the mark
+            if is_void:
+                void.append(row)
+            if is_void or others:
+                of_others.append(at)
+        return KnownValues(_Columns(file, ids, digests, void), file.marks, of_others)
 
-    def _open(self, name: str, state: list[Any], segments: Sequence[Path]) -> _File | None:
-        """The file of a kind of records, if it was made of these segments as they are now."""
-        path = self._path(name)
-        if not path.exists() or not is_available():
+    def _opened(self, name: str, state: list[Any], segments: Sequence[Path]) -> _File | None:
+        """The file of a kind of records, if it was made from these segments."""
+        note, path = self._folder / f"{name}.json", self._folder / f"{name}.parquet"
+        if not (is_regular(note) and is_regular(path) and is_available()):
             return None
-        import pyarrow.parquet
-
-        file = _File(path, pyarrow.parquet.ParquetFile(path, page_checksum_verification=True))
+        facts = json.loads(note.read_bytes())
+        marks = {segment: Mark(*mark) for segment, mark in facts["marks"].items()}
         there = {name_of(segment): segment for segment in segments}
-        if file.facts["state"] != state or not file.marks.keys() <= there.keys():
+        if facts["state"] != state or not marks.keys() <= there.keys():
             return None
-        if any(not mark.holds(there[name]) for name, mark in file.marks.items()):
+        if not all(mark.holds(there[segment]) for segment, mark in marks.items()):
             return None
-        grown = [name for name, path in there.items() if path.stat().st_size > _end(file.marks.get(name))]
-        if len(there) > 1 and grown and grown != list(there)[-1:]:
-            return None  # of several segments the later one's lines hold
-        return file
-
-    def _path(self, name: str) -> Path:
-        return self._run / FOLDER / f"{name}.parquet"
-
-    def samples_lag(self, segments: Sequence[Path]) -> bool:
-        """Whether so many samples were added that an index is worth its writing."""
-        return _lags(segments, lambda: self._open("samples", self._state, segments))
-
-    def values_lag(self, segments: Sequence[Path], normalization: str, digests: Mapping[str, str]) -> bool:
-        """Whether so many scores were added that an index is worth its writing."""
-        state = [*self._state, dict(digests)]
-        return _lags(segments, lambda: self._open(f"scores-{normalization}", state, segments))
+        data = path.read_bytes()
+        return _File(data, marks) if hashlib.sha256(data).hexdigest() == facts["sha256"] else None
 
     def write_samples(self, samples: Samples) -> None:
         """Keep samples as they were read."""
         parts = samples.segments
         read = [(name, *one) for name, part in parts.items() for one in part.entries.items()]
         columns = {
-            "segment": [name for name, _, _ in read],
-            "prompt_id": [at[0] for _, at, _ in read],
-            "seed": [at[1] for _, at, _ in read],
-            "status": [entry.status for _, _, entry in read],
-            "sha256": [entry.sha256 for _, _, entry in read],
-            "attempts": [entry.attempts for _, _, entry in read],
-            "json": (samples.lines[entry.row] for _, _, entry in read),
+            "segment": _array([name for name, _, _ in read], "string"),
+            **_id_columns([at for _, at, _ in read]),
+            "status": _array([entry.status for _, _, entry in read], "string"),
+            "sha256": _array([entry.sha256 for _, _, entry in read], "string"),
+            "attempts": _array([entry.attempts for _, _, entry in read], "int64"),
+            "json": _array((samples.lines[entry.row] for _, _, entry in read), "large_binary"),
         }
-        marks = {name: one.mark for name, one in samples.segments.items() if one.mark}
+        marks = {name: part.mark for name, part in parts.items() if part.mark}
         self._write("samples", columns, self._state, marks)
 
     def write_values(
         self, normalization: str, digests: Mapping[str, str], samples: Samples, values: Values
     ) -> None:
         """Keep scores as they were read."""
-        ids = list(dict.fromkeys([*values.ids(), *values.others]))
-        columns: dict[str, Any] = {
-            "prompt_id": [at[0] for at in ids], "seed": [at[1] for at in ids],
-            "sha256": [samples.sha256(at) for at in ids],
-        }  # fmt: skip
+        ids = list(dict.fromkeys([*(at for at in values.ids() if samples.sha256(at)), *values.others]))
+        columns = {
+            **_id_columns(ids),
+            "sha256": _array([samples.sha256(at) for at in ids], "string"),
+            "others": _array([at in values.others for at in ids], "bool_"),
+        }
         for metric in digests:
-            columns[metric], records = values.column(metric, ids)
+            numbers, records = values.column(metric, ids)
+            columns[f"value:{metric}"] = _array(numbers, "float64")
             if records:
                 kept = {row: record.model_dump_json() for row, record in records.items()}
-                columns[metric + _RECORD] = [kept.get(row) for row in range(len(ids))]
+                columns[f"record:{metric}"] = _array([kept.get(row) for row in range(len(ids))], "string")
         state = [*self._state, dict(digests)]
         self._write(f"scores-{normalization}", columns, state, values.marks)
 
@@ -222,26 +179,16 @@ class Index:
         import pyarrow
         import pyarrow.parquet
 
-        kinds = {"seed": pyarrow.int64(), "attempts": pyarrow.int64(), "json": pyarrow.large_binary()}
-        arrays = {}
-        for key, column in columns.items():
-            kind = kinds.get(key, pyarrow.float64() if isinstance(column, np.ndarray) else pyarrow.string())
-            array = pyarrow.array(column, kind)
-            arrays[key] = array.dictionary_encode() if key in _FEW else array
-        table = pyarrow.table(arrays)
-        facts = {"state": state, "marks": marks, "columns": list(arrays), "rows": len(table)}
-        table = table.replace_schema_metadata({_FACTS: json.dumps(facts).encode()})
         stream = pyarrow.BufferOutputStream()
-        pyarrow.parquet.write_table(table, stream, compression="zstd", write_page_checksum=True)
-        write_atomically(self._path(name), stream.getvalue())
-
-
-def _by_row(column: Any) -> Callable[[int], bytes]:
-    return lambda row: bytes(column[row].as_py())
-
-
-def _end(mark: Mark | None) -> int:
-    return mark.end if mark else 0
+        pyarrow.parquet.write_table(
+            pyarrow.table(dict(columns)), stream, compression="zstd", row_group_size=GROUP,
+            write_statistics=False, use_dictionary=[name for name in FEW if name in columns],
+        )  # fmt: skip
+        data = stream.getvalue().to_pybytes()
+        note = {"state": state, "marks": marks, "sha256": hashlib.sha256(data).hexdigest()}
+        self._folder.mkdir(exist_ok=True)
+        write_atomically(self._folder / f"{name}.parquet", data)
+        write_atomically(self._folder / f"{name}.json", json.dumps(note).encode())  # after what it speaks of
 
 
 def is_available() -> bool:
@@ -249,13 +196,27 @@ def is_available() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def _lags(segments: Sequence[Path], opened: Callable[[], _File | None]) -> bool:
-    sizes = {name_of(path): path.stat().st_size for path in segments}
-    if sum(sizes.values()) < EVERY or not is_available():
-        return False
-    file = _unless_damaged(opened)
-    known = sum(mark.end for mark in file.marks.values()) if file else 0
-    return sum(sizes.values()) - known >= EVERY
+def is_large(segments: Sequence[Path]) -> bool:
+    """Whether journals are long enough for an index."""
+    return sum(path.stat().st_size for path in segments) >= EVERY and is_available()
+
+
+def lags(segments: Sequence[Path], known: Mapping[str, Mark]) -> bool:
+    """Whether so much was added since what is `known` that an index is worth its writing."""
+    size = sum(path.stat().st_size for path in segments)
+    covered = sum(mark.end for mark in known.values())
+    return size - covered >= max(EVERY, PART * covered)
+
+
+def _in_order(segments: Sequence[Path], marks: Mapping[str, Mark]) -> bool:
+    """Whether what was added to segments comes after all that is known: of several the later one holds."""
+    known = [i for i, path in enumerate(segments) if name_of(path) in marks]
+    grown = [i for i, path in enumerate(segments) if path.stat().st_size > _end(marks.get(name_of(path)))]
+    return not (known and grown) or min(grown) >= max(known)
+
+
+def _end(mark: Mark | None) -> int:
+    return mark.end if mark else 0
 
 
 def _unless_damaged(read: Callable[[], T | None]) -> T | None:
@@ -265,3 +226,76 @@ def _unless_damaged(read: Callable[[], T | None]) -> T | None:
     except Exception as error:  # noqa: BLE001 - of Arrow, of its format, of what the file holds
         log.info("an index is left aside: %s: %s", type(error).__name__, error)
         return None
+
+
+# --- Parquet ---
+
+
+class _File:
+    """A Parquet file, whole in memory but compressed."""
+
+    def __init__(self, data: bytes, marks: Mapping[str, Mark]) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        self.marks = marks
+        self._parquet = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
+        self.names: list[str] = self._parquet.schema_arrow.names
+        facts = self._parquet.metadata
+        self.rows: int = facts.num_rows
+        self.size: int = facts.row_group(0).num_rows if self.rows else 1  # of a group of rows
+        size = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
+        lines, ends = sum(mark.lines for mark in marks.values()), sum(mark.end for mark in marks.values())
+        if self.rows > lines or size > 4 * ends + (1 << 20):
+            raise ValueError("holds more than the journals it was made from")
+
+    def column(self, name: str) -> Any:
+        """A column, whole."""
+        found = self._parquet.read(columns=[name]).column(0)
+        return found.chunk(0) if found.num_chunks == 1 else found.combine_chunks()
+
+    def group(self, number: int) -> list[bytes]:
+        """The records of a group of rows."""
+        found: list[bytes] = self._parquet.read_row_group(number, columns=["json"]).column(0).to_pylist()
+        return found
+
+    def ids(self) -> list[SampleId]:
+        prompts = self.column("prompt_id").dictionary_encode()
+        known = prompts.dictionary.to_pylist()
+        seeds = map(cache(int), self.column("seed").to_pylist())
+        return [(known[i], seed) for i, seed in zip(prompts.indices.to_pylist(), seeds, strict=True)]
+
+
+class _Columns(Stored):
+    """Scores in a Parquet file, but for those of some rows."""
+
+    def __init__(
+        self, file: _File, ids: Sequence[SampleId], metrics: Collection[str], void: Sequence[int]
+    ) -> None:
+        self._file, self.ids, self.metrics, self._void = file, ids, metrics, void
+
+    def numbers(self, metric: str) -> NDArray[np.float64]:
+        found = np.array(self._file.column(f"value:{metric}").to_numpy(zero_copy_only=False), np.float64)
+        found[list(self._void)] = np.nan
+        return found
+
+    def records(self, metric: str) -> dict[int, Score]:
+        name = f"record:{metric}"
+        if name not in self._file.names:
+            return {}
+        column, void = self._file.column(name), set(self._void)
+        rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)).tolist()
+        return {row: Score.model_validate_json(column[row].as_py()) for row in rows if row not in void}
+
+
+def _id_columns(ids: Sequence[SampleId]) -> dict[str, Any]:
+    """Seeds are texts: they may be larger than 64 bits."""
+    prompts, seeds = [at[0] for at in ids], [str(at[1]) for at in ids]
+    return {"prompt_id": _array(prompts, "string"), "seed": _array(seeds, "string")}
+
+
+def _array(values: Any, kind: str) -> Any:
+    """An Arrow array of a kind that is called so in pyarrow."""
+    import pyarrow
+
+    return pyarrow.array(values, getattr(pyarrow, kind)(), from_pandas=False)

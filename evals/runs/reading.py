@@ -11,7 +11,7 @@ from evals.errors import RunError
 from evals.records import MetricInfo, Prompt, Sample, Score, ScoreLine
 from evals.runs import index, journal
 from evals.runs.bulk import bulk
-from evals.runs.current import Entry, Lines, SampleId, Samples, Segment, Stored, Value, Values
+from evals.runs.current import Entry, Lines, SampleId, Samples, Segment, Value, Values
 from evals.runs.info import valid
 from evals.runs.journal import Mark
 from evals.runs.keys import fields_digest, metric_digest, text_digest
@@ -32,7 +32,7 @@ def read_samples(
     read = {}
     found: dict[SampleId, Entry] = {}
     for path in (paths := list(segments)):
-        mine, mark = known.segment(path) if known else ({}, None)
+        mine, mark = known.segment(path) if known else Segment({}, None)
         for line in journal.lines(path, mark):
             sample = valid(Sample, line.record, f"{path}:{line.number}")
             if sample.seed not in seeds.get(sample.prompt_id, ()):
@@ -40,7 +40,7 @@ def read_samples(
                     f"{path}:{line.number}: run.json does not have prompt {sample.prompt_id}, seed"
                     f" {sample.seed}: it is older than this file; restore the newer one"
                 )
-            at = words.ids[sample.prompt_id], sample.seed
+            at = words.ids.get(sample.prompt_id, sample.prompt_id), sample.seed
             if before := mine.get(at):
                 lines.drop(before.row)
             if sample.text_digest == words[sample.prompt_id]:
@@ -55,7 +55,7 @@ def read_samples(
         for at, entry in mine.items():
             if at not in found or entry.rank > found[at].rank:
                 found[at] = entry
-    return Samples(found, lines, read)
+    return Samples(found, lines, read, known.marks if known else None)
 
 
 class _Words(dict[str, str]):
@@ -66,7 +66,8 @@ class _Words(dict[str, str]):
         self._prompts, self.ids = prompts, {name: name for name in prompts}
 
     def __missing__(self, name: str) -> str:
-        self[name] = found = text_digest(self._prompts[name])
+        prompt = self._prompts.get(name)
+        self[name] = found = text_digest(prompt) if prompt else ""
         return found
 
 
@@ -84,7 +85,8 @@ def read_values(
     is read."""
     names = {name: (name, metric_digest(info), info.reads) for name, info in metrics.items()}
     fields: dict[tuple[str, tuple[str, ...]], str] = {}
-    found = Values(metrics, samples, known.stored if known else Stored())
+    found = Values(metrics, samples, *((known.stored, known.marks) if known else ()))
+    found.others.update(known.others if known else ())
     for path in segments:
         mark: Mark | None = known.marks.get(index.name_of(path)) if known else None
         for line in journal.lines(path, mark):

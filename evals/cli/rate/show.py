@@ -13,6 +13,7 @@ from evals.cli.output import table_width, tell_json, tell_table
 from evals.cli.rate.opening import runs_of
 
 if TYPE_CHECKING:
+    from evals.runs.current import SampleId
     from evals.runs.folder import RunFolder
 
 
@@ -44,7 +45,7 @@ def command(study: Path, keep_all: bool, as_json: bool) -> int:
         metrics,
         scores,
         judged,
-        {n: {at: str(s.sha256) for at, s in run.samples().items()} for n, run in runs.items()},
+        {n: _hashes(run) for n, run in runs.items()},
     )
     found = [preferences(opened.study, people, keep_all=keep_all, agreement=agreement)]
     for name in dict.fromkeys(vote.rater for vote in judged):
@@ -64,3 +65,8 @@ def command(study: Path, keep_all: bool, as_json: bool) -> int:
 def _normalization(run: RunFolder) -> str:
     """The one whose scores are taken: `native`, else the first."""
     return "native" if "native" in run.info.metrics else next(iter(run.info.metrics), "native")
+
+
+def _hashes(run: RunFolder) -> dict[SampleId, str]:
+    samples = run.samples()
+    return {at: samples.sha256(at) for at in samples}
