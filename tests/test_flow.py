@@ -95,9 +95,9 @@ def test_flows_are_those_of_torchvisions_own_forward(arch: str, monkeypatch: pyt
     for part in (network.feature_encoder, network.context_encoder):
         part.register_forward_hook(lambda _, given, __: counted.append(len(given[0])))
     with torch.inference_mode():
-        once = raft._flows(network, stacked, [n for pair in pairs for n in pair])
+        once = raft.pair_flows(network, stacked, [n for pair in pairs for n in pair])
         assert counted == [3, 3] * 2  # five frames
-        every = raft._flows(network, stacked, None)
+        every = raft.pair_flows(network, stacked, None)
         first, last = (stacked[:, i] / 127.5 - 1 for i in range(2))
         theirs = network(torch.cat([first, last]), torch.cat([last, first]), num_flow_updates=raft.ITERATIONS)
     assert torch.equal(once.padded, every.padded)

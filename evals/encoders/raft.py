@@ -84,7 +84,7 @@ class Raft(_OnRaft):
         frames = windows.permute(0, 1, 4, 2, 3).to(torch.float32)
         first, middle, last = frames.unbind(1)
         outer = None if alike is None else [n for i, n in enumerate(alike) if i % 3 != 1]
-        found = _flows(self._network, frames[:, ::2], outer)
+        found = pair_flows(self._network, frames[:, ::2], outer)
         there, back = found.both
         lengths = _lengths(there)
         seen_by_top5 = _lengths(found.padded.chunk(2)[0]) if self.padded else lengths
@@ -123,7 +123,7 @@ class RaftPoints(_OnRaft):
         )
 
     def forward(self, windows: Tensor, alike: Sequence[int] | None = None) -> Mapping[str, Tensor]:
-        there, back = _flows(self._network, windows.permute(0, 1, 4, 2, 3).to(torch.float32), alike).both
+        there, back = pair_flows(self._network, windows.permute(0, 1, 4, 2, 3).to(torch.float32), alike).both
         coarse = functional.adaptive_avg_pool2d(there, FLOW_CELLS).permute(0, 2, 3, 1)
         seen = functional.adaptive_avg_pool2d(visible(there, back).float()[:, None], FLOW_CELLS)[:, 0]
         height, width = there.shape[-2:]
@@ -135,10 +135,10 @@ class RaftPoints(_OnRaft):
 def flows(network: Any, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Displacements (B, 2, H, W) in pixels, x then y, from `a` to `b` and back; frames (B, 3, H, W) from 0
     to 255."""
-    return _flows(network, torch.stack([a, b], 1), None).both
+    return pair_flows(network, torch.stack([a, b], 1), None).both
 
 
-class _Flows(NamedTuple):
+class Flows(NamedTuple):
     """Both directions (2B, 2, H', W') of frames that were padded; rows and columns of the frames in it."""
 
     padded: Tensor
@@ -151,7 +151,7 @@ class _Flows(NamedTuple):
 
 
 @torch.inference_mode()
-def _flows(network: Any, pairs: Tensor, alike: Sequence[int] | None) -> _Flows:
+def pair_flows(network: Any, pairs: Tensor, alike: Sequence[int] | None) -> Flows:
     """Flows of pairs (B, 2, 3, H, W) from 0 to 255, whose frames are padded by repeating the border to
     multiples of 8, and to 128. `alike` gives each of the 2B frames a number, equal ones the same."""
     height, width = pairs.shape[-2:]
@@ -167,7 +167,7 @@ def _flows(network: Any, pairs: Tensor, alike: Sequence[int] | None) -> _Flows:
     numbers = {name: number for number, name in enumerate(firsts)}
     first, last = ([numbers[name] for name in names[i::2]] for i in range(2))
     found = _estimated(network, frames, first + last, last + first)
-    return _Flows(found.float(), (slice(top, top + height), slice(left, left + width)))
+    return Flows(found.float(), (slice(top, top + height), slice(left, left + width)))
 
 
 def _estimated(network: Any, frames: Tensor, sources: Sequence[int], targets: Sequence[int]) -> Tensor:
