@@ -22,6 +22,7 @@ SampleId = tuple[str, int]
 """Prompt id and seed."""
 Value = float | Score
 """A score: of one that is `ok`, without notes or parts, its value alone."""
+ALIKE = ("actual", "requested")  # fields that many samples have alike: they share one record
 
 
 class Entry(NamedTuple):
@@ -96,13 +97,9 @@ class Samples(Mapping[SampleId, Sample]):
         try:
             sample = Sample.model_validate_json(line)
         except ValidationError as error:
-            raise RunError(
-                f"the record of {at[0]}, seed {at[1]}: not one of this suite ({explain(error)})"
-            ) from None
-        for name in (
-            "actual",
-            "requested",
-        ):  # videos of a run are of few kinds: one record for all equal ones
+            what = f"the record of prompt {at[0]}, seed {at[1]}"
+            raise RunError(f"{what}: not one of this suite ({explain(error)})") from None
+        for name in ALIKE:
             if (part := getattr(sample, name)) is not None:
                 vars(sample)[name] = self._shared.setdefault(part, part)
         return sample

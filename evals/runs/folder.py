@@ -156,9 +156,8 @@ class RunFolder:
     def samples(self) -> Samples:
         """The current sample of every (prompt, seed) that has one (`reading.read_samples`)."""
         segments = self.segments.all("samples")
-        return read_samples(
-            segments, self.prompts, self.info.seeds, self._index.samples(segments, self.info.seeds)
-        )
+        known = self._index.samples(segments, self.info.seeds)
+        return read_samples(segments, self.prompts, self.info.seeds, known)
 
     def video_path(self, sample: Sample) -> Path:
         """Where a sample's video lies: inside the run, or where the user keeps it. Raises `OutsideRun` for a
