@@ -58,6 +58,7 @@ def test_a_reference_folder_is_what_it_is_now(
     assert "1 of 2 samples have no video" in broken.err
 
 
+@pytest.mark.slow
 def test_clips_that_left_the_folder_are_named(clips: MakeClips, tmp_path: Path) -> None:
     made = clips("a").write(3)
     base = ("run", "--generator", f"folder:{made.folder}", "--out", tmp_path, *FAST)

@@ -57,6 +57,7 @@ def arrays(run: RunFolder) -> dict[str, NDArray[np.float64]]:
     return {k: v for shard in run.features.glob("*.safetensors") for k, v in load_file(shard).items()}
 
 
+@pytest.mark.slow
 def test_what_is_derived_is_stored_and_read_again(clips: MakeClips, tmp_path: Path) -> None:
     plugin = tmp_path / "doubled.py"
     plugin.write_text(PLUGIN)

@@ -71,6 +71,7 @@ def test_both_together_are_small(embedded: Embedded) -> None:
     assert embedded.path.stat().st_size <= 5_000_000
 
 
+@pytest.mark.slow
 def test_held_out_scenes_are_found_among_64(embedded: Embedded) -> None:
     """Combinations of kind, colour, action and place that training never saw. Chance is 0.016."""
     rng = np.random.default_rng(99)
@@ -128,7 +129,7 @@ def test_a_row_does_not_depend_on_its_place_or_company(embedded: Embedded) -> No
         assert torch.equal(mixed[name], value[order]) and torch.equal(single[name][5], value[2])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_simulated_films_are_in_its_domain_and_real_ones_are_not(embedded: Embedded, assets: Path) -> None:
     known = standard()
     clean = encoded(embedded, [filmed(p, 31) for p in known])["distance"].ravel()

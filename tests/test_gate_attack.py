@@ -32,7 +32,7 @@ from tests.test_gate_runs import MARGIN, PROMPTS, call, made, place
 __all__ = ["folder", "place", "rng"]  # fixtures
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_changed_model_is_generated_afresh(place: Path, tmp_path: Path) -> None:
     """The second function of the same name in the same folder is not given the first one's videos."""
 

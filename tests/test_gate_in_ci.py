@@ -121,7 +121,7 @@ def test_the_plugin_fails_where_it_cannot_check(project: Path) -> None:
     assert "no such baseline" in found.stdout and "name the baseline" in found.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_steps_of_the_action(project: Path, tmp_path: Path) -> None:
     """Its scripts as they stand in action.yml, run by bash."""
     action = yaml.safe_load((ROOT / "action.yml").read_text())

@@ -251,6 +251,7 @@ def test_a_metric_that_raises_or_gives_nan(place: Path, tmp_path: Path) -> None:
 # --- repeats that differ too much ---
 
 
+@pytest.mark.slow
 def test_repeats_of_other_noise_leave_it_to_quality(place: Path, tmp_path: Path) -> None:
     """Different noise streams: repeats are as far apart as bad videos are, so fidelity is not used."""
     runs = [made_in(place, tmp_path, f"r{i}", other=10 + i) for i in range(3)]
@@ -273,6 +274,7 @@ def made_in(place: Path, folder: Path, name: str, **options: object) -> Path:
     return made(folder, name, **options)
 
 
+@pytest.mark.slow
 def test_bistable_output_is_named(place: Path, tmp_path: Path) -> None:
     """Clips that are one of two by chance: pairs of repeats are equal, or apart by as much as ever."""
     runs = [made_in(place, tmp_path, f"b{i}", bistable=True, repeat=i) for i in range(3)]

@@ -295,7 +295,7 @@ def test_fvd_on_the_archive_from_clips_to_table(
     assert '"stylegan-v, ddof 0"' in table and "fvd[i3d]" in table
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_row_does_not_depend_on_its_place_or_company(tmp_path: Path) -> None:
     path = tmp_path / "rgb.pt"
     torch.save(network(400).state_dict(), path)

@@ -136,6 +136,7 @@ def test_feature_store_keeps_first_and_names_broken_shards(tmp_path: Path) -> No
         FeatureStore(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("retry", "statuses"), [("none", "failed"), ("transient", "ok"), ("all", "ok")])
 def test_a_transient_failure_is_tried_again_on_request(
     clips: MakeClips, tmp_path: Path, retry: str, statuses: str

@@ -103,6 +103,7 @@ def test_only_a_judge_that_looks_passes_and_decides(
     assert "No verdicts on" in markdown.render(comparison)
 
 
+@pytest.mark.slow
 def test_the_page_prints_controls_beside_every_judge_number(
     cli: Cli, folder: Path, base: str, tmp_path: Path
 ) -> None:
@@ -221,6 +222,7 @@ def test_every_control_that_decides_has_a_bound_and_a_sentence() -> None:
     assert len(COLOURS) == 8
 
 
+@pytest.mark.slow
 def test_a_gate_asks_no_judge(cli: Cli, folder: Path, base: str, tmp_path: Path) -> None:
     judge = f"openai-chat:looker-{DATE}@{base}"
     runs = made(cli, folder, tmp_path, judge, every=False)

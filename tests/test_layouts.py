@@ -153,6 +153,7 @@ def fetv(assets: Path) -> list[dict[str, str]]:
     return [json.loads(x) for x in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_fetv_in_three_layouts_gives_the_same_scores(assets: Path, cli: Cli, tmp_path: Path) -> None:
     rows = fetv(assets)[:5]
     source = assets / "fetv" / "zeroscope"

@@ -70,6 +70,7 @@ def test_hostile_prompts_reach_the_program_as_they_are(program: Path, tmp_path: 
     assert not list(tmp_path.rglob("evals-was-here")) and not Path("evals-was-here").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_a_command_and_what_makes_it_another(program: Path, cli: Cli, tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "p.yaml", ["a red ball", "two balls"])
     base = ("run", "--generator", template(program), "--prompts", prompts, "--seeds", "2", "--size", "64x48",

@@ -122,6 +122,7 @@ def test_order_changes_nothing(reference: tuple[list[object], Path], cli: Cli, t
     assert scores(tmp_path / "other" / "clips") == scores(one)
 
 
+@pytest.mark.slow
 def test_one_at_a_time_changes_nothing(
     reference: tuple[list[object], Path], cli: Cli, tmp_path: Path
 ) -> None:

@@ -275,7 +275,7 @@ def test_decoders_end_with_a_killed_run(clips: MakeClips, tmp_path: Path) -> Non
     assert gone([pid])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_that_was_stopped_for_a_while_goes_on(clips: MakeClips, tmp_path: Path) -> None:
     """Stopped (Ctrl-Z) for longer than the stall limit while a decoder works."""
     plugin, mark = tmp_path / "steps.py", tmp_path / "mark"

@@ -161,7 +161,7 @@ def test_a_link_out_of_a_run_from_elsewhere_is_not_followed(scored: Path) -> Non
         RunFolder(scored).video_path(linked)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_without_a_home_a_command_trusts_what_it_recorded_itself(
     clips: MakeClips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def lose_worst(values: Array, share: float) -> Array:
     return lost
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["higher", "lower"])
 def test_failing_on_ones_worst_videos_does_not_win(direction: str) -> None:
     """Equal models, of which one loses its worst 18 %: better without the rule, and not with it."""

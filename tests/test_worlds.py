@@ -197,6 +197,7 @@ def test_every_kind_with_every_action_can_be_drawn() -> None:
             assert seen.shape == (3, 48, 64, 3) and seen.std() > 5, (name, action)
 
 
+@pytest.mark.slow
 def test_every_place_can_be_drawn_still_and_moving() -> None:
     for place in PLACES:
         for camera in ("static", "tracking", "zoom"):
