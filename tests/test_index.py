@@ -229,6 +229,14 @@ def test_an_index_that_does_not_hold_is_left_aside(
     assert parsed(run, monkeypatch) == left
 
 
+@pytest.mark.parametrize("kind", ["samples", "scores"])
+def test_a_pipe_in_the_place_of_a_journal_is_named(run: Path, kind: str) -> None:
+    (run / kind / "main.jsonl").unlink()
+    os.mkfifo(run / kind / "main.jsonl")
+    with pytest.raises(RunError, match="not a plain file"):
+        told(run)
+
+
 def test_no_changed_byte_of_an_index_changes_a_number(run: Path) -> None:
     whole = plainly(run)
     for file in sorted((run / index.FOLDER).iterdir()):

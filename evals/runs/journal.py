@@ -224,6 +224,8 @@ class Mark(NamedTuple):
 
     def holds(self, path: Path) -> bool:
         """Whether the journal still has that line there."""
+        if not is_regular(path):
+            return False
         ending = _CHECK + self.check.encode() + b'"}\n'
         try:
             with path.open("rb") as file:
