@@ -13,13 +13,14 @@ import pytest
 
 from evals.errors import OutsideRun, Reason, RunError
 from evals.records import MetricInfo, Sample, Score
-from evals.runs import index, journal
+from evals.runs import index
 from evals.runs.current import Samples, Values
 from evals.runs.folder import RunFolder, _digests
 from evals.runs.journal import Journal
 from evals.runs.keys import fields_digest, metric_digest
 from evals.runs.segments import Shard
 from tests.conftest import Cli, call
+from tests.indexing import parsed, plainly, told
 
 FAST = "temporal_flicker,sharpness"
 RUN = ("run", "--generator", "simulated:clean", "--prompts", "parks", "--limit", 2, "--seeds", 2,
@@ -44,38 +45,6 @@ def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, which is indexed again as soon as there is more."""
     monkeypatch.setattr(index, "EVERY", 1)
     return Path(shutil.copytree(made, tmp_path / "runs" / "a"))
-
-
-def told(run: Path) -> dict[str, Any]:
-    """All that holds of a run."""
-    folder = RunFolder(run)
-    samples = folder.samples()
-    every = {name: dict(folder.values(name, samples)) for name in folder.info.metrics}
-    return {"samples": dict(samples), "ok": sorted(samples.ok()), "scores": every}
-
-
-def plainly(run: Path) -> dict[str, Any]:
-    """The same of a copy without an index."""
-    copy = run.with_name("plain")
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(run, copy, ignore=shutil.ignore_patterns(index.FOLDER))
-    return told(copy)
-
-
-def parsed(run: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many lines of journals are read for all that holds."""
-    count = 0
-    real = journal._parsed
-
-    def counted(line: bytes, owner: bytes, where: str) -> Any:
-        nonlocal count
-        count += 1
-        return real(line, owner, where)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(journal, "_parsed", counted)
-        told(run)
-    return count
 
 
 def again(run: Path, **changes: Any) -> Sample:
